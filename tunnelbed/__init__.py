@@ -1,0 +1,1 @@
+"""Virtual networks among containers, and the proof of what they do."""

@@ -1,0 +1,68 @@
+"""Every failure a person can meet, with what to do about it.
+
+    TunnelbedError                 could not be run; exit code 2
+    ├── BadInput                   a file, a key or an option says something that cannot hold
+    ├── EngineUnavailable          no engine, no permission on it, too old, or lacking in the kernel
+    ├── CommandFailed              a command that had to work did not
+    ├── NodeFailed                 a node did not come up; carries the node's own message
+    ├── ImageFailed                an image could not be built, loaded or pushed
+    └── DeadlinePassed             something awaited did not happen in time
+
+A network that misbehaves is not among them: that is an `AssertionError`, raised by a step, exit code 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class TunnelbedError(Exception):
+    """One clear line: what is wrong, and what to do next."""
+
+
+class BadInput(TunnelbedError):
+    """A value somebody wrote cannot be used.
+
+    Says where (`file`, `key`), what was found, what was expected and what to do, so that the line alone is
+    enough to mend it: `compose/x.yaml: services.gateway-a: found 10.9.0.2, expected an address in
+    10.1.0.0/16; correct the address or the subnet`.
+    """
+
+    def __init__(self, where: str, key: str, found: object, expected: str, advice: str) -> None:
+        self.where, self.key, self.found, self.expected, self.advice = where, key, found, expected, advice
+        place = f"{where}: {key}" if key else where
+        super().__init__(f"{place}: found {found}, expected {expected}; {advice}")
+
+
+class EngineUnavailable(TunnelbedError):
+    """The engine, or something it needs from the machine, is not there."""
+
+
+class CommandFailed(TunnelbedError):
+    """A command ended with a status other than 0, or did not end in time (`status` is then None)."""
+
+    def __init__(self, command: Sequence[str], status: int | None, output: str, where: str = "") -> None:
+        self.command, self.status, self.output, self.where = tuple(command), status, output, where
+        how = "did not end in time" if status is None else f"ended with status {status}"
+        node = f" on {where}" if where else ""
+        super().__init__(f"`{' '.join(command)}`{node} {how}: {output.strip() or 'it said nothing'}")
+
+
+class NodeFailed(TunnelbedError):
+    """A node stopped, or refused its configuration; `message` is its own last word."""
+
+    def __init__(self, node: str, message: str, advice: str) -> None:
+        self.node, self.message = node, message
+        super().__init__(f"{node}: {message.strip() or 'stopped without a word'}; {advice}")
+
+
+class ImageFailed(TunnelbedError):
+    """An image could not be made, loaded or pushed."""
+
+
+class DeadlinePassed(TunnelbedError):
+    """What was waited for did not happen; `last` is the last thing seen."""
+
+    def __init__(self, what: str, seconds: float, last: object) -> None:
+        self.what, self.seconds, self.last = what, seconds, last
+        super().__init__(f"waited {seconds:g} s for {what}; last seen: {last}")
