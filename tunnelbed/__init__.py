@@ -1,1 +1,3 @@
 """Virtual networks among containers, and the proof of what they do."""
+
+__version__ = "0.1.0"

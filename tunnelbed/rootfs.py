@@ -1,0 +1,120 @@
+"""A base image's root file system, made from Debian's packages where no registry has one.
+
+`mmdebstrap` installs the essential packages and apt into a tar file, one for each architecture, kept below the
+checkout's `.cache/`. The image's Dockerfile adds that file where it would otherwise name an official image.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from tunnelbed.errors import CommandFailed, ImageFailed
+from tunnelbed.shell import run
+
+SUITE = "trixie"
+MIRROR_VARIABLE = "TUNNELBED_MIRROR"
+
+# Debian's name for each platform it releases packages for.
+DEBIAN_ARCHITECTURES = {
+    "linux/386": "i386",
+    "linux/amd64": "amd64",
+    "linux/arm/v7": "armhf",
+    "linux/arm64": "arm64",
+    "linux/ppc64le": "ppc64el",
+    "linux/riscv64": "riscv64",
+    "linux/s390x": "s390x",
+}
+
+# Fields of apt's own view of its sources, apt-get(8) "indextargets".
+_TARGETS = "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
+
+
+def sources(targets: str, mirror: str | None = None) -> list[str]:
+    """The lines of sources.list for `SUITE`.
+
+    A `mirror` (an address, perhaps of a dated snapshot) is used as the only source. Otherwise the Debian archives
+    that this machine's apt uses, `targets` in the form of `_TARGETS`, serve for `SUITE` too: the same mirror, with
+    its updates and security suites. An empty list leaves the choice to mmdebstrap.
+    """
+    if mirror:
+        return [f"deb {mirror} {SUITE} main"]
+    lines: dict[str, None] = {}
+    for target in targets.splitlines():
+        origin, address, release, component = target.split("|")
+        if origin == "Debian" and component == "main":
+            suffix = re.sub(r"^[a-z]+", "", release)  # bookworm-security -> -security
+            if suffix in ("", "-updates", "-security"):
+                lines[f"deb {address} {SUITE}{suffix} main"] = None
+    return list(lines)
+
+
+def bootstrap(platform: str, cache: Path, epoch: str) -> Path:
+    """Make the root file system of a platform, unless it is there, and return its file.
+
+    The file is named for the Dockerfile's TARGETARCH. Takes about 20 s natively and ten times that under
+    emulation. `epoch`, in seconds since 1970, replaces every later time stamp in it. Raises `ImageFailed`, and
+    leaves nothing behind, when it cannot be made.
+    """
+    made = cache / f"rootfs-{platform.split('/')[1]}.tar"
+    if made.exists():
+        return made
+    if shutil.which("mmdebstrap") is None:
+        raise ImageFailed(
+            "no registry answers and mmdebstrap is not installed; run scripts/setup, or `apt-get install mmdebstrap`"
+        )
+    cache.mkdir(parents=True, exist_ok=True)
+    lines = sources(_apt_targets(), os.environ.get(MIRROR_VARIABLE))
+    # TMPDIR: the tree is unpacked there before it is packed, and a small /tmp is common.
+    with tempfile.TemporaryDirectory(dir=cache, prefix="unfinished-") as scratch:
+        unfinished = Path(scratch) / "rootfs.tar"
+        command = [
+            "mmdebstrap",
+            "--variant=apt",
+            f"--architectures={DEBIAN_ARCHITECTURES[platform]}",
+            *_helpers(lines),
+            SUITE,
+            str(unfinished),
+            *lines,
+        ]
+        try:
+            run(command, env={"SOURCE_DATE_EPOCH": epoch, "TMPDIR": scratch})
+        except CommandFailed as failed:
+            raise ImageFailed(f"no base for {platform} could be bootstrapped: {reason(failed.output)}") from failed
+        unfinished.rename(made)
+    return made
+
+
+def _apt_targets() -> str:
+    """What this machine's apt uses, empty where there is no apt."""
+    try:
+        return run(["apt-get", "indextargets", "--format", _TARGETS, "Created-By: Packages"]).stdout
+    except CommandFailed:
+        return ""
+
+
+def _helpers(lines: Iterable[str]) -> list[str]:
+    """Options for what the sources themselves need: certificates, where an address says https."""
+    return ["--include=ca-certificates"] if any("https:" in line for line in lines) else []
+
+
+def reason(output: str) -> str:
+    """One line out of the many of a failed build: the cause a person can remove, or else the last error."""
+    known = {
+        r"no space left on device": "no space is left on the disk; `docker system df` shows what images take",
+        r"could not resolve|failure resolving|could not connect|unable to connect|connection (?:refused|timed out)|"
+        r"failed to fetch": f"the package mirror does not answer; check the network, or name one in {MIRROR_VARIABLE}",
+        r"exec format error|cannot be executed|arch-test": "no emulator runs that architecture; see docs/images.md",
+        r"unauthorized|denied|forbidden|no basic auth": "the registry refuses the push; log in with `docker login`",
+        r"operation not permitted|must be root|newuidmap": "it needs root; run it with sudo",
+    }
+    for pattern, cause in known.items():
+        found = re.search(rf"^.*(?:{pattern}).*$", output, re.IGNORECASE | re.MULTILINE)
+        if found:
+            return f"{cause} ({found.group().strip()})"
+    errors = [line for line in output.splitlines() if re.match(r"\s*(?:e:|error)", line, re.IGNORECASE)]
+    return (errors or output.splitlines() or ["it said nothing"])[-1].strip()
