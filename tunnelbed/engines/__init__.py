@@ -1,0 +1,101 @@
+"""What runs nodes: one module an engine, behind one small interface.
+
+`ENGINES` is the registry: a name a person types, and the module whose `connect()` gives an `Engine`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from tunnelbed.errors import BadInput
+from tunnelbed.model import Scenario
+from tunnelbed.shell import Completed
+
+ENGINES = {"docker": "tunnelbed.engines.docker"}
+DATA_PLANES = ("auto", "kernel", "user")
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All an engine needs to run a scenario as one testbed.
+
+    `project` names the testbed on the engine; `state` is the testbed's own folder, `keys` the folder with a tree of
+    keys a node (or None where a scenario has none), `images` the built image for each name the stack uses. `driver` is the engine's own word for how networks are made.
+    """
+
+    scenario: Scenario
+    project: str
+    state: Path
+    images: Mapping[str, str]
+    keys: Path | None = None
+    data_plane: str = "auto"
+    driver: str = ""
+    platform: str = ""
+
+    def is_vpn(self, node: str) -> bool:
+        """Whether the node has connections, and so needs keys and perhaps a TUN device."""
+        return (self.scenario.configs / node / "swanctl.conf").exists()
+
+
+class Stream(Protocol):
+    """A running command's input and output, as bytes."""
+
+    def send(self, data: bytes) -> None:
+        """Write to its standard input."""
+
+    def receive(self) -> bytes:
+        """Whatever came from its standard output, at least a byte; empty at the end."""
+
+    def close(self) -> None:
+        """End the conversation; the command sees the end of its input."""
+
+
+class Engine(Protocol):
+    """How nodes are brought up, reached and taken down. `project` names the testbed in every call."""
+
+    name: str
+
+    def start(self, plan: Plan, progress: Progress) -> None:
+        """Make the networks and nodes. Raises `TunnelbedError`; what was made by then, `stop` removes."""
+
+    def stop(self, project: str, state: Path) -> Mapping[str, int]:
+        """Remove all of a testbed, even half of one; how many of each kind were removed."""
+
+    def states(self, project: str) -> Mapping[str, str]:
+        """Each node's state, `running` or the engine's own word for anything else; empty if there is none."""
+
+    def run(
+        self, project: str, node: str, command: Sequence[str], *, stdin: bytes = b"", check: bool = True
+    ) -> Completed:
+        """Run a command on a node to its end."""
+
+    def open(self, project: str, node: str, command: Sequence[str]) -> Stream:
+        """Start a command on a node and talk with it."""
+
+    def terminal(self, project: str, node: str, command: Sequence[str]) -> Sequence[str]:
+        """The command of this machine that runs a command on a node with this terminal."""
+
+    def follow(self, project: str, node: str) -> Sequence[str]:
+        """The command of this machine that prints a node's log and goes on printing."""
+
+    def log(self, project: str, node: str) -> str:
+        """What the node has said so far."""
+
+    def describe(self) -> Mapping[str, str]:
+        """What a person should know of it: version, kernel, accelerator."""
+
+    def restart(self, project: str, node: str) -> None:
+        """Stop a node and start it again."""
+
+
+def connect(name: str) -> Engine:
+    """The engine of that name, ready to be used; raises `EngineUnavailable` with what to do."""
+    if name not in ENGINES:
+        raise BadInput("--engine", "", repr(name), f"one of: {', '.join(ENGINES)}", "choose one of them")
+    return cast("Engine", importlib.import_module(ENGINES[name]).connect())

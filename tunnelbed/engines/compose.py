@@ -1,0 +1,100 @@
+"""The override that fits a scenario's stack to this machine, and the Compose commands that use it.
+
+`docker compose -f compose/X.yaml -f override.yaml` is the whole of it: the stack says what the network is, the override
+what this machine adds (underlay subnets, parent links, mounts, the image's tag). Both can be read and run by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tunnelbed.engines import Plan
+from tunnelbed.engines.underlay import addresses
+from tunnelbed.model import Node
+
+HEADER = "# What this machine adds to {stack}; made anew by every `invoke up`.\n"
+
+
+def render(plan: Plan, subnets: Mapping[str, IPv4Network], parents: Mapping[str, str]) -> str:
+    """The override file's text. `parents` names a link for each MACVLAN network, or is empty where Docker makes them."""
+    found = addresses(plan.scenario, subnets)
+    document = {
+        "services": {name: _service(plan, node, found) for name, node in plan.scenario.nodes.items()},
+        "networks": {
+            name: {
+                **({"driver": plan.driver} if plan.driver else {}),
+                **_driver_options(plan, name, parents),
+                "ipam": _Override(config=[{"subnet": str(subnets[name])}]),
+            }
+            for name in plan.scenario.networks
+        },
+    }
+    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120)
+    return HEADER.format(stack=plan.scenario.stack.name) + text
+
+
+def command(project: str, *words: str, files: Sequence[Path] = ()) -> list[str]:
+    """A Compose command for one testbed."""
+    chosen = [word for file in files for word in ("-f", str(file))]
+    return ["docker", "compose", "--progress", "plain", "-p", project, *chosen, *words]
+
+
+def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) -> Mapping[str, Any]:
+    volumes = []
+    configs = plan.scenario.configs / node.name
+    if configs.is_dir():
+        volumes.append(f"{configs.resolve()}:/etc/tunnelbed/node:ro")
+    vpn = plan.is_vpn(node.name)
+    if vpn and plan.keys:
+        volumes.append(f"{(plan.keys / node.name).resolve()}:/etc/tunnelbed/keys:ro")
+    return {
+        **({"image": plan.images[node.image]} if node.image in plan.images else {}),
+        **({"platform": plan.platform} if plan.platform else {}),
+        "hostname": node.name,
+        "environment": {
+            "TUNNELBED_INTERFACES": "".join(
+                f"{at.network} {found[node.name, at.network]} {' '.join(map(str, at.addresses))}\n"
+                for at in node.attachments
+            ),
+            **({"TUNNELBED_DATA_PLANE": plan.data_plane} if vpn else {}),
+        },
+        "networks": _Override(
+            {at.network: {"ipv4_address": str(found[node.name, at.network])} for at in node.attachments}
+        ),
+        **({"volumes": volumes} if volumes else {}),
+        **({"devices": ["/dev/net/tun"]} if vpn and plan.data_plane != "kernel" else {}),
+        # `up` runs the check itself, when it wants to know: a testbed at rest is silent on the wire.
+        **({"healthcheck": {"disable": True}} if node.check else {}),
+        # The log is read back whatever the engine's default driver is.
+        "logging": {"driver": "local"},
+        "labels": {"tunnelbed.node": node.name},
+    }
+
+
+def _driver_options(plan: Plan, network: str, parents: Mapping[str, str]) -> Mapping[str, Any]:
+    if network in parents:
+        return {"driver_opts": {"parent": parents[network]}}
+    if plan.driver == "bridge":
+        # Without an address of its own the host is no neighbour of the nodes.
+        return {"driver_opts": {"com.docker.network.bridge.inhibit_ipv4": "true"}}
+    return {}
+
+
+class _Override(dict[str, Any]):
+    """A mapping that replaces the stack's, instead of being merged into it (Compose's `!override`)."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes an `_Override` with its tag, and a text of several lines as a block."""
+
+
+_Dumper.add_representer(_Override, lambda dumper, data: dumper.represent_mapping("!override", data))
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)

@@ -1,0 +1,278 @@
+"""The Docker engine: nodes are containers, brought up by Compose and reached through the engine's own interface."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import struct
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import DockerException
+from docker.models.containers import Container
+
+from tunnelbed import shell
+from tunnelbed.engines import Plan, Progress, Stream, compose, links
+from tunnelbed.engines.underlay import allocate
+from tunnelbed.errors import BadInput, CommandFailed, EngineUnavailable, NodeFailed, TunnelbedError
+from tunnelbed.shell import Completed
+
+# `!override` in a Compose file is understood from 2.24.4 on (Compose release notes).
+OLDEST_COMPOSE = (2, 24, 4)
+PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+# A mark in the testbed's folder: parents were, or were about to be, made.
+PARENTS = "parents"
+# Another testbed may take the same subnets between our look and our use.
+TRIES = 3
+
+
+def connect() -> DockerEngine:
+    """The engine that DOCKER_HOST, or else the default socket, leads to."""
+    try:
+        client = docker.from_env(timeout=60)
+        client.ping()
+    except (DockerException, OSError) as wrong:
+        raise _unreachable(wrong) from wrong
+    return DockerEngine(client)
+
+
+class DockerEngine:
+    """See `engines.Engine` for what each method promises."""
+
+    name = "docker"
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self.client = client
+
+    def start(self, plan: Plan, progress: Progress) -> None:
+        """As `Engine.start`: parents, override, `docker compose up`."""
+        self._compose_is_new_enough()
+        parents: Mapping[str, str] = {}
+        if plan.driver in ("", "macvlan") and links.are_needed(self.client, plan.project):
+            progress("this kernel has no dummy links: making the parents of the MACVLAN networks")
+            parents = links.names(plan.project, plan.scenario.networks)
+            (plan.state / PARENTS).touch()
+            links.make(self.client, self._own_image(), plan.project, len(parents))
+        progress(f"making {len(plan.scenario.networks)} networks and {len(plan.scenario.nodes)} nodes")
+        override = plan.state / "override.yaml"
+        for last in (False, False, True)[-TRIES:]:
+            subnets = allocate(plan.scenario, plan.project, self._subnets())
+            override.write_text(compose.render(plan, subnets, parents), encoding="utf-8")
+            try:
+                self._compose_up(plan, override)
+            except CommandFailed as failed:
+                if last or "overlaps" not in failed.output:
+                    raise self._explain(plan, failed) from failed
+                shell.run(compose.command(plan.project, "down", "-t", "0"))
+            else:
+                return
+
+    def stop(self, project: str, state: Path) -> Mapping[str, int]:
+        """As `Engine.stop`."""
+        containers = self._containers(project)
+        networks = self.client.networks.list(filters={"label": f"{PROJECT}={project}"})
+        parents = 0
+        if containers or networks:
+            shell.run(compose.command(project, "down", "-t", "0", "--volumes", "--remove-orphans"))
+        if any((network.attrs.get("Options") or {}).get("parent") for network in networks) or (state / PARENTS).exists():
+            parents = links.remove(self.client, self._own_image(), project)
+        return {"container": len(containers), "network": len(networks), "link": parents}
+
+    def states(self, project: str) -> Mapping[str, str]:
+        """As `Engine.states`."""
+        return {container.labels[SERVICE]: container.status for container in self._containers(project)}
+
+    def projects(self) -> Sequence[str]:
+        """Every Compose project that has a container of ours."""
+        found = self.client.containers.list(all=True, filters={"label": "tunnelbed.node"}, ignore_removed=True)
+        return sorted({container.labels[PROJECT] for container in found})
+
+    def run(
+        self, project: str, node: str, command: Sequence[str], *, stdin: bytes = b"", check: bool = True
+    ) -> Completed:
+        """As `Engine.run`."""
+        container = self._container(project, node)
+        shell.log.info("%s", shell.quoted(["docker", "exec", "-i", container.name or "", *command]))
+        api = self.client.api
+        made = api.exec_create(container.id, list(command), stdin=bool(stdin))["Id"]
+        stream = _ExecStream(api.exec_start(made, socket=True))
+        try:
+            if stdin:
+                stream.send(stdin)
+                stream.end()
+            out, err = stream.all()
+        finally:
+            stream.close()
+        status = int(api.exec_inspect(made)["ExitCode"] or 0)
+        completed = Completed(tuple(command), status, out.decode(errors="replace"), err.decode(errors="replace"))
+        if check and status:
+            raise CommandFailed(command, status, completed.output, node)
+        return completed
+
+    def open(self, project: str, node: str, command: Sequence[str]) -> Stream:
+        """As `Engine.open`."""
+        container = self._container(project, node)
+        shell.log.info("%s", shell.quoted(["docker", "exec", "-i", container.name or "", *command[:2], "..."]))
+        api = self.client.api
+        made = api.exec_create(container.id, list(command), stdin=True)["Id"]
+        return _ExecStream(api.exec_start(made, socket=True))
+
+    def terminal(self, project: str, node: str, command: Sequence[str]) -> Sequence[str]:
+        """As `Engine.terminal`."""
+        container = self._container(project, node)
+        flags = ["-it"] if os.isatty(0) and os.isatty(1) else ["-i"]
+        return ["docker", "exec", *flags, container.name or "", *command]
+
+    def follow(self, project: str, node: str) -> Sequence[str]:
+        """As `Engine.follow`."""
+        return ["docker", "logs", "--follow", self._container(project, node).name or ""]
+
+    def log(self, project: str, node: str) -> str:
+        """As `Engine.log`."""
+        output: bytes = self._container(project, node).logs()
+        return output.decode(errors="replace")
+
+    def describe(self) -> Mapping[str, str]:
+        """As `Engine.describe`."""
+        info = self.client.info()
+        return {"engine": f"Docker {info['ServerVersion']}", "kernel": str(info["KernelVersion"])}
+
+    def restart(self, project: str, node: str) -> None:
+        """As `Engine.restart`."""
+        self._container(project, node).restart(timeout=0)
+
+    def _compose_up(self, plan: Plan, override: Path) -> None:
+        files = (plan.scenario.stack, override)
+        words = ("up", "--detach", "--no-build", "--pull", "never", "--remove-orphans")
+        shell.run(compose.command(plan.project, *words, files=files))
+
+    def _compose_is_new_enough(self) -> None:
+        try:
+            said = shell.run(["docker", "compose", "version", "--short"]).stdout.strip()
+        except CommandFailed as missing:
+            raise EngineUnavailable(
+                f"Docker Compose v2 is not installed ({missing.output}); run scripts/setup, or install it"
+            ) from missing
+        found = tuple(int(part) for part in re.findall(r"\d+", said)[:3])
+        if found < OLDEST_COMPOSE:
+            oldest = ".".join(map(str, OLDEST_COMPOSE))
+            raise EngineUnavailable(f"Docker Compose is {said}, and {oldest} or later is needed; update it")
+
+    def _explain(self, plan: Plan, failed: CommandFailed) -> TunnelbedError:
+        """What Compose's complaint means to a person."""
+        text = failed.output
+        last = text.strip().splitlines()[-1] if text.strip() else "no word from Compose"
+        stack = str(plan.scenario.stack)
+        if "/dev/net/tun" in text:
+            return EngineUnavailable(
+                "the kernel has no TUN device, which ESP in user space needs; `modprobe tun`, or `--data-plane kernel`"
+            )
+        if "operation not supported" in text and plan.driver in ("", "macvlan"):
+            return EngineUnavailable("the kernel cannot make MACVLAN networks; use `--driver bridge`")
+        if failed.status == _COMPOSE_REFUSED or "yaml:" in text or "validating" in text:
+            return BadInput(stack, "", last, "a stack that Compose accepts", "correct what it names")
+        for state in self._containers(plan.project):
+            if state.status == "exited":
+                return NodeFailed(state.labels[SERVICE], state.logs(tail=5).decode(), "mend its configuration")
+        return failed
+
+    def _own_image(self) -> str:
+        """Any image of ours: what a helper needs is the same in all of them."""
+        for image in self.client.api.images(name="tunnelbed/node"):
+            return str(image["Id"])
+        raise EngineUnavailable("there is no node image; make it with `invoke build`")
+
+    def _subnets(self) -> list[IPv4Network]:
+        found = []
+        for network in self.client.networks.list():
+            pools = (network.attrs.get("IPAM") or {}).get("Config") or ()
+            found += [IPv4Network(pool["Subnet"]) for pool in pools if ":" not in pool["Subnet"]]
+        return found
+
+    def _containers(self, project: str) -> Sequence[Container]:
+        return self.client.containers.list(all=True, filters={"label": f"{PROJECT}={project}"}, ignore_removed=True)
+
+    def _container(self, project: str, node: str) -> Container:
+        labels = [f"{PROJECT}={project}", f"{SERVICE}={node}"]
+        found = self.client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
+        if not found:
+            raise NodeFailed(node, "is not there", "bring the testbed up first")
+        return found[0]
+
+
+# The status with which Compose refuses a file it cannot use (compose/cmd/compose: `compose.go`, exit codes).
+_COMPOSE_REFUSED = 15
+
+
+class _ExecStream:
+    """One exec's conversation. The engine prefixes each piece of output with a header of 8 bytes: which stream, 3 zero
+    bytes, the length in network order (Docker Engine API, "Attach to a container", stream format)."""
+
+    def __init__(self, attached: Any) -> None:  # noqa: ANN401 # docker-py's own wrapper, of no public type
+        self.wrapper = attached
+        self.socket: socket.socket = getattr(attached, "_sock", attached)
+        self.errors = b""
+        self._buffer = b""
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def end(self) -> None:
+        """Say that no more input comes."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def receive(self) -> bytes:
+        while True:
+            kind, data = self._piece()
+            if kind != _STDERR:
+                return data
+            self.errors += data
+
+    def all(self) -> tuple[bytes, bytes]:
+        """Output and errors until the end."""
+        output = []
+        while data := self.receive():
+            output.append(data)
+        return b"".join(output), self.errors
+
+    def close(self) -> None:
+        self.socket.close()
+        self.wrapper.close()
+
+    def _piece(self) -> tuple[int, bytes]:
+        header = self._exactly(8)
+        if not header:
+            return 0, b""
+        kind, length = struct.unpack(">BxxxL", header)
+        return kind, self._exactly(length)
+
+    def _exactly(self, size: int) -> bytes:
+        while len(self._buffer) < size:
+            data = self.socket.recv(65536)
+            if not data:
+                return b""
+            self._buffer += data
+        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        return data
+
+
+_STDERR = 2
+
+
+def _unreachable(wrong: Exception) -> EngineUnavailable:
+    """Why the engine does not answer, in a line with what to do."""
+    reason = str(wrong)
+    if "Permission denied" in reason or "PermissionError" in reason:
+        return EngineUnavailable(
+            "no permission on the Docker engine's socket; run as root, or join its group: "
+            "`sudo usermod -aG docker $USER`, then log in again"
+        )
+    return EngineUnavailable(
+        f"the Docker engine does not answer; start it (`scripts/setup` does) or set DOCKER_HOST ({reason})"
+    )
+
+

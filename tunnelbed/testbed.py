@@ -1,0 +1,243 @@
+"""A testbed: one scenario, brought up on one engine, and what a person does with it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tunnelbed import engines, pki, strongswan, waiting
+from tunnelbed.engines import Engine, Plan, Progress
+from tunnelbed.errors import BadInput, DeadlinePassed, NodeFailed, TunnelbedError
+from tunnelbed.model import Node, Scenario
+from tunnelbed.strongswan import Tunnel
+
+READY = "tunnelbed: ready"
+# A node configures itself within a second; a foreign processor under emulation takes much longer.
+NODE_SECONDS = 4.0
+CHECK_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a testbed is brought up; kept with it, since every later command must agree."""
+
+    engine: str = "docker"
+    driver: str = ""
+    data_plane: str = "auto"
+    platform: str = ""
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """One line of `status`."""
+
+    node: str
+    role: str
+    site: str
+    addresses: tuple[str, ...]
+    state: str
+    data_plane: str
+    tunnels: tuple[Tunnel, ...]
+
+
+class Testbed:
+    """The handle of a scenario's testbed, whether it is up or not.
+
+    `root` is the folder whose `.tunnelbed/` keeps what belongs to testbeds that are up: the override, keys and options.
+    Two checkouts differ in their root's path, and so in every name on the engine.
+    """
+
+    def __init__(self, scenario: Scenario, root: Path, engine: Engine, instance: str = "") -> None:
+        if instance and not re.fullmatch(r"[a-z0-9]{1,12}", instance):
+            raise BadInput("--instance", "", repr(instance), "1 to 12 lower-case letters and digits", "choose another")
+        self.scenario, self.engine, self.instance = scenario, engine, instance
+        self.name = f"{scenario.name}.{instance}" if instance else scenario.name
+        checkout = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:6]
+        self.project = f"{self.name.replace('.', '-')}-{checkout}"
+        self.state = root / ".tunnelbed" / self.name
+        self.pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix=self.name)
+
+    @property
+    def options(self) -> Options | None:
+        """How this testbed was brought up, or None if nothing is kept of it."""
+        try:
+            return Options(**json.loads((self.state / "options.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def is_up(self) -> bool:
+        """Whether every node runs."""
+        states = self.engine.states(self.project)
+        return bool(states) and all(states.get(name) == "running" for name in self.scenario.nodes)
+
+    def up(self, options: Options, images: Mapping[str, str], progress: Progress) -> bool:
+        """Bring the testbed up and return when its tunnels carry traffic; whether anything had to be made.
+
+        A testbed that is up with the same options is only checked. What fails halfway is taken down again.
+        """
+        with self._alone():
+            if self.is_up():
+                if self.options != options:
+                    raise BadInput(
+                        "up", self.name, _told(options), f"{_told(self.options)}, as it is up now", "take it down first"
+                    )
+                progress("already up: checking")
+                self._check(progress)
+                return False
+            try:
+                self._start(options, images, progress)
+                self._check(progress)
+            except BaseException:
+                with contextlib.suppress(TunnelbedError):
+                    pass
+                raise
+            return True
+
+    def down(self) -> Mapping[str, int]:
+        """Remove the testbed, or what is left of one; how many of each kind were removed."""
+        with self._alone():
+            return self._stop()
+
+    def status(self) -> Sequence[NodeStatus]:
+        """Every node of the scenario, up or not."""
+        states = self.engine.states(self.project)
+        return list(self.pool.map(lambda node: self._node_status(node, states), self.scenario.nodes.values()))
+
+    def tunnels(self, node: str) -> tuple[Tunnel, ...]:
+        """The tunnels of a gateway, as it sees them now."""
+        said = self.engine.run(self.project, node, ["swanctl", "--list-sas", "--raw"])
+        return strongswan.tunnels(said.stdout)
+
+    def gateways(self) -> Sequence[Node]:
+        """The nodes with connections of their own."""
+        return [node for node in self.scenario.nodes.values() if self.is_vpn(node.name)]
+
+    def is_vpn(self, node: str) -> bool:
+        """Whether a node runs strongSwan."""
+        return (self.scenario.configs / node / "swanctl.conf").exists()
+
+    def plan(self, options: Options, images: Mapping[str, str]) -> Plan:
+        """What the engine is told."""
+        keys = self.state / "pki" if (self.scenario.configs / "pki.yaml").exists() else None
+        return Plan(
+            self.scenario,
+            self.project,
+            self.state,
+            images,
+            keys,
+            options.data_plane,
+            options.driver,
+            options.platform,
+        )
+
+    def _start(self, options: Options, images: Mapping[str, str], progress: Progress) -> None:
+        plan = self.plan(options, images)
+        if self.engine.states(self.project):
+            progress("half of it is there: starting anew")
+            self.engine.stop(self.project, self.state)
+        if plan.keys:
+            made = pki.Pki.make(pki.read(self.scenario.configs / "pki.yaml"))
+            plan.keys.mkdir(mode=0o700, exist_ok=True)
+            made.write(plan.keys)
+        (self.state / "options.json").write_text(json.dumps(asdict(options)), encoding="utf-8")
+        self.engine.start(plan, progress)
+
+    def _check(self, progress: Progress) -> None:
+        """Wait until every node is ready and every node's own check passes."""
+        progress("waiting for the nodes")
+        waiting.until(self._unready, NODE_SECONDS, "every node to be ready", good=lambda names: not names)
+        checked = [node for node in self.scenario.nodes.values() if node.check]
+        if checked:
+            progress(f"checking from {', '.join(node.name for node in checked)}")
+        list(self.pool.map(self._passes, checked))
+
+    def _unready(self) -> Sequence[str]:
+        """The nodes that have not said they are ready; a node that stopped fails everything at once."""
+        states = self.engine.states(self.project)
+        unready = []
+        for name in self.scenario.nodes:
+            log = self.engine.log(self.project, name) if name in states else ""
+            if states.get(name) == "exited":
+                raise NodeFailed(name, _last_lines(log), f"mend {self.scenario.configs / name}, or its command in the stack")
+            if READY not in log:
+                unready.append(name)
+        return unready
+
+    def _passes(self, node: Node) -> None:
+        def attempt() -> tuple[int, str]:
+            done = self.engine.run(self.project, node.name, node.check, check=False)
+            return done.status, done.output
+
+        try:
+            waiting.until(attempt, CHECK_SECONDS, "the check", every=0.1, good=lambda ended: ended[0] == 0)
+        except DeadlinePassed as late:
+            raise NodeFailed(
+                node.name,
+                f"its check `{' '.join(node.check)}` does not pass: {_last_lines(str(late.last))}",
+                f"see the gateways' logs, `invoke logs --scenario {self.scenario.name}`",
+            ) from late
+
+    def _stop(self) -> Mapping[str, int]:
+        removed = dict(self.engine.stop(self.project, self.state))
+        keys = self.state / "pki"
+        removed["key"] = len(list(keys.glob("*/private/*"))) + len(list(keys.glob("authorities/*.key.pem")))
+        shutil.rmtree(self.state, ignore_errors=True)
+        return removed
+
+    def _node_status(self, node: Node, states: Mapping[str, str]) -> NodeStatus:
+        state = states.get(node.name, "down")
+        plane, tunnels = "", ()
+        if state == "running" and self.is_vpn(node.name):
+            asked = "cat /run/tunnelbed/data-plane; swanctl --list-sas --raw"
+            said = self.engine.run(self.project, node.name, ["sh", "-c", asked], check=False).stdout
+            plane, _, raw = said.partition("\n")
+            tunnels = strongswan.tunnels(raw)
+        addresses = tuple(str(interface) for at in node.attachments for interface in at.addresses)
+        return NodeStatus(node.name, node.role, node.site, addresses, state, plane, tunnels)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold this testbed's folder against any other `up` or `down`; an empty one is removed at the end."""
+        while True:
+            self.state.mkdir(parents=True, exist_ok=True)
+            held = os.open(self.state, os.O_RDONLY)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            # The one before us may have removed the folder we waited for.
+            if self.state.exists() and self.state.stat().st_ino == os.fstat(held).st_ino:
+                break
+            os.close(held)
+        try:
+            yield
+        finally:
+            for folder in (self.state, self.state.parent):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+            os.close(held)
+
+
+def open_testbed(scenario: Scenario, root: Path, engine: str = "", instance: str = "") -> Testbed:
+    """The testbed of a scenario on the engine it is up on, or else on the one named."""
+    kept = root / ".tunnelbed" / (f"{scenario.name}.{instance}" if instance else scenario.name) / "options.json"
+    if not engine and kept.exists():
+        engine = str(json.loads(kept.read_text(encoding="utf-8")).get("engine", ""))
+    return Testbed(scenario, root, engines.connect(engine or "docker"), instance)
+
+
+def _told(options: Options | None) -> str:
+    """Options as a person would type them."""
+    if options is None:
+        return "no options"
+    return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in asdict(options).items() if value)
+
+
+def _last_lines(text: str, count: int = 5) -> str:
+    return "\n".join(text.strip().splitlines()[-count:])
