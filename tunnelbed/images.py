@@ -133,7 +133,7 @@ def _bake(targets: Sequence[str], platforms: Sequence[str], options: Sequence[st
     told = set()
     try:
         for line in follow([*command, "--set", f"*.platform={','.join(platforms)}", *options, *targets], env=variables):
-            step = re.match(r"#\d+ \[(?!internal)(.+?)\] (.{1,80})", line)
+            step = re.match(r"#\d+ \[(?!internal|context )(.+?)\] (.{1,80})", line)
             if step and step.group() not in told:
                 told.add(step.group())
                 progress(f"  {step[1]}: {step[2]}")
