@@ -117,4 +117,4 @@ def reason(output: str) -> str:
         if found:
             return f"{cause} ({found.group().strip()})"
     errors = [line for line in output.splitlines() if re.match(r"\s*(?:e:|error)", line, re.IGNORECASE)]
-    return re.sub(r"^(?:e|error): ", "", (errors or output.splitlines() or ["it said nothing"])[-1].strip(), flags=re.I)
+    return re.sub(r"^(?:e|error): ", "", (errors or output.splitlines() or ["it said nothing"])[-1].strip(), flags=re.IGNORECASE)
