@@ -117,4 +117,5 @@ def reason(output: str) -> str:
         if found:
             return f"{cause} ({found.group().strip()})"
     errors = [line for line in output.splitlines() if re.match(r"\s*(?:e:|error)", line, re.IGNORECASE)]
-    return re.sub(r"^(?:e|error): ", "", (errors or output.splitlines() or ["it said nothing"])[-1].strip(), flags=re.IGNORECASE)
+    last = (errors or output.splitlines() or ["it said nothing"])[-1].strip()
+    return re.sub(r"^(?:E|ERROR|Error): ", "", last)
