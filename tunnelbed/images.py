@@ -26,6 +26,8 @@ NODE_SCRIPTS = ROOT / "scripts" / "node"
 CACHE = ROOT / ".cache"
 
 TARGETS = ("node", "node-nested")
+# What a stack's image name begins with when the image is made here.
+OURS = "tunnelbed/"
 OFFICIAL_BASE = f"debian:{SUITE}-slim"
 BASE_VARIABLE = "TUNNELBED_BASE"
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tunnelbed import engines, pki, strongswan, waiting
+from tunnelbed import engines, images, pki, scenario, strongswan, waiting
 from tunnelbed.engines import Engine, Plan, Progress
 from tunnelbed.errors import BadInput, DeadlinePassed, NodeFailed, TunnelbedError
 from tunnelbed.model import Node, Scenario
@@ -56,11 +56,11 @@ class Testbed:
     Two checkouts differ in their root's path, and so in every name on the engine.
     """
 
-    def __init__(self, scenario: Scenario, root: Path, engine: Engine, instance: str = "") -> None:
+    def __init__(self, scene: Scenario, root: Path, engine: Engine, instance: str = "") -> None:
         if instance and not re.fullmatch(r"[a-z0-9]{1,12}", instance):
             raise BadInput("--instance", "", repr(instance), "1 to 12 lower-case letters and digits", "choose another")
-        self.scenario, self.engine, self.instance = scenario, engine, instance
-        self.name = f"{scenario.name}.{instance}" if instance else scenario.name
+        self.scenario, self.engine, self.instance = scene, engine, instance
+        self.name = _name(scene.name, instance)
         checkout = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:6]
         self.project = f"{self.name.replace('.', '-')}-{checkout}"
         self.state = root / ".tunnelbed" / self.name
@@ -79,7 +79,7 @@ class Testbed:
         states = self.engine.states(self.project)
         return bool(states) and all(states.get(name) == "running" for name in self.scenario.nodes)
 
-    def up(self, options: Options, images: Mapping[str, str], progress: Progress) -> bool:
+    def up(self, options: Options, progress: Progress) -> bool:
         """Bring the testbed up and return when its tunnels carry traffic; whether anything had to be made.
 
         A testbed that is up with the same options is only checked. What fails halfway is taken down again.
@@ -94,7 +94,7 @@ class Testbed:
                 self._check(progress)
                 return False
             try:
-                self._start(options, images, progress)
+                self._start(options, progress)
                 self._check(progress)
             except BaseException:
                 with contextlib.suppress(TunnelbedError):
@@ -117,6 +117,12 @@ class Testbed:
         said = self.engine.run(self.project, node, ["swanctl", "--list-sas", "--raw"])
         return strongswan.tunnels(said.stdout)
 
+    def node(self, name: str) -> Node:
+        """The node of that name; `BadInput` lists those there are."""
+        if name not in self.scenario.nodes:
+            raise BadInput("--node", "", repr(name), f"one of: {', '.join(self.scenario.nodes)}", "choose one of them")
+        return self.scenario.nodes[name]
+
     def gateways(self) -> Sequence[Node]:
         """The nodes with connections of their own."""
         return [node for node in self.scenario.nodes.values() if self.is_vpn(node.name)]
@@ -125,22 +131,23 @@ class Testbed:
         """Whether a node runs strongSwan."""
         return (self.scenario.configs / node / "swanctl.conf").exists()
 
-    def plan(self, options: Options, images: Mapping[str, str]) -> Plan:
-        """What the engine is told."""
-        keys = self.state / "pki" if (self.scenario.configs / "pki.yaml").exists() else None
+    def _plan(self, options: Options, progress: Progress) -> Plan:
+        """What the engine is told; images that are missing are built first."""
+        used = {node.image for node in self.scenario.nodes.values() if node.image.startswith(images.OURS)}
+        platform = options.platform or None
         return Plan(
             self.scenario,
             self.project,
             self.state,
-            images,
-            keys,
+            {name: images.ensure(name.removeprefix(images.OURS), progress, platform) for name in sorted(used)},
+            self.state / "pki" if (self.scenario.configs / "pki.yaml").exists() else None,
             options.data_plane,
             options.driver,
             options.platform,
         )
 
-    def _start(self, options: Options, images: Mapping[str, str], progress: Progress) -> None:
-        plan = self.plan(options, images)
+    def _start(self, options: Options, progress: Progress) -> None:
+        plan = self._plan(options, progress)
         if self.engine.states(self.project):
             progress("half of it is there: starting anew")
             self.engine.stop(self.project, self.state)
@@ -224,12 +231,25 @@ class Testbed:
             os.close(held)
 
 
-def open_testbed(scenario: Scenario, root: Path, engine: str = "", instance: str = "") -> Testbed:
+def open_testbed(scene: Scenario, root: Path, engine: str = "", instance: str = "") -> Testbed:
     """The testbed of a scenario on the engine it is up on, or else on the one named."""
-    kept = root / ".tunnelbed" / (f"{scenario.name}.{instance}" if instance else scenario.name) / "options.json"
+    kept = root / ".tunnelbed" / _name(scene.name, instance) / "options.json"
     if not engine and kept.exists():
         engine = str(json.loads(kept.read_text(encoding="utf-8")).get("engine", ""))
-    return Testbed(scenario, root, engines.connect(engine or "docker"), instance)
+    return Testbed(scene, root, engines.connect(engine or "docker"), instance)
+
+
+def find(root: Path) -> Sequence[Testbed]:
+    """Every testbed of which something is kept below `root`, by name."""
+    found = []
+    for kept in sorted((root / ".tunnelbed").glob("*/options.json")):
+        name, _, instance = kept.parent.name.partition(".")
+        found.append(open_testbed(scenario.load(name, root), root, instance=instance))
+    return found
+
+
+def _name(scene: str, instance: str) -> str:
+    return f"{scene}.{instance}" if instance else scene
 
 
 def _told(options: Options | None) -> str:

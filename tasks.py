@@ -1,0 +1,152 @@
+"""What a person can do. `invoke --list` names the tasks, `invoke --help TASK` explains one.
+
+Parses, calls, prints; every decision is the library's. An expected failure is one line and exit code 2.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task as invoke_task
+
+from tunnelbed import report
+from tunnelbed.engines import Progress
+from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.scenario import load, names
+from tunnelbed.testbed import Options, Testbed, find, open_testbed
+
+ROOT = Path(__file__).resolve().parent
+HELP = {
+    "scenario": "which scenario: a name of `compose/NAME.yaml` (`invoke scenarios` lists them)",
+    "instance": "which copy of it, where several are up side by side: letters and digits, e.g. `2`",
+    "path": "the folder that holds compose/, configs/ and features/; this checkout unless told",
+    "engine": "what runs the nodes: docker (the default)",
+    "driver": "how Docker makes the networks: macvlan (the default) or bridge",
+    "data-plane": "who does ESP: kernel, user (strongSwan in user space), or auto (the default): try the kernel first",
+    "platform": "run the nodes for this platform, e.g. linux/arm64; this machine's own unless told",
+    "json": "print JSON for a script instead of a table",
+    "node": "the node's name, as in the stack",
+    "follow": "go on printing until interrupted",
+    "verbose": "print each command as it is run, ready to be pasted",
+}
+
+
+def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
+    """An Invoke task with `--verbose`, its options explained by `HELP`, its expected failures one line and a code."""
+
+    def decorate(body: Callable[..., None]) -> Any:  # noqa: ANN401 # Invoke's Task is generic without need
+        @functools.wraps(body)
+        def run(*arguments: Any, verbose: bool = False, **options: Any) -> None:  # noqa: ANN401 # what the task takes
+            if verbose:
+                logging.basicConfig(level=logging.INFO, format="+ %(message)s")
+            try:
+                body(*arguments, **options)
+            except TunnelbedError as wrong:
+                raise Exit(f"tunnelbed: {wrong}", code=2) from wrong
+            except KeyboardInterrupt as stopped:
+                raise Exit("tunnelbed: interrupted; `invoke down` removes what is left, if anything", 130) from stopped
+
+        shape = inspect.signature(body)
+        extra = inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=False)
+        run.__signature__ = shape.replace(parameters=[*shape.parameters.values(), extra])  # type: ignore[attr-defined]
+        return invoke_task(run, help={name: HELP[name] for name in (*explained, "verbose")}, auto_shortflags=False)
+
+    return decorate
+
+
+@task("scenario", "instance", "path", "engine", "driver", "data-plane", "platform")
+def up(
+    _: Context,
+    scenario: str,
+    instance: str = "",
+    path: str = "",
+    engine: str = "docker",
+    driver: str = "",
+    data_plane: str = "auto",
+    platform: str = "",
+) -> None:
+    """Bring a scenario up; returns when its tunnels carry traffic. Up already: only checks."""
+    bed = _testbed(scenario, instance, path, engine)
+    bed.up(Options(engine, driver, data_plane, platform), _progress())
+    print(report.table(bed.status()))
+
+
+@task("scenario", "instance", "path")
+def down(_: Context, scenario: str = "", instance: str = "", path: str = "") -> None:
+    """Take a scenario down and leave nothing behind; without one, all that this checkout has up."""
+    for bed in _chosen(scenario, instance, path):
+        print(f"{bed.name}: {report.removed(bed.down())}")
+
+
+@task("scenario", "instance", "path", "json")
+def status(_: Context, scenario: str = "", instance: str = "", path: str = "", json: bool = False) -> None:
+    """Show each node: role, addresses, state, tunnel. Without a scenario: all that this checkout has up."""
+    beds = _chosen(scenario, instance, path)
+    if json:
+        print(report.as_json(beds))
+    elif not beds:
+        print("nothing is up")
+    for bed in beds if not json else ():
+        print(report.heading(bed))
+        print(report.table(bed.status()))
+
+
+@task("scenario", "node", "instance", "path")
+def exec(context: Context, scenario: str, node: str, instance: str = "", path: str = "") -> None:  # noqa: A001 # the verb people know
+    """Run a command on a node: `invoke exec --scenario ipv6 --node client-a1 -- ping -c 1 ::1`; a shell unless told."""
+    bed = _testbed(scenario, instance, path)
+    command = shlex.split(context.remainder) or ["sh"]
+    status = subprocess.call(bed.engine.terminal(bed.project, bed.node(node).name, command))
+    if status:
+        raise Exit(code=status)
+
+
+@task("scenario", "node", "follow", "instance", "path")
+def logs(_: Context, scenario: str, node: str = "", follow: bool = False, instance: str = "", path: str = "") -> None:
+    """Print what a node has said, or every node; `--follow` goes on printing one node's."""
+    bed = _testbed(scenario, instance, path)
+    if follow:
+        subprocess.call(bed.engine.follow(bed.project, bed.node(node).name))
+        return
+    for name in [bed.node(node).name] if node else bed.scenario.nodes:
+        for line in bed.engine.log(bed.project, name).splitlines():
+            print(line if node else f"{name:12} {line}")
+
+
+@task("path")
+def scenarios(_: Context, path: str = "") -> None:
+    """List the scenarios there are."""
+    print("\n".join(names(_root(path))))
+
+
+def _testbed(name: str, instance: str, path: str, engine: str = "") -> Testbed:
+    return open_testbed(load(name, _root(path)), _root(path), engine, instance)
+
+
+def _chosen(name: str, instance: str, path: str) -> Sequence[Testbed]:
+    """The testbed named, or all that something is kept of."""
+    return [_testbed(name, instance, path)] if name else find(_root(path))
+
+
+def _root(path: str) -> Path:
+    root = Path(path).resolve() if path else ROOT
+    if not (root / "compose").is_dir():
+        raise BadInput("--path", "", path, "a folder with compose/ in it", "see `invoke new`")
+    return root
+
+
+def _progress() -> Progress:
+    """Says each phase and when it began, on the error stream: standard output is for the answer."""
+    began = time.monotonic()
+    return lambda text: print(f"[{time.monotonic() - began:5.1f} s] {text}", file=sys.stderr, flush=True)

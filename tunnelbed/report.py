@@ -1,0 +1,79 @@
+"""Testbeds as a person reads them, and as a script does."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from tunnelbed.strongswan import Tunnel
+from tunnelbed.testbed import NodeStatus, Testbed
+
+HEADINGS = ("node", "role", "site", "addresses", "state", "tunnel")
+
+
+def heading(bed: Testbed) -> str:
+    """One line: the testbed, and who does what for it."""
+    options = bed.options
+    facts = {**bed.engine.describe(), "network driver": (options.driver if options else "") or "macvlan"}
+    return f"{bed.name}: " + ", ".join(f"{key} {value}" for key, value in facts.items())
+
+
+def table(statuses: Sequence[NodeStatus], width: int | None = None) -> str:
+    """The nodes as a table, a line each; `width` in characters, the terminal's unless told."""
+    made = Table(*HEADINGS, box=None, pad_edge=False)
+    for status in statuses:
+        made.add_row(
+            status.node,
+            status.role,
+            status.site,
+            " ".join(status.addresses),
+            status.state,
+            _tunnels(status),
+            style=None if status.state == "running" else "red",
+        )
+    console = Console(file=io.StringIO(), width=width, force_terminal=Console().is_terminal)
+    with console.capture() as said:
+        console.print(made)
+    return said.get().rstrip("\n")
+
+
+def as_json(beds: Sequence[Testbed]) -> str:
+    """The same for a script: a list of testbeds, each with its nodes."""
+    return json.dumps(
+        [
+            {
+                "testbed": bed.name,
+                "scenario": bed.scenario.name,
+                "instance": bed.instance,
+                "project": bed.project,
+                "up": bed.is_up(),
+                "options": asdict(bed.options) if bed.options else None,
+                **bed.engine.describe(),
+                "nodes": [asdict(status) for status in bed.status()],
+            }
+            for bed in beds
+        ],
+        indent=2,
+    )
+
+
+def removed(counts: Mapping[str, int]) -> str:
+    """What `down` took away: `removed 10 containers, 7 networks, 7 links, 5 keys`."""
+    told = [f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in counts.items() if count]
+    return f"removed {', '.join(told)}" if told else "nothing was there"
+
+
+def _tunnels(status: NodeStatus) -> str:
+    if not status.data_plane:
+        return ""
+    told = ", ".join(_tunnel(tunnel) for tunnel in status.tunnels) or "none yet"
+    return f"{told} (ESP in {'the kernel' if status.data_plane == 'kernel' else 'user space'})"
+
+
+def _tunnel(tunnel: Tunnel) -> str:
+    return f"{tunnel.name} {'up' if tunnel.carries else tunnel.state.lower()}"
