@@ -7,11 +7,11 @@ so that a test can issue a certificate that must not be believed.
 
 from __future__ import annotations
 
-import datetime
 import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,9 @@ def read(path: Path) -> Plan:
     except (yaml.YAMLError, UnicodeDecodeError) as wrong:
         raise BadInput(str(path), "", " ".join(str(wrong).split()), "YAML", "correct that line") from wrong
     if not isinstance(said, Mapping) or not isinstance(said.get("leaves"), Mapping):
-        raise BadInput(str(path), "leaves", "none", "root, intermediate and leaves", "see configs/site-to-site/pki.yaml")
+        raise BadInput(
+            str(path), "leaves", "none", "root, intermediate and leaves", "see configs/site-to-site/pki.yaml"
+        )
     return Plan(
         _name(path, "root", said.get("root")),
         _name(path, "intermediate", said.get("intermediate")),
@@ -96,7 +98,9 @@ class Authority:
     def root(cls, name: x509.Name) -> Authority:
         """A self-signed authority that may have one authority below it."""
         key = ec.generate_private_key(CURVE)
-        return cls(_sign(_builder(name, name, key, key).add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True).add_extension(_AUTHORITY_USE, critical=True), key), key)
+        builder = _builder(name, name, key, key)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+        return cls(_sign(builder.add_extension(_AUTHORITY_USE, critical=True), key), key)
 
     def intermediate(self, name: x509.Name) -> Authority:
         """An authority below this one that may issue leaves only (pathlen 0)."""
@@ -105,16 +109,12 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         return Authority(_sign(builder.add_extension(_AUTHORITY_USE, critical=True), self.key), key)
 
-    def leaf(
-        self, leaf: Leaf, *, expired: bool = False
-    ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    def leaf(self, leaf: Leaf, *, expired: bool = False) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         """A node's certificate and key; with `expired`, its time ended an hour ago."""
         key = ec.generate_private_key(CURVE)
         builder = _builder(leaf.subject, self.certificate.subject, key, self.key, ended=expired)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(leaf.address)]), critical=False
-        )
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.IPAddress(leaf.address)]), critical=False)
         builder = builder.add_extension(_LEAF_USE, critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage([USAGES[leaf.usage]]), critical=False)
         return _sign(builder, self.key), key
@@ -189,10 +189,8 @@ def make_tree(tree: Path) -> None:
 
 def write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     """A private key as PEM, never readable by others, not even for a moment."""
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(pem)
 
 
@@ -201,7 +199,7 @@ def write_public(path: Path, thing: x509.Certificate | x509.CertificateRevocatio
     path.write_bytes(thing.public_bytes(serialization.Encoding.PEM))
 
 
-_HOUR, _DAY = datetime.timedelta(hours=1), datetime.timedelta(days=1)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _AUTHORITY_USE = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
@@ -226,8 +224,8 @@ _LEAF_USE = x509.KeyUsage(
 )
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _builder(

@@ -11,7 +11,7 @@ import ipaddress
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 
@@ -48,7 +48,7 @@ class _Stack:
     def scenario(self, name: str, root: Path) -> Scenario:
         document = self._document()
         if include := {"include", "extends"} & document.keys():
-            self._bad(include.pop(), "it", "one file", "put the whole stack there; YAML anchors avoid repetition")
+            raise self._bad(include.pop(), "it", "one file", "put the whole stack there; YAML anchors avoid repetition")
         networks = {
             key: self._network(key, value or {})
             for key, value in self._mapping(document, "networks", "networks").items()
@@ -69,13 +69,13 @@ class _Stack:
             reason = " ".join(str(wrong).split())
             raise BadInput(self.shown, "", reason, "YAML in the Compose format", "correct that line") from wrong
         if not isinstance(document, Mapping):
-            self._bad("", f"a {type(document).__name__}", "a mapping with services and networks", "write a stack")
+            raise self._bad("", f"a {type(document).__name__}", "a mapping with services and networks", "write a stack")
         return document
 
     def _network(self, name: str, said: Mapping[str, Any]) -> Network:
         key = f"networks.{name}"
         if len(name) > LONGEST_NAME:
-            self._bad(
+            raise self._bad(
                 key,
                 f"a name of {len(name)} characters",
                 f"at most {LONGEST_NAME}, since it is also the name of an interface",
@@ -84,7 +84,7 @@ class _Stack:
         pools = self._mapping(said, "ipam", f"{key}.ipam").get("config") or []
         subnets = tuple(self._subnet(pool, f"{key}.ipam.config") for pool in pools)
         if not subnets:
-            self._bad(key, "no subnet", "ipam: {config: [{subnet: ...}]}", "say the network's subnet")
+            raise self._bad(key, "no subnet", "ipam: {config: [{subnet: ...}]}", "say the network's subnet")
         labels = _labels(said)
         return Network(name, subnets, labels.get(ROLE, ""), labels.get(SITE, ""), bool(said.get("internal", False)))
 
@@ -92,16 +92,18 @@ class _Stack:
         text = pool.get("subnet") if isinstance(pool, Mapping) else None
         try:
             return ipaddress.ip_network(str(text))
-        except ValueError:
-            self._bad(f"{key}.subnet", text, "a subnet such as 10.1.0.0/16", "correct it")
+        except ValueError as wrong:
+            raise self._bad(f"{key}.subnet", text, "a subnet such as 10.1.0.0/16", "correct it") from wrong
 
     def _node(self, name: str, said: Mapping[str, Any], networks: Mapping[str, Network]) -> Node:
         key = f"services.{name}"
         if "extends" in said:
-            self._bad(f"{key}.extends", "it", "the whole service", "use a YAML anchor (`<<: *name`) instead")
+            raise self._bad(f"{key}.extends", "it", "the whole service", "use a YAML anchor (`<<: *name`) instead")
         joined = said.get("networks") or {}
         if not isinstance(joined, Mapping):
-            self._bad(f"{key}.networks", joined, "each network with this node's address", "write `NAME: {ipv4_address: ...}`")
+            raise self._bad(
+                f"{key}.networks", joined, "each network with this node's address", "write `NAME: {ipv4_address: ...}`"
+            )
         labels = _labels(said)
         check = self._mapping(said, "healthcheck", f"{key}.healthcheck").get("test") or []
         return Node(
@@ -118,30 +120,30 @@ class _Stack:
             _check(check),
         )
 
-    def _attachment(
-        self, key: str, name: str, said: Mapping[str, Any], networks: Mapping[str, Network]
-    ) -> Attachment:
+    def _attachment(self, key: str, name: str, said: Mapping[str, Any], networks: Mapping[str, Network]) -> Attachment:
         if name not in networks:
-            self._bad(key, f"network {name}", f"one of: {', '.join(networks)}", "add it under networks or correct the name")
+            raise self._bad(
+                key, f"network {name}", f"one of: {', '.join(networks)}", "add it under networks or correct the name"
+            )
         addresses = tuple(
             self._interface(said[word], f"{key}.{word}", networks[name])
             for word in ("ipv4_address", "ipv6_address")
             if word in said
         )
         if not addresses:
-            self._bad(key, "no address", "ipv4_address or ipv6_address", "say the node's address on this network")
+            raise self._bad(key, "no address", "ipv4_address or ipv6_address", "say the node's address on this network")
         return Attachment(name, addresses)
 
     def _interface(self, text: object, key: str, network: Network) -> Interface:
         listed = " or ".join(str(subnet) for subnet in network.subnets)
         try:
             address = ipaddress.ip_address(str(text))
-        except ValueError:
-            self._bad(key, text, f"an address in {listed}", "correct it")
+        except ValueError as wrong:
+            raise self._bad(key, text, f"an address in {listed}", "correct it") from wrong
         for subnet in network.subnets:
             if address in subnet:
                 return ipaddress.ip_interface(f"{address}/{subnet.prefixlen}")
-        self._bad(key, address, f"an address in {listed} ({network.name})", "correct the address or the subnet")
+        raise self._bad(key, address, f"an address in {listed} ({network.name})", "correct the address or the subnet")
 
     def _no_address_twice(self, nodes: Mapping[str, Node], networks: Mapping[str, Network]) -> None:
         for network in networks:
@@ -149,7 +151,7 @@ class _Stack:
             for node in nodes.values():
                 for address in (i.ip for at in node.attachments if at.network == network for i in at.addresses):
                     if address in seen:
-                        self._bad(
+                        raise self._bad(
                             f"services.{node.name}.networks.{network}",
                             address,
                             f"an address of its own ({seen[address]} has this one)",
@@ -173,11 +175,11 @@ class _Stack:
         if value is None:
             return {}
         if not isinstance(value, Mapping):
-            self._bad(key, repr(value), "a mapping", "see the Compose file reference")
+            raise self._bad(key, repr(value), "a mapping", "see the Compose file reference")
         return value
 
-    def _bad(self, key: str, found: object, expected: str, advice: str) -> NoReturn:
-        raise BadInput(self.shown, key, found, expected, advice)
+    def _bad(self, key: str, found: object, expected: str, advice: str) -> BadInput:
+        return BadInput(self.shown, key, found, expected, advice)
 
 
 class _Loader(yaml.CSafeLoader):

@@ -174,7 +174,9 @@ class Testbed:
         for name in self.scenario.nodes:
             log = self.engine.log(self.project, name) if name in states else ""
             if states.get(name) == "exited":
-                raise NodeFailed(name, _last_lines(log), f"mend {self.scenario.configs / name}, or its command in the stack")
+                raise NodeFailed(
+                    name, _last_lines(log), f"mend {self.scenario.configs / name}, or its command in the stack"
+                )
             if READY not in log:
                 unready.append(name)
         return unready
@@ -202,7 +204,7 @@ class Testbed:
 
     def _node_status(self, node: Node, states: Mapping[str, str]) -> NodeStatus:
         state = states.get(node.name, "down")
-        plane, tunnels = "", ()
+        plane, tunnels = "", tuple[Tunnel, ...]()
         if state == "running" and self.is_vpn(node.name):
             asked = "cat /run/tunnelbed/data-plane; swanctl --list-sas --raw"
             said = self.engine.run(self.project, node.name, ["sh", "-c", asked], check=False).stdout
