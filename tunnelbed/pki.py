@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from tunnelbed import documents
+from tunnelbed.documents import Section, shown
 from tunnelbed.errors import BadInput
 from tunnelbed.model import Address
 
@@ -49,42 +50,41 @@ class Plan:
     leaves: tuple[Leaf, ...]
 
 
-def read(path: Path) -> Plan:
-    """Read a scenario's `pki.yaml`; `BadInput` names the key that cannot be used."""
-    try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as wrong:
-        raise BadInput(str(path), "", " ".join(str(wrong).split()), "YAML", "correct that line") from wrong
-    if not isinstance(said, Mapping) or not isinstance(said.get("leaves"), Mapping):
-        raise BadInput(
-            str(path), "leaves", "none", "root, intermediate and leaves", "see configs/site-to-site/pki.yaml"
-        )
+def read(path: Path, nodes: Container[str]) -> Plan:
+    """Read a scenario's `pki.yaml`; `BadInput` names the key that cannot be used, such as a leaf for no node of it."""
+    said = documents.read(path, "YAML: a mapping with root, intermediate and leaves")
     return Plan(
-        _name(path, "root", said.get("root")),
-        _name(path, "intermediate", said.get("intermediate")),
-        tuple(_leaf(path, str(node), leaf) for node, leaf in said["leaves"].items()),
+        _name(said, "root"),
+        _name(said, "intermediate"),
+        tuple(_leaf(node, leaf, nodes) for node, leaf in said.section("leaves").sections()),
     )
 
 
-def _leaf(path: Path, node: str, said: Any) -> Leaf:  # noqa: ANN401 # as YAML has it
-    key = f"leaves.{node}"
-    said = said if isinstance(said, Mapping) else {}
+def _leaf(node: str, said: Section, nodes: Container[str]) -> Leaf:
+    if node not in nodes:
+        raise said.bad("", f"a certificate for {node}", "a node of the scenario", "correct the name or add the service")
     try:
-        address = ipaddress.ip_address(str(said.get("address")))
+        address = ipaddress.ip_address(str(said.said.get("address")))
     except ValueError as wrong:
-        raise BadInput(str(path), f"{key}.address", said.get("address"), "an IP address", "correct it") from wrong
-    if said.get("usage") not in USAGES:
-        raise BadInput(str(path), f"{key}.usage", said.get("usage"), " or ".join(USAGES), "say which end it is")
-    return Leaf(node, _name(path, f"{key}.subject", said.get("subject")), address, said["usage"])
+        raise said.bad("address", shown(said.said.get("address")), "an IP address", "correct it") from wrong
+    usage = said.said.get("usage")
+    if usage not in USAGES:
+        raise said.bad("usage", shown(usage), " or ".join(USAGES), "say which end it is")
+    return Leaf(node, _name(said, "subject"), address, str(usage))
 
 
-def _name(path: Path, key: str, said: object) -> x509.Name:
+def _name(said: Section, word: str) -> x509.Name:
     """A DN written as a person does, most significant part first: `C=FI, O=..., CN=...`."""
+    text = said.said.get(word)
+    parts = [part.strip() for part in re.split(r"(?<!\\),", text)] if isinstance(text, str) else []
     try:
         # RFC 4514 writes the most significant part last.
-        return x509.Name.from_rfc4514_string(",".join(reversed([part.strip() for part in str(said or "").split(",")])))
+        name = x509.Name.from_rfc4514_string(",".join(reversed(parts)))
     except ValueError as wrong:
-        raise BadInput(str(path), key, repr(said), "a DN such as C=FI, O=Example, CN=name", "correct it") from wrong
+        raise said.bad(word, shown(text), "a DN such as C=FI, O=Example, CN=name", "correct it") from wrong
+    if not list(name):
+        raise said.bad(word, shown(text), "a DN such as C=FI, O=Example, CN=name", "write one")
+    return name
 
 
 @dataclass(frozen=True)
