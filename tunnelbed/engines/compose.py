@@ -29,9 +29,11 @@ def render(plan: Plan, subnets: Mapping[str, IPv4Network], parents: Mapping[str,
             name: {
                 **({"driver": plan.driver} if plan.driver else {}),
                 **_driver_options(plan, name, parents),
+                # The node gives itself its IPv6 addresses too, so no engine needs to be configured for IPv6.
+                **({"enable_ipv6": False} if any(net.version == 6 for net in network.subnets) else {}),
                 "ipam": _Override(config=[{"subnet": str(subnets[name])}]),
             }
-            for name in plan.scenario.networks
+            for name, network in plan.scenario.networks.items()
         },
     }
     text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120)
