@@ -1,15 +1,15 @@
-"""One run of the bake file: which builder, which base, and what it says meanwhile."""
+"""The bakery: runs the bake file with one builder, for some platforms, from one base."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunnelbed import __version__
+from tunnelbed import __version__, emulators
 from tunnelbed.errors import CommandFailed, ImageFailed
 from tunnelbed.rootfs import MIRROR_VARIABLE, SUITE, bootstrap, reason
 from tunnelbed.shell import follow, run
@@ -26,70 +26,71 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Builder:
-    """A builder of buildx; `own` is the engine's, which sees the engine's images."""
+class Bakery:
+    """A builder of buildx that can run what it builds for `platforms`; `variables` are the bake file's.
 
-    name: str
-    own: bool = True
-
-
-def builder(*, many: bool, exported: bool) -> Builder:
-    """A builder for `many` platforms at once, or for images that leave the engine (`exported`).
-
-    The engine's own builder does both where its image store is containerd's; else another builder of the user's
-    may. Raises `ImageFailed`, naming the missing setting, when none can.
+    `own` says that it is the engine's, which sees the engine's images.
     """
-    own = run(["docker", "context", "show"]).stdout.strip()
-    if not (many or exported) or "io.containerd.snapshotter" in run(["docker", "info"]).stdout:
-        return Builder(own)
-    if exported:
-        listed = run(["docker", "buildx", "ls", "--format", "{{json .}}"], check=False)  # buildx 0.13 and later
-        for line in listed.stdout.splitlines() if listed.status == 0 else ():
-            other = json.loads(line)
-            if other["Driver"] != "docker":
-                return Builder(str(other["Name"]), own=False)
-    raise ImageFailed(
-        "this Docker keeps images of its own platform only; put "
-        '"features": {"containerd-snapshotter": true} into /etc/docker/daemon.json and restart it'
-    )
 
+    builder: str
+    own: bool
+    platforms: Sequence[str]
+    variables: Mapping[str, str]
 
-def bake(
-    targets: Sequence[str], platforms: Sequence[str], options: Sequence[str], chosen: Builder, progress: Progress
-) -> None:
-    """Build targets for platforms on the builder `chosen`, telling each step once; raises `ImageFailed`."""
-    epoch = git("log", "-1", "--format=%ct") or "0"
-    base = _base(progress)
-    context = CACHE / "rootfs"
-    context.mkdir(parents=True, exist_ok=True)
-    if base == "bootstrap":
+    @classmethod
+    def open(cls, platforms: Sequence[str], progress: Progress, *, exported: bool = False) -> Bakery:
+        """A bakery for platforms, with emulators and bases made ready; `exported`: for images that leave the engine.
+
+        Raises `ImageFailed`.
+        """
+        builder, own = _builder(alone=len(platforms) == 1 and not exported, exported=exported)
         for platform in platforms:
-            context = bootstrap(platform, CACHE / "rootfs", epoch, progress)
-    variables = {
-        "ROOT": str(ROOT),
-        "CONTEXT": str(context),
-        "BASE": base,
-        "MIRROR": os.environ.get(MIRROR_VARIABLE, ""),
-        "VERSION": __version__,
-        "REVISION": git("rev-parse", "HEAD") or "unknown",
-        "SOURCE": _public(git("config", "remote.origin.url")),
-        "SOURCE_DATE_EPOCH": epoch,
-        # Our own bake file reads from nowhere but the checkout; buildx 0.19 and later would ask.
-        "BUILDX_BAKE_ENTITLEMENTS_FS": "0",
-    }
-    command = ["docker", "buildx", "bake", "--builder", chosen.name, "--file", str(RECIPE / "docker-bake.hcl")]
-    if "--allow" in run(["docker", "buildx", "bake", "--help"]).stdout:
-        command += ["--allow", "network.host"]
-    command += ["--progress", "plain", "--set", f"*.platform={','.join(platforms)}", *options, *targets]
-    told = set()
-    try:
-        for line in follow(command, env=variables):
-            step = re.match(r"#\d+ \[(?!internal|context )(.+?)\] (.{1,80})", line)
-            if step and step.group() not in told:
-                told.add(step.group())
-                progress(f"  {step[1]}: {step[2]}")
-    except CommandFailed as failed:
-        raise ImageFailed(f"{', '.join(targets)}: {reason(failed.output)}") from failed
+            emulators.ensure(platform, builder, progress)
+        epoch = git("log", "-1", "--format=%ct") or "0"
+        base = _base(progress)
+        context = CACHE / "rootfs"
+        context.mkdir(parents=True, exist_ok=True)
+        if base == "bootstrap":
+            for platform in platforms:
+                context = bootstrap(platform, CACHE / "rootfs", epoch, progress)
+        variables = {
+            "ROOT": str(ROOT),
+            "CONTEXT": str(context),
+            "BASE": base,
+            "MIRROR": os.environ.get(MIRROR_VARIABLE, ""),
+            "VERSION": __version__,
+            "REVISION": git("rev-parse", "HEAD") or "unknown",
+            "SOURCE": public(git("config", "remote.origin.url")),
+            "SOURCE_DATE_EPOCH": epoch,
+            # Our own bake file reads from nowhere but the checkout; buildx 0.19 and later would ask.
+            "BUILDX_BAKE_ENTITLEMENTS_FS": "0",
+        }
+        return cls(builder, own, platforms, variables)
+
+    def bake(self, targets: Sequence[str], options: Sequence[str], progress: Progress) -> None:
+        """Build targets, telling of each step that is run; raises `ImageFailed`."""
+        command = ["docker", "buildx", "bake", "--builder", self.builder, "--file", str(RECIPE / "docker-bake.hcl")]
+        if "--allow" in run(["docker", "buildx", "bake", "--help"]).stdout:  # buildx 0.17 and later
+            command += ["--allow", "network.host"]
+        command += ["--progress", "plain", "--set", f"*.platform={','.join(self.platforms)}", *options, *targets]
+        try:
+            for step in running(follow(command, env=self.variables)):
+                progress(f"  {step}")
+        except CommandFailed as failed:
+            raise ImageFailed(f"{', '.join(targets)}: {reason(failed.output)}") from failed
+
+
+def running(lines: Iterable[str]) -> Iterator[str]:
+    """The steps that BuildKit's plain progress shows at work, each once, as it begins; a cached one never speaks.
+
+    `#7 [node packages 1/2] RUN apt-get update` names step 7, `#7 0.31 Get:1 ...` is the first that it says.
+    """
+    names: dict[str, str] = {}
+    for line in lines:
+        if named := re.match(r"#(\d+) (\[.+?\] .{1,80}|exporting to .*|pushing .*)$", line):
+            names[named[1]] = named[2]
+        elif (spoken := re.match(r"#(\d+) (?:\d+\.\d+ |\w+ing (?:layers|manifest))", line)) and spoken[1] in names:
+            yield names.pop(spoken[1])
 
 
 def git(*arguments: str) -> str:
@@ -100,9 +101,31 @@ def git(*arguments: str) -> str:
         return ""
 
 
-def _public(address: str) -> str:
-    """An address fit for a label: none that is a path of this machine, no name or password in it."""
+def public(address: str) -> str:
+    """An address fit for a label: nothing where it is a path or a private host's, no name or password in it."""
     return re.sub(r"//[^/@]*@", "//", address) if address.startswith(("https://", "http://")) else ""
+
+
+def _builder(*, alone: bool, exported: bool) -> tuple[str, bool]:
+    """The name of a builder, and whether it is the engine's own.
+
+    `alone`: for one platform, loaded into the engine, which the engine's own always does. It does the rest too where
+    its image store is containerd's; else what is `exported` may come from another builder of the user's. Raises
+    `ImageFailed`, naming the missing setting, when none can.
+    """
+    own = run(["docker", "context", "show"]).stdout.strip()
+    if alone or "io.containerd.snapshotter" in run(["docker", "info"]).stdout:
+        return own, True
+    if exported:
+        listed = run(["docker", "buildx", "ls", "--format", "{{json .}}"], check=False)  # buildx 0.13 and later
+        for line in listed.stdout.splitlines() if listed.status == 0 else ():
+            other = json.loads(line)
+            if other["Driver"] != "docker":
+                return str(other["Name"]), False
+    raise ImageFailed(
+        "this Docker keeps images of one platform at a time; put "
+        '"features": {"containerd-snapshotter": true} into /etc/docker/daemon.json and restart it'
+    )
 
 
 def _base(progress: Progress) -> str:

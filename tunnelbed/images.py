@@ -15,8 +15,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tunnelbed import __version__, emulators
-from tunnelbed.bake import CACHE, RECIPE, ROOT, Builder, Progress, bake, builder
+from tunnelbed import __version__
+from tunnelbed.bake import CACHE, RECIPE, ROOT, Bakery, Progress
 from tunnelbed.errors import BadInput, CommandFailed, EngineUnavailable, TunnelbedError
 from tunnelbed.rootfs import DEBIAN_ARCHITECTURES, SUITE, reason
 from tunnelbed.shell import run
@@ -49,11 +49,8 @@ def ensure(target: str = "node", progress: Progress = print, platform: str | Non
     tag = node_image(target, platform)
     if not _engine_has(tag):
         progress(f"building {tag}")
-        chosen = builder(many=False, exported=False)
-        if platform:
-            emulators.ensure(platform, chosen.name, progress)
-        options = [*UNATTESTED, *_set("tags", {target: tag})]
-        bake([target], [platform or engine_platform()], options, chosen, progress)
+        bakery = Bakery.open([platform or engine_platform()], progress)
+        bakery.bake([target], [*UNATTESTED, *_set("tags", {target: tag})], progress)
         _supersede(tag)
     return tag
 
@@ -76,21 +73,19 @@ def build(
         raise BadInput("--push", "", f"--output {output} too", "one destination", "push and write in two runs")
     native = engine_platform()
     wanted = [known_platform(platform) for platform in dict.fromkeys(platforms)] or [native]
-    chosen = builder(many=len(wanted) > 1, exported=bool(push or output))
-    for platform in wanted:
-        emulators.ensure(platform, chosen.name, progress)
+    bakery = Bakery.open(wanted, progress, exported=bool(push or output))
     anew = ["--no-cache"] if fresh else []
-    bake(TARGETS, wanted, ["--set", "*.output=type=cacheonly", *anew], chosen, progress)
+    bakery.bake(TARGETS, ["--set", "*.output=type=cacheonly", *anew], progress)
     if push:
         names = {target: f"{push.rstrip('/')}/{target}:{__version__}" for target in TARGETS}
         options = _set("tags", names) + _set("output", dict.fromkeys(TARGETS, f"type=registry,{SAME_TIMES}"))
-        bake(TARGETS, wanted, [*options, *_attested(chosen, progress)], chosen, progress)
+        bakery.bake(TARGETS, [*options, *_attested(bakery, progress)], progress)
         return list(names.values())
     if output:
-        return _archives(wanted, output, chosen, progress)
+        return _archives(bakery, output, progress)
     tags = [(target, tag) for target in TARGETS for tag in _local_tags(target, wanted, native)]
     options = [option for target, tag in tags for option in _set("tags", {target: tag})]
-    bake(TARGETS, wanted, [*UNATTESTED, *options], chosen, progress)
+    bakery.bake(TARGETS, [*UNATTESTED, *options], progress)
     return [tag for _, tag in tags]
 
 
@@ -142,13 +137,13 @@ def _local_tags(target: str, platforms: Sequence[str], native: str) -> list[str]
     return [*found, f"{OURS}{target}:{__version__}"]
 
 
-def _attested(chosen: Builder, progress: Progress) -> list[str]:
+def _attested(bakery: Bakery, progress: Progress) -> list[str]:
     """Options that attach a list of packages: our own generator where the builder sees the engine's images."""
-    generator = f",generator={ensure('sbom', progress)}" if chosen.own else ""
+    generator = f",generator={ensure('sbom', progress)}" if bakery.own else ""
     return ["--provenance", "mode=min", "--set", f"*.attest=type=sbom{generator}"]
 
 
-def _archives(platforms: Sequence[str], output: Path, chosen: Builder, progress: Progress) -> Sequence[str]:
+def _archives(bakery: Bakery, output: Path, progress: Progress) -> Sequence[str]:
     """Write an OCI archive for each target, all of them or none."""
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +153,7 @@ def _archives(platforms: Sequence[str], output: Path, chosen: Builder, progress:
             destinations = {t: f'type=oci,"dest={path}",{SAME_TIMES}' for t, path in written.items()}
             names = {target: f"{OURS}{target}:{__version__}" for target in TARGETS}
             options = _set("tags", names) + _set("output", destinations)
-            bake(TARGETS, platforms, [*options, *_attested(chosen, progress)], chosen, progress)
+            bakery.bake(TARGETS, [*options, *_attested(bakery, progress)], progress)
             files = {target: output.with_name(f"{output.stem}-{target}{output.suffix}") for target in TARGETS}
             for target, path in written.items():
                 path.replace(files[target])
