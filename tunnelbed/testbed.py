@@ -12,12 +12,15 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tunnelbed import engines, images, pki, scenario, strongswan, waiting
+from tunnelbed.agents import Agents
 from tunnelbed.engines import Engine, Plan, Progress
 from tunnelbed.errors import BadInput, DeadlinePassed, NodeFailed, TunnelbedError
 from tunnelbed.model import Node, Scenario
+from tunnelbed.recording import Recording, record
 from tunnelbed.strongswan import Tunnel
 
 READY = "tunnelbed: ready"
@@ -114,7 +117,7 @@ class Testbed:
 
     def tunnels(self, node: str) -> tuple[Tunnel, ...]:
         """The tunnels of a gateway, as it sees them now."""
-        said = self.engine.run(self.project, node, ["swanctl", "--list-sas", "--raw"])
+        said = self.agents.on(node).run(["swanctl", "--list-sas", "--raw"])
         return strongswan.tunnels(said.stdout)
 
     def node(self, name: str) -> Node:
@@ -122,6 +125,26 @@ class Testbed:
         if name not in self.scenario.nodes:
             raise BadInput("--node", "", repr(name), f"one of: {', '.join(self.scenario.nodes)}", "choose one of them")
         return self.scenario.nodes[name]
+
+    @cached_property
+    def agents(self) -> Agents:
+        """The conversations with this testbed's nodes; `close` ends them."""
+        return Agents(self.engine, self.project)
+
+    def record(self) -> contextlib.AbstractContextManager[Recording]:
+        """Record what every node sees while the body runs."""
+        return record(self.agents, self.scenario.nodes)
+
+    def mac(self, node: str, network: str) -> str:
+        """The MAC of a node's interface."""
+        return self.agents.on(node).run(["cat", f"/sys/class/net/{network}/address"]).stdout.strip()
+
+    def close(self) -> None:
+        """End every conversation; the testbed stays up."""
+        if "agents" in self.__dict__:
+            self.agents.close()
+            del self.agents
+        self.pool.shutdown()
 
     def gateways(self) -> Sequence[Node]:
         """The nodes with connections of their own."""
