@@ -54,9 +54,8 @@ def reaches(
 def cannot_reach(bed: Testbed, source: Node, target: Node, probe: Probe) -> None:
     """The probe is stopped on its way, while a control arrives. Raises `Unmet`, or an error if nothing can be said."""
     expected = _sentence(source, "cannot reach", target, probe)
-    address = address_towards(bed, source, target)
     with bed.record() as recording:
-        refused = _send(bed, source, address, probe)
+        refused = send(bed, source, target, probe)
         first = None if refused else recording.until(lambda seen: probe.asks(seen.packet), ON_ITS_WAY)
         control_arrives(bed, recording, target)
         recording.settle()
@@ -108,7 +107,7 @@ def gets_no_pong(bed: Testbed, source: Node, server: Node) -> None:
     expected = f"{source.name} gets no pong from {server.name}"
     with bed.record() as recording:
         said, _ = ask_server(bed, source, request, 0.0)
-        left = [seen for seen in recording.at(source.name) if seen.outgoing]
+        left = [seen for seen in recording.sightings if seen.node == source.name and seen.outgoing]
         control_arrives(bed, recording, server)
         recording.settle()
     if said:
@@ -147,6 +146,24 @@ def seen_as(bed: Testbed, source: Node, target: Node, face: Node, probe: Probe) 
     if not came_from <= set(face.addresses):
         seen = ", ".join(_owned(bed, address) for address in sorted(came_from, key=str))
         raise unmet(bed, expected, f"it came from {seen}", recording, about=probe.shows)
+
+
+def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
+    """The application's server answers `source`, and saw it come from an address of `face`. Raises `Unmet`."""
+    request = Request()
+    expected = f"{source.name} gets a pong from {server.name} and is seen there as {face.name}"
+    with bed.record() as recording:
+        said, complaint = ask_server(bed, source, request, PATIENCE)
+        recording.sync()
+    faces = {str(address) for address in face.addresses}
+    if said.get("pong") != request.token or said.get("seen_as") not in faces:
+        seen = f"seen as {said['seen_as']}" if "seen_as" in said else complaint
+        raise unmet(bed, expected, seen, recording, _gateways(bed, source, server), request.shows)
+
+
+def send(bed: Testbed, source: Node, target: Node, probe: Probe) -> str:
+    """Send the probe where the source's routes lead; why the source itself refused, or nothing."""
+    return _send_to(bed, source, address_towards(bed, source, target), probe)
 
 
 def control_arrives(bed: Testbed, recording: Recording, target: Node) -> None:
@@ -248,7 +265,7 @@ def _ask(
 
     def attempt() -> bool:
         nonlocal answer
-        if not _send(bed, source, address, probe):
+        if not _send_to(bed, source, address, probe):
             answer = recording.until(is_answer, ATTEMPT)
         return answer is not None
 
@@ -259,7 +276,7 @@ def _ask(
     return answer
 
 
-def _send(bed: Testbed, source: Node, address: Address, probe: Probe) -> str:
+def _send_to(bed: Testbed, source: Node, address: Address, probe: Probe) -> str:
     """Send the probe where the node's routes lead; why the node itself refused, or nothing."""
     packet = probe.packet(source_address(source, address), address)
     try:

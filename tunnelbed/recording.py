@@ -12,8 +12,9 @@ ended. Frames come with the machine's one clock.
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +34,10 @@ from tunnelbed.errors import DeadlinePassed
 QUIET = 0.03
 SETTLE_SECONDS = 2.0
 ETHERNET = 1  # ARPHRD_ETHER
+# IEEE 802's ethertype for local experiments, from a locally administered address.
+MARKER = 0x88B5
+MARKER_MAC = "02:00:00:00:00:01"
+BROADCAST = "ff:ff:ff:ff:ff:ff"
 NO_MAC = "00:00:00:00:00:00"
 
 
@@ -78,7 +83,7 @@ class Recording:
     """The frames of all nodes between a beginning and an end."""
 
     agents: Agents
-    nodes: Sequence[str]
+    watched: Mapping[str, Sequence[str]]
     frames: list[Frame] = field(default_factory=list)
     _heard: threading.Event = field(default_factory=threading.Event)
 
@@ -89,10 +94,17 @@ class Recording:
 
     def sync(self) -> None:
         """Return when everything seen so far is in the recording."""
-        self.agents.each(self.nodes, lambda agent: agent.sync())
+        self.agents.each(tuple(self.watched), lambda agent: agent.sync())
 
     def settle(self) -> None:
-        """Return when nothing has been under way anywhere for `QUIET` seconds."""
+        """Return when nothing is under way any more, and every node has shown that it sees each of its networks.
+
+        A marker crosses every network and is told by all who have a foot there; then nothing moves anywhere for
+        `QUIET` seconds. Afterwards the recording can prove that something did *not* happen. Raises `DeadlinePassed`
+        where a marker is not seen.
+        """
+        for network in {name for names in self.watched.values() for name in names}:
+            self._mark(network)
 
         def quiet() -> bool:
             self._heard.clear()
@@ -101,6 +113,15 @@ class Recording:
         with contextlib.suppress(DeadlinePassed):  # a busy testbed: what matters was waited for by name
             waiting.until(quiet, SETTLE_SECONDS, "the testbed to be quiet")
         self.sync()
+
+    def _mark(self, network: str) -> None:
+        """Send a marker across a network; return when everybody else there has seen it."""
+        sender, *others = [node for node, names in self.watched.items() if network in names]
+        token = secrets.token_bytes(16)
+        self.agents.on(sender).send_frame(network, bytes(Ether(src=MARKER_MAC, dst=BROADCAST, type=MARKER) / Raw(token)))
+        for node in others:
+            if not self.until(lambda seen, node=node: seen.node == node and token in seen.frame.data, SETTLE_SECONDS):  # type: ignore[misc]
+                raise DeadlinePassed(f"a marker on {network} to be seen by {node}", SETTLE_SECONDS, "nothing")
 
     def until(self, wanted: Callable[[Sighting], bool], seconds: float) -> Sighting | None:
         """The first sighting that is wanted, waiting up to `seconds` for it; None if it never came."""
@@ -120,8 +141,9 @@ class Recording:
 
     @property
     def sightings(self) -> Sequence[Sighting]:
-        """Everything, in the order of time."""
-        return [Sighting(frame) for frame in sorted(self.frames, key=lambda frame: frame.at)]
+        """Everything but our own markers, in the order of time."""
+        frames = [frame for frame in self.frames if frame.data[12:14] != MARKER.to_bytes(2, "big")]
+        return [Sighting(frame) for frame in sorted(frames, key=lambda frame: frame.at)]
 
     def on(self, network: str) -> Sequence[Sighting]:
         """What crossed a network, each packet once: what its nodes sent on it.
@@ -156,14 +178,14 @@ class Recording:
 
 
 @contextlib.contextmanager
-def record(agents: Agents, nodes: Iterable[str]) -> Iterator[Recording]:
-    """Record at these nodes; the recording can be read while it goes on and afterwards.
+def record(agents: Agents, watched: Mapping[str, Sequence[str]]) -> Iterator[Recording]:
+    """Record at these nodes, each with its networks; the recording can be read while it goes on and afterwards.
 
     Every node has answered before the body runs, so what happens in it is seen.
     """
-    recording = Recording(agents, tuple(nodes))
-    agents.each(recording.nodes, lambda agent: agent.watch(recording.hear))
+    recording = Recording(agents, watched)
+    agents.each(tuple(watched), lambda agent: agent.watch(recording.hear))
     try:
         yield recording
     finally:
-        agents.each(recording.nodes, lambda agent: agent.unwatch())
+        agents.each(tuple(watched), lambda agent: agent.unwatch())

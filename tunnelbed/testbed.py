@@ -133,7 +133,9 @@ class Testbed:
 
     def record(self) -> contextlib.AbstractContextManager[Recording]:
         """Record what every node sees while the body runs."""
-        return record(self.agents, self.scenario.nodes)
+        return record(
+            self.agents, {name: [at.network for at in node.attachments] for name, node in self.scenario.nodes.items()}
+        )
 
     def mac(self, node: str, network: str) -> str:
         """The MAC of a node's interface."""
@@ -225,7 +227,8 @@ class Testbed:
 
     def _node_status(self, node: Node, states: Mapping[str, str]) -> NodeStatus:
         state = states.get(node.name, "down")
-        plane, tunnels = "", ()
+        plane = ""
+        tunnels: tuple[Tunnel, ...] = ()
         if state == "running" and self.is_vpn(node.name):
             asked = "cat /run/tunnelbed/data-plane; swanctl --list-sas --raw"
             said = self.engine.run(self.project, node.name, ["sh", "-c", asked], check=False).stdout

@@ -17,12 +17,10 @@ ESP_PROTOCOL = 50  # RFC 4303
 NO_ESP_MARKER = b"\0\0\0\0"  # on port 4500, four zero bytes stand before IKE (RFC 3948, 2.2)
 
 
-def ip_of(packet: Packet) -> IP | IPv6 | None:
+def ip_of(packet: Packet) -> Packet | None:
     """The packet's outermost IP header."""
-    for layer in (IP, IPv6):
-        if layer in packet:
-            return packet[layer]
-    return None
+    found = packet.getlayer(IP) or packet.getlayer(IPv6)
+    return found
 
 
 def kind(packet: Packet) -> str:
@@ -79,15 +77,16 @@ def ends(packet: Packet) -> tuple[Address, Address] | None:
 
 
 def from_or_to(packet: Packet, subnets: tuple[Subnet, ...]) -> bool:
-    """Whether the packet's source or destination lies in one of these subnets; ARP counts as well."""
+    """Whether the packet's source or destination lies in one of these subnets, ARP's question and answer included."""
+    found: tuple[Address, Address] | None
     if ARP in packet:
         found = (ipaddress.ip_address(packet[ARP].psrc), ipaddress.ip_address(packet[ARP].pdst))
     else:
-        found = ends(packet) or ()
-    return any(address in subnet for address in found for subnet in subnets)
+        found = ends(packet)
+    return found is not None and any(address in subnet for address in found for subnet in subnets)
 
 
-def _protocol(header: IP | IPv6) -> int:
+def _protocol(header: Packet) -> int:
     return int(header.proto if isinstance(header, IP) else header.nh)
 
 
