@@ -1,8 +1,8 @@
 """behave's hooks: the testbed that a feature names by tag is there when it begins, and goes with the run.
 
-`@scenario.NAME` on a feature brings up compose/NAME.yaml, unless it is up already: then it is used and left. Options, as
-`behave -D KEY=VALUE features/`: `engine`, `driver`, `data_plane`, `platform`, `instance`, `path` (see `invoke --help up`),
-and `keep=yes` to leave up what the run brought up.
+`@scenario.NAME` on a feature brings up compose/NAME.yaml, unless it is up already: then it is used and left.
+Options, as `behave -D KEY=VALUE features/`: `engine`, `driver`, `data_plane`, `platform`, `instance`, `path` (see
+`invoke --help up`), and `keep=yes` to leave up what the run brought up.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ def before_feature(context: Context, feature: Feature) -> None:
     """Let `context.bed` be the testbed that the feature's tag names."""
     tagged = [tag.removeprefix(TAG) for tag in feature.tags if tag.startswith(TAG)]
     if len(tagged) != 1:
+        found = f"tags {' '.join(feature.tags) or 'none'}"
         expected = f"one tag @{TAG}NAME, with NAME one of: {', '.join(names(context.root))}"
-        raise BadInput(str(feature.filename), "", f"tags {' '.join(feature.tags) or 'none'}", expected, "tag the feature")
+        raise BadInput(str(feature.filename), "", found, expected, "tag the feature")
     if tagged[0] not in context.beds:
         context.beds[tagged[0]] = _bring_up(context, tagged[0])
     context.bed = context.beds[tagged[0]]
@@ -49,7 +50,7 @@ def before_scenario(context: Context, scenario: Scenario) -> None:
 
 def after_all(context: Context) -> None:
     """Take down what this run brought up; go on after an error, then report the first."""
-    keep = context.config.userdata.getbool("keep", False)
+    keep = context.config.userdata.getbool("keep")
     for bed in context.beds.values():
         if bed in context.brought_up and not keep:
             bed.down()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-import shlex
+import os
 import subprocess
 import sys
 import time
@@ -23,7 +23,7 @@ from invoke.tasks import task as invoke_task
 from tunnelbed import report
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
-from tunnelbed.scenario import load, names
+from tunnelbed.scenario import load, named, names
 from tunnelbed.testbed import Options, Testbed, find, open_testbed
 
 ROOT = Path(__file__).resolve().parent
@@ -54,6 +54,14 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
                 body(*arguments, **options)
             except TunnelbedError as wrong:
                 raise Exit(f"tunnelbed: {wrong}", code=2) from wrong
+            except BrokenPipeError as closed:
+                # Whoever read our output (`| head`) has enough of it; nor may Python try to write the rest at exit.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise Exit(code=0) from closed
+            except OSError as wrong:
+                raise Exit(
+                    f"tunnelbed: {' '.join(str(wrong).split())}; see what it names, then try again", 2
+                ) from wrong
             except KeyboardInterrupt as stopped:
                 raise Exit("tunnelbed: interrupted; `invoke down` removes what is left, if anything", 130) from stopped
 
@@ -85,8 +93,16 @@ def up(
 @task("scenario", "instance", "path")
 def down(_: Context, scenario: str = "", instance: str = "", path: str = "") -> None:
     """Take a scenario down and leave nothing behind; without one, all that this checkout has up."""
-    for bed in _chosen(scenario, instance, path):
+    kept = [
+        bed
+        for bed in find(_root(path), named)
+        if not scenario or (scenario, instance) == (bed.scenario.name, bed.instance)
+    ]
+    beds = kept or _chosen(scenario, instance, path)
+    for bed in beds:
         print(f"{bed.name}: {report.removed(bed.down())}")
+    if not beds:
+        print("nothing is up")
 
 
 @task("scenario", "instance", "path", "json")
@@ -106,7 +122,8 @@ def status(_: Context, scenario: str = "", instance: str = "", path: str = "", j
 def exec(context: Context, scenario: str, node: str, instance: str = "", path: str = "") -> None:  # noqa: A001 # the verb people know
     """Run a command on a node: `invoke exec --scenario ipv6 --node client-a1 -- ping -c 1 ::1`; a shell unless told."""
     bed = _testbed(scenario, instance, path)
-    command = shlex.split(context.remainder) or ["sh"]
+    # Invoke joins what follows `--` with spaces; the arguments are needed as they were typed.
+    command = sys.argv[sys.argv.index("--") + 1 :] if context.remainder else ["sh"]
     status = subprocess.call(bed.engine.terminal(bed.project, bed.node(node).name, command))
     if status:
         raise Exit(code=status)

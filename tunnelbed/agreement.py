@@ -131,6 +131,7 @@ def _without_exchange(name: str) -> str:
 def _of(bed: Testbed, gateway: Node, peer: Node | None) -> Sequence[Tunnel]:
     """The gateway's tunnels, with `peer` or with anybody."""
     if not bed.is_vpn(gateway.name):
-        raise BadInput(bed.scenario.name, gateway.name, "no swanctl.conf", "a node that runs strongSwan", "name another")
+        expected = "a node that runs strongSwan"
+        raise BadInput(bed.scenario.name, gateway.name, "no swanctl.conf", expected, "name another")
     theirs = {str(address) for address in peer.addresses} if peer else set()
     return [tunnel for tunnel in bed.tunnels(gateway.name) if not peer or tunnel.remote_host in theirs]

@@ -17,7 +17,13 @@ from collections.abc import Sequence
 
 
 class TunnelbedError(Exception):
-    """One clear line: what is wrong, and what to do next."""
+    """One clear line: what is wrong, and what to do next.
+
+    What is told in several lines becomes one: a program's own words keep their order, not their layout.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(" ".join(text.split()))
 
 
 class BadInput(TunnelbedError):

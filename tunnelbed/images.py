@@ -10,53 +10,96 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tunnelbed import __version__
-from tunnelbed.errors import BadInput, CommandFailed, EngineUnavailable, ImageFailed, TunnelbedError
-from tunnelbed.rootfs import DEBIAN_ARCHITECTURES, SUITE, bootstrap, reason
-from tunnelbed.shell import follow, run
+from tunnelbed import __version__, emulators
+from tunnelbed.bake import CACHE, RECIPE, ROOT, Builder, Progress, bake, builder
+from tunnelbed.errors import BadInput, CommandFailed, EngineUnavailable, TunnelbedError
+from tunnelbed.rootfs import DEBIAN_ARCHITECTURES, SUITE, reason
+from tunnelbed.shell import run
 
-ROOT = Path(__file__).resolve().parent.parent
-RECIPE = ROOT / "compose" / "images"
 NODE_SCRIPTS = ROOT / "scripts" / "node"
-CACHE = ROOT / ".cache"
 
 TARGETS = ("node", "node-nested")
 # What a stack's image name begins with when the image is made here.
 OURS = "tunnelbed/"
-OFFICIAL_BASE = f"debian:{SUITE}-slim"
-BASE_VARIABLE = "TUNNELBED_BASE"
-
-Progress = Callable[[str], None]
+# Two builds of one commit are to be the same bytes: files get the commit's time, not the build's.
+SAME_TIMES = "rewrite-timestamp=true"
+# What stays on this machine needs no statement of where it comes from.
+UNATTESTED = ("--load", "--provenance", "false")
 
 
 def node_image(target: str = "node", platform: str | None = None) -> str:
     """The tag of an image for the engine's own platform, or for another: `tunnelbed/node:0123456789ab`."""
-    name = f"tunnelbed/{target}:{_fingerprint()}"
-    return name if platform is None else f"{name}-{platform.removeprefix('linux/').replace('/', '-')}"
+    name = f"{OURS}{target}:{_fingerprint()}"
+    return f"{name}-{platform.removeprefix('linux/').replace('/', '-')}" if platform else name
 
 
 def ensure(target: str = "node", progress: Progress = print, platform: str | None = None) -> str:
     """Return the tag of an image that the engine has, building it if it must.
 
     Takes about 50 ms when there is nothing to do, a second or two when only node scripts have changed.
-    Raises `ImageFailed` or `EngineUnavailable`.
+    Raises `BadInput`, `ImageFailed` or `EngineUnavailable`.
     """
+    if platform and known_platform(platform) == engine_platform():
+        platform = None
     tag = node_image(target, platform)
     if not _engine_has(tag):
         progress(f"building {tag}")
-        _bake([target], [platform or engine_platform()], ["--load", "--set", f"{target}.tags={tag}"], progress)
+        chosen = builder(many=False, exported=False)
+        if platform:
+            emulators.ensure(platform, chosen.name, progress)
+        options = [*UNATTESTED, *_set("tags", {target: tag})]
+        bake([target], [platform or engine_platform()], options, chosen, progress)
         _supersede(tag)
     return tag
 
 
+def build(
+    platforms: Sequence[str] = (),
+    push: str = "",
+    output: Path | None = None,
+    progress: Progress = print,
+    *,
+    fresh: bool = False,
+) -> Sequence[str]:
+    """Build images for one platform or many, and return what they are called or where they lie.
+
+    They go to the engine's own store; with `push`, to a registry as `PUSH/node:VERSION`; with `output`, into OCI
+    archives, `OUTPUT` with the target's name before its suffix. `fresh` takes the packages as they are today.
+    Raises `BadInput` or `ImageFailed`. Nothing is named before everything is built, so a failed build names nothing.
+    """
+    if push and output:
+        raise BadInput("--push", "", f"--output {output} too", "one destination", "push and write in two runs")
+    native = engine_platform()
+    wanted = [known_platform(platform) for platform in dict.fromkeys(platforms)] or [native]
+    chosen = builder(many=len(wanted) > 1, exported=bool(push or output))
+    for platform in wanted:
+        emulators.ensure(platform, chosen.name, progress)
+    anew = ["--no-cache"] if fresh else []
+    bake(TARGETS, wanted, ["--set", "*.output=type=cacheonly", *anew], chosen, progress)
+    if push:
+        names = {target: f"{push.rstrip('/')}/{target}:{__version__}" for target in TARGETS}
+        options = _set("tags", names) + _set("output", dict.fromkeys(TARGETS, f"type=registry,{SAME_TIMES}"))
+        bake(TARGETS, wanted, [*options, *_attested(chosen, progress)], chosen, progress)
+        return list(names.values())
+    if output:
+        return _archives(wanted, output, chosen, progress)
+    tags = [(target, tag) for target in TARGETS for tag in _local_tags(target, wanted, native)]
+    options = [option for target, tag in tags for option in _set("tags", {target: tag})]
+    bake(TARGETS, wanted, [*UNATTESTED, *options], chosen, progress)
+    return [tag for _, tag in tags]
+
+
 def engine_platform() -> str:
     """The platform the engine runs natively, such as `linux/amd64`."""
-    return _engine(["version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"])
+    try:
+        return run(["docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"]).stdout.strip()
+    except CommandFailed as failed:
+        raise EngineUnavailable(f"{reason(failed.output)}; run scripts/setup") from failed
 
 
 def known_platform(platform: str) -> str:
@@ -78,14 +121,6 @@ def _fingerprint() -> str:
     return digest.hexdigest()[:12]
 
 
-def _engine(arguments: Sequence[str]) -> str:
-    """What a `docker` command says; raises `EngineUnavailable` when it cannot be asked."""
-    try:
-        return run(["docker", *arguments]).stdout.strip()
-    except CommandFailed as failed:
-        raise EngineUnavailable(f"{reason(failed.output)}; run scripts/setup") from failed
-
-
 def _engine_has(tag: str) -> bool:
     try:
         run(["docker", "image", "inspect", "--format", "{{.Id}}", tag])
@@ -96,59 +131,40 @@ def _engine_has(tag: str) -> bool:
     return True
 
 
-def _base(progress: Progress) -> str:
-    """The official base image, its digest fixed, or `bootstrap` where no registry answers within 10 seconds."""
-    chosen = os.environ.get(BASE_VARIABLE)
-    if chosen:
-        return chosen
-    inspect = ["docker", "buildx", "imagetools", "inspect", "--format", "{{.Manifest.Digest}}", OFFICIAL_BASE]
+def _set(key: str, values: Mapping[str, str]) -> list[str]:
+    """Options of `docker buildx bake` that give each target its own value of a key."""
+    return [option for target, value in values.items() for option in ("--set", f"{target}.{key}={value}")]
+
+
+def _local_tags(target: str, platforms: Sequence[str], native: str) -> list[str]:
+    """The names under which `ensure` finds what was built, and the version for people."""
+    found = [node_image(target, None if platform == native else platform) for platform in platforms]
+    return [*found, f"{OURS}{target}:{__version__}"]
+
+
+def _attested(chosen: Builder, progress: Progress) -> list[str]:
+    """Options that attach a list of packages: our own generator where the builder sees the engine's images."""
+    generator = f",generator={ensure('sbom', progress)}" if chosen.own else ""
+    return ["--provenance", "mode=min", "--set", f"*.attest=type=sbom{generator}"]
+
+
+def _archives(platforms: Sequence[str], output: Path, chosen: Builder, progress: Progress) -> Sequence[str]:
+    """Write an OCI archive for each target, all of them or none."""
     try:
-        return f"{OFFICIAL_BASE}@{run(inspect, timeout=10).stdout.strip()}"
-    except CommandFailed as failed:
-        progress(f"no registry has {OFFICIAL_BASE} ({reason(failed.output)}); making a base from Debian's packages")
-        return "bootstrap"
-
-
-def _bake(targets: Sequence[str], platforms: Sequence[str], options: Sequence[str], progress: Progress) -> None:
-    """Build targets for platforms with the bake file, telling each step once."""
-    epoch = _git("log", "-1", "--format=%ct") or "0"
-    rootfs = CACHE / "rootfs"
-    rootfs.mkdir(parents=True, exist_ok=True)
-    base = _base(progress)
-    if base == "bootstrap":
-        for platform in platforms:
-            progress(f"base for {platform}")
-            bootstrap(platform, rootfs, epoch)
-    variables = {
-        "ROOT": str(ROOT),
-        "BASE": base,
-        "VERSION": __version__,
-        "REVISION": _git("rev-parse", "HEAD") or "unknown",
-        "SOURCE": _git("config", "remote.origin.url"),
-        "SOURCE_DATE_EPOCH": epoch,
-        # Our own bake file reads from nowhere but the checkout; buildx 0.19 and later would ask.
-        "BUILDX_BAKE_ENTITLEMENTS_FS": "0",
-    }
-    command = ["docker", "buildx", "bake", "--file", str(RECIPE / "docker-bake.hcl"), "--progress", "plain"]
-    if "--allow" in run(["docker", "buildx", "bake", "--help"]).stdout:
-        command += ["--allow", "network.host"]
-    told = set()
-    try:
-        for line in follow([*command, "--set", f"*.platform={','.join(platforms)}", *options, *targets], env=variables):
-            step = re.match(r"#\d+ \[(?!internal|context )(.+?)\] (.{1,80})", line)
-            if step and step.group() not in told:
-                told.add(step.group())
-                progress(f"  {step[1]}: {step[2]}")
-    except CommandFailed as failed:
-        raise ImageFailed(f"{', '.join(targets)}: {reason(failed.output)}") from failed
-
-
-def _git(*arguments: str) -> str:
-    """What git says about this checkout, empty when it is none."""
-    try:
-        return run(["git", "-C", str(ROOT), *arguments]).stdout.strip()
-    except CommandFailed:
-        return ""
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".unfinished-") as scratch:
+            written = {target: Path(scratch).resolve() / target for target in TARGETS}
+            # Quoted as a CSV field: a path may hold a comma.
+            destinations = {t: f'type=oci,"dest={path}",{SAME_TIMES}' for t, path in written.items()}
+            names = {target: f"{OURS}{target}:{__version__}" for target in TARGETS}
+            options = _set("tags", names) + _set("output", destinations)
+            bake(TARGETS, platforms, [*options, *_attested(chosen, progress)], chosen, progress)
+            files = {target: output.with_name(f"{output.stem}-{target}{output.suffix}") for target in TARGETS}
+            for target, path in written.items():
+                path.replace(files[target])
+    except OSError as refused:
+        raise BadInput("--output", "", output, "a file that can be written", str(refused)) from refused
+    return [str(file) for file in files.values()]
 
 
 def _supersede(tag: str) -> None:

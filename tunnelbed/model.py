@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
-from typing import Any
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
@@ -82,9 +81,7 @@ class Scenario:
     def having(self, role: str = "", site: str = "") -> tuple[Node, ...]:
         """The nodes of a role, of a site, or both, in the order of the stack."""
         return tuple(
-            node
-            for node in self.nodes.values()
-            if (not role or node.role == role) and (not site or node.site == site)
+            node for node in self.nodes.values() if (not role or node.role == role) and (not site or node.site == site)
         )
 
     def network_of(self, role: str, site: str) -> Network | None:
@@ -93,9 +90,7 @@ class Scenario:
 
     def on(self, network: str) -> tuple[Node, ...]:
         """The nodes with a foot in a network, in the order of the stack."""
-        return tuple(
-            node for node in self.nodes.values() if any(at.network == network for at in node.attachments)
-        )
+        return tuple(node for node in self.nodes.values() if any(at.network == network for at in node.attachments))
 
     @cached_property
     def sites(self) -> tuple[str, ...]:
@@ -115,5 +110,3 @@ class Scenario:
         for network in self.networks.values():
             if network.role == role:
                 yield from network.subnets
-
-

@@ -1,10 +1,10 @@
 """How a sentence calls nodes and networks, and which they are.
 
-    client A1, client-a1          the node client-a1
-    the server, the Internet      the only node of that role
-    every client of site B        all nodes of a role, of a site or anywhere
-    the ISP link of site A        the network with that role and site; also by its name, isp_link_a
-    any ISP link                  all networks of a role
+- `client A1`, `client-a1`: the node client-a1
+- `the server`, `the Internet`: the only node of that role
+- `every client of site B`: all nodes of a role, of a site or anywhere
+- `the ISP link of site A`: the network with that role and site; also by its name, `isp_link_a`
+- `any ISP link`: all networks of a role
 """
 
 from __future__ import annotations
@@ -75,5 +75,3 @@ def site(scenario: Scenario, said: str) -> str:
         listed = ", ".join(found.upper() for found in scenario.sites)
         raise BadInput(scenario.name, "", f"site {said}", f"one of: {listed}", "correct the sentence")
     return name
-
-

@@ -7,20 +7,21 @@ so that a test can issue a certificate that must not be believed.
 
 from __future__ import annotations
 
-import datetime
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from tunnelbed import documents
+from tunnelbed.documents import Section, shown
 from tunnelbed.errors import BadInput
 from tunnelbed.model import Address
 
@@ -49,40 +50,41 @@ class Plan:
     leaves: tuple[Leaf, ...]
 
 
-def read(path: Path) -> Plan:
-    """Read a scenario's `pki.yaml`; `BadInput` names the key that cannot be used."""
-    try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as wrong:
-        raise BadInput(str(path), "", " ".join(str(wrong).split()), "YAML", "correct that line") from wrong
-    if not isinstance(said, Mapping) or not isinstance(said.get("leaves"), Mapping):
-        raise BadInput(str(path), "leaves", "none", "root, intermediate and leaves", "see configs/site-to-site/pki.yaml")
+def read(path: Path, nodes: Container[str]) -> Plan:
+    """Read a scenario's `pki.yaml`; `BadInput` names the key that cannot be used, such as a leaf for no node of it."""
+    said = documents.read(path, "YAML: a mapping with root, intermediate and leaves")
     return Plan(
-        _name(path, "root", said.get("root")),
-        _name(path, "intermediate", said.get("intermediate")),
-        tuple(_leaf(path, str(node), leaf) for node, leaf in said["leaves"].items()),
+        _name(said, "root"),
+        _name(said, "intermediate"),
+        tuple(_leaf(node, leaf, nodes) for node, leaf in said.section("leaves").sections()),
     )
 
 
-def _leaf(path: Path, node: str, said: Any) -> Leaf:  # noqa: ANN401 # as YAML has it
-    key = f"leaves.{node}"
-    said = said if isinstance(said, Mapping) else {}
+def _leaf(node: str, said: Section, nodes: Container[str]) -> Leaf:
+    if node not in nodes:
+        raise said.bad("", f"a certificate for {node}", "a node of the scenario", "correct the name or add the service")
     try:
-        address = ipaddress.ip_address(str(said.get("address")))
+        address = ipaddress.ip_address(str(said.said.get("address")))
     except ValueError as wrong:
-        raise BadInput(str(path), f"{key}.address", said.get("address"), "an IP address", "correct it") from wrong
-    if said.get("usage") not in USAGES:
-        raise BadInput(str(path), f"{key}.usage", said.get("usage"), " or ".join(USAGES), "say which end it is")
-    return Leaf(node, _name(path, f"{key}.subject", said.get("subject")), address, said["usage"])
+        raise said.bad("address", shown(said.said.get("address")), "an IP address", "correct it") from wrong
+    usage = said.said.get("usage")
+    if usage not in USAGES:
+        raise said.bad("usage", shown(usage), " or ".join(USAGES), "say which end it is")
+    return Leaf(node, _name(said, "subject"), address, str(usage))
 
 
-def _name(path: Path, key: str, said: object) -> x509.Name:
+def _name(said: Section, word: str) -> x509.Name:
     """A DN written as a person does, most significant part first: `C=FI, O=..., CN=...`."""
+    text = said.said.get(word)
+    parts = [part.strip() for part in re.split(r"(?<!\\),", text)] if isinstance(text, str) else []
     try:
         # RFC 4514 writes the most significant part last.
-        return x509.Name.from_rfc4514_string(",".join(reversed([part.strip() for part in str(said or "").split(",")])))
+        name = x509.Name.from_rfc4514_string(",".join(reversed(parts)))
     except ValueError as wrong:
-        raise BadInput(str(path), key, repr(said), "a DN such as C=FI, O=Example, CN=name", "correct it") from wrong
+        raise said.bad(word, shown(text), "a DN such as C=FI, O=Example, CN=name", "correct it") from wrong
+    if not list(name):
+        raise said.bad(word, shown(text), "a DN such as C=FI, O=Example, CN=name", "write one")
+    return name
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ class Authority:
     def root(cls, name: x509.Name) -> Authority:
         """A self-signed authority that may have one authority below it."""
         key = ec.generate_private_key(CURVE)
-        return cls(_sign(_builder(name, name, key, key).add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True).add_extension(_AUTHORITY_USE, critical=True), key), key)
+        builder = _builder(name, name, key, key)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+        return cls(_sign(builder.add_extension(_AUTHORITY_USE, critical=True), key), key)
 
     def intermediate(self, name: x509.Name) -> Authority:
         """An authority below this one that may issue leaves only (pathlen 0)."""
@@ -105,16 +109,12 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         return Authority(_sign(builder.add_extension(_AUTHORITY_USE, critical=True), self.key), key)
 
-    def leaf(
-        self, leaf: Leaf, *, expired: bool = False
-    ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    def leaf(self, leaf: Leaf, *, expired: bool = False) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         """A node's certificate and key; with `expired`, its time ended an hour ago."""
         key = ec.generate_private_key(CURVE)
         builder = _builder(leaf.subject, self.certificate.subject, key, self.key, ended=expired)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(leaf.address)]), critical=False
-        )
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.IPAddress(leaf.address)]), critical=False)
         builder = builder.add_extension(_LEAF_USE, critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage([USAGES[leaf.usage]]), critical=False)
         return _sign(builder, self.key), key
@@ -189,10 +189,8 @@ def make_tree(tree: Path) -> None:
 
 def write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     """A private key as PEM, never readable by others, not even for a moment."""
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(pem)
 
 
@@ -201,7 +199,7 @@ def write_public(path: Path, thing: x509.Certificate | x509.CertificateRevocatio
     path.write_bytes(thing.public_bytes(serialization.Encoding.PEM))
 
 
-_HOUR, _DAY = datetime.timedelta(hours=1), datetime.timedelta(days=1)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _AUTHORITY_USE = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
@@ -226,8 +224,8 @@ _LEAF_USE = x509.KeyUsage(
 )
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _builder(

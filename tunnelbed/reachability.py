@@ -7,6 +7,7 @@ control arrived where the probe did not.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from collections.abc import Sequence
@@ -45,7 +46,8 @@ def reaches(
         answer = _ask(bed, source, address, probe, recording, patience)
         recording.sync()
     if answer is None:
-        raise unmet(bed, expected, f"no answer; {_how_far(recording, probe)}", recording, _gateways(bed, source, target), probe.shows)
+        seen = f"no answer; {_how_far(recording, probe)}"
+        raise unmet(bed, expected, seen, recording, _gateways(bed, source, target), probe.shows)
     if tunnel is not None:
         went_by_tunnel(bed, expected, recording, probe, source, target, tunnel=tunnel)
     return recording
@@ -63,7 +65,9 @@ def cannot_reach(bed: Testbed, source: Node, target: Node, probe: Probe) -> None
     if arrived:
         raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, _gateways(bed, source, target), probe.shows)
     if answers := [seen for seen in recording.arrivals(source.name) if probe.answers(seen.packet)]:
-        raise unmet(bed, expected, f"somebody answered: {answers[0]}", recording, _gateways(bed, source, target), probe.shows)
+        raise unmet(
+            bed, expected, f"somebody answered: {answers[0]}", recording, _gateways(bed, source, target), probe.shows
+        )
     if first is None and not refused:
         raise TunnelbedError(
             f"{expected}: cannot be judged, since the probe was not even seen to leave {source.name}; "
@@ -93,7 +97,9 @@ def gets_pong(
         said, complaint = ask_server(bed, source, request, patience)
         recording.sync()
     if said.get("pong") != request.token:
-        raise unmet(bed, expected, complaint or f"the answer {said}", recording, _gateways(bed, source, server), request.shows)
+        raise unmet(
+            bed, expected, complaint or f"the answer {said}", recording, _gateways(bed, source, server), request.shows
+        )
     if said.get("servername") != server.name:
         raise unmet(bed, expected, f"a pong from {said.get('servername')}", recording)
     if tunnel is not None:
@@ -131,10 +137,8 @@ def ask_server(bed: Testbed, source: Node, request: Request, patience: float) ->
         complaint = done.stderr.strip()
         return bool(said)
 
-    try:
+    with contextlib.suppress(DeadlinePassed):
         waiting.until(attempt, patience, "an answer")
-    except DeadlinePassed:
-        pass
     return said, complaint
 
 
@@ -142,7 +146,8 @@ def seen_as(bed: Testbed, source: Node, target: Node, face: Node, probe: Probe) 
     """The probe is answered, and the target saw it come from an address of `face`. Raises `Unmet`."""
     recording = reaches(bed, source, target, probe)
     expected = f"{source.name} reaches {target.name} by {probe.name} and is seen there as {face.name}"
-    came_from = {found[0] for seen in recording.arrivals(target.name) if probe.asks(seen.packet) and (found := ends(seen.packet))}
+    arrived = [seen.packet for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]
+    came_from = {found[0] for packet in arrived if (found := ends(packet))}
     if not came_from <= set(face.addresses):
         seen = ", ".join(_owned(bed, address) for address in sorted(came_from, key=str))
         raise unmet(bed, expected, f"it came from {seen}", recording, about=probe.shows)
@@ -208,25 +213,23 @@ def went_by_tunnel(
     links = [net for net in bed.scenario.networks.values() if net.role == "isp_link"]
     passed = [net for net in links if net.site in (source.site, target.site) or not net.site]
     if not passed:
-        raise BadInput(
-            str(bed.scenario.stack), "networks", "no link", "networks labelled `tunnelbed.role: isp_link`", "label them"
-        )
+        expected = "networks labelled `tunnelbed.role: isp_link`"
+        raise BadInput(str(bed.scenario.stack), "networks", "no link", expected, "label them")
     for net in links:
-        if shown := in_clear(bed, recording, net, probe):
-            if tunnel:
-                raise unmet(bed, expected, f"readable on {net.name}: {shown[0]}", recording, gateways, probe.shows)
+        if tunnel and (shown := in_clear(bed, recording, net, probe)):
+            raise unmet(bed, expected, f"readable on {net.name}: {shown[0]}", recording, gateways, probe.shows)
     for net in passed:
         senders = {seen.node for seen in recording.on(net.name) if is_esp(seen.packet)}
         if tunnel and len(senders) < 2:
             ways = f"only from {senders.pop()}" if senders else "none"
             raise unmet(bed, expected, f"ESP on {net.name}: {ways}", recording, gateways, probe.shows)
         if not tunnel and senders:
-            raise unmet(bed, expected, f"ESP on {net.name} from {', '.join(sorted(senders))}", recording, gateways, probe.shows)
+            raise unmet(
+                bed, expected, f"ESP on {net.name} from {', '.join(sorted(senders))}", recording, gateways, probe.shows
+            )
 
 
-def in_clear(
-    bed: Testbed, recording: Recording, network: Network, probe: Probe | Request
-) -> Sequence[Sighting]:
+def in_clear(bed: Testbed, recording: Recording, network: Network, probe: Probe | Request) -> Sequence[Sighting]:
     """What crossed a network and shows the probe, or an address from inside a site."""
     return [
         seen
@@ -269,10 +272,8 @@ def _ask(
             answer = recording.until(is_answer, ATTEMPT)
         return answer is not None
 
-    try:
+    with contextlib.suppress(DeadlinePassed):
         waiting.until(attempt, patience, "an answer")
-    except DeadlinePassed:
-        pass
     return answer
 
 
@@ -311,5 +312,3 @@ def _sentence(source: Node, verb: str, target: Node, probe: Probe, tunnel: bool 
 
 def _by(tunnel: bool | None) -> str:  # noqa: FBT001
     return {None: "", True: " through the tunnel", False: " outside the tunnel"}[tunnel]
-
-

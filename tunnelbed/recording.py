@@ -118,10 +118,15 @@ class Recording:
         """Send a marker across a network; return when everybody else there has seen it."""
         sender, *others = [node for node, names in self.watched.items() if network in names]
         token = secrets.token_bytes(16)
-        self.agents.on(sender).send_frame(network, bytes(Ether(src=MARKER_MAC, dst=BROADCAST, type=MARKER) / Raw(token)))
-        for node in others:
-            if not self.until(lambda seen, node=node: seen.node == node and token in seen.frame.data, SETTLE_SECONDS):  # type: ignore[misc]
-                raise DeadlinePassed(f"a marker on {network} to be seen by {node}", SETTLE_SECONDS, "nothing")
+        frame = Ether(src=MARKER_MAC, dst=BROADCAST, type=MARKER) / Raw(token)
+        self.agents.on(sender).send_frame(network, bytes(frame))
+        for other in others:
+
+            def arrives(seen: Sighting, other: str = other) -> bool:
+                return seen.node == other and token in seen.frame.data
+
+            if not self.until(arrives, SETTLE_SECONDS):
+                raise DeadlinePassed(f"a marker on {network} to be seen by {other}", SETTLE_SECONDS, "nothing")
 
     def until(self, wanted: Callable[[Sighting], bool], seconds: float) -> Sighting | None:
         """The first sighting that is wanted, waiting up to `seconds` for it; None if it never came."""

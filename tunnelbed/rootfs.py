@@ -6,11 +6,12 @@ checkout's `.cache/`. The image's Dockerfile adds that file where it would other
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tunnelbed.errors import CommandFailed, ImageFailed
@@ -53,26 +54,29 @@ def sources(targets: str, mirror: str | None = None) -> list[str]:
     return list(lines)
 
 
-def bootstrap(platform: str, cache: Path, epoch: str) -> Path:
-    """Make the root file system of a platform, unless it is there, and return its file.
+def bootstrap(platform: str, cache: Path, epoch: str, progress: Callable[[str], None]) -> Path:
+    """Make the root file system of a platform, unless it is there, and return the folder it is in.
 
-    The file is named for the Dockerfile's TARGETARCH. Takes about 20 s natively and ten times that under
-    emulation. `epoch`, in seconds since 1970, replaces every later time stamp in it. Raises `ImageFailed`, and
-    leaves nothing behind, when it cannot be made.
+    In the folder, one for each set of sources, the file is named for the Dockerfile's TARGETARCH. Takes about 20 s
+    natively and three times that under emulation. `epoch`, in seconds since 1970, replaces every later time stamp.
+    Raises `ImageFailed`, and leaves nothing behind, when it cannot be made.
     """
-    made = cache / f"rootfs-{platform.split('/')[1]}.tar"
+    lines = sources(_apt_targets(), os.environ.get(MIRROR_VARIABLE))
+    folder = cache / hashlib.sha256("\n".join([SUITE, *lines]).encode()).hexdigest()[:12]
+    made = folder / f"rootfs-{platform.split('/')[1]}.tar"
     if made.exists():
-        return made
+        return folder
     if shutil.which("mmdebstrap") is None:
         raise ImageFailed(
             "no registry answers and mmdebstrap is not installed; run scripts/setup, or `apt-get install mmdebstrap`"
         )
-    cache.mkdir(parents=True, exist_ok=True)
-    lines = sources(_apt_targets(), os.environ.get(MIRROR_VARIABLE))
+    progress(f"  bootstrapping {platform} from {', '.join(lines) or 'the default mirror'}")
+    folder.mkdir(parents=True, exist_ok=True)
     # TMPDIR: the tree is unpacked there before it is packed, and a small /tmp is common.
-    with tempfile.TemporaryDirectory(dir=cache, prefix="unfinished-") as scratch:
+    with tempfile.TemporaryDirectory(dir=folder, prefix="unfinished-") as scratch:
         unfinished = Path(scratch) / "rootfs.tar"
         command = [
+            *_contained(),
             "mmdebstrap",
             "--variant=apt",
             "--skip=check/qemu",  # who calls has seen to the emulator
@@ -87,7 +91,15 @@ def bootstrap(platform: str, cache: Path, epoch: str) -> Path:
         except CommandFailed as failed:
             raise ImageFailed(f"no base for {platform} could be bootstrapped: {reason(failed.output)}") from failed
         unfinished.rename(made)
-    return made
+    return folder
+
+
+def _contained() -> list[str]:
+    """As root, mmdebstrap mounts /proc and /sys below its tree; killed, it would leave them there.
+
+    In namespaces of its own they end with it. Without root it makes such namespaces itself.
+    """
+    return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"] if os.geteuid() == 0 else []
 
 
 def _apt_targets() -> str:

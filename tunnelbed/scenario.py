@@ -8,22 +8,31 @@ must fit an interface, configuration folders without a node.
 from __future__ import annotations
 
 import ipaddress
-import shlex
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
 
-import yaml
-
+from tunnelbed import documents
+from tunnelbed.documents import Section, shown
 from tunnelbed.errors import BadInput
 from tunnelbed.model import LONGEST_NAME, Address, Attachment, Interface, Network, Node, Scenario, Subnet
 
 ROLE, SITE = "tunnelbed.role", "tunnelbed.site"
+# A scenario's name begins every name on the engine (Compose's rule for a project's name).
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+# Names the kernel gives to interfaces, or to all of them together below /proc/sys/net, and strongSwan to its own.
+TAKEN = re.compile(r"lo|all|default|eth\d+|ipsec\d+")
 
 
 def names(root: Path) -> tuple[str, ...]:
     """The scenarios below a folder that has `compose/`, sorted."""
     return tuple(sorted(path.stem for path in (root / "compose").glob("*.yaml")))
+
+
+def named(name: str, root: Path) -> Scenario:
+    """The scenario of that name, its files not read: enough to take down what they may no longer describe."""
+    return Scenario(name, root / "compose" / f"{name}.yaml", root / "configs" / name, root / "features", {}, {})
 
 
 def load(name: str, root: Path) -> Scenario:
@@ -35,195 +44,128 @@ def load(name: str, root: Path) -> Scenario:
     if name not in known:
         listed = ", ".join(known) or f"none: there is no *.yaml in {root / 'compose'}"
         raise BadInput("--scenario", "", repr(name), f"one of: {listed}", "choose one of them")
-    return _Stack(root / "compose" / f"{name}.yaml").scenario(name, root)
+    scene = named(name, root)
+    path = scene.stack
+    if not NAME.fullmatch(name):
+        raise BadInput(documents.shorten(path), "", name, "lower-case letters, digits, - and _", "rename the file")
+    stack = documents.read(path, "YAML in the Compose format: a mapping with services and networks")
+    for word in ("include", "extends"):
+        if word in stack.said:
+            raise stack.bad(word, "it", "one file", "put the whole stack there; YAML anchors avoid repetition")
+    networks = {name: _network(name, said) for name, said in stack.section("networks").sections()}
+    nodes = {name: _node(name, said, networks) for name, said in stack.section("services").sections()}
+    if not nodes:
+        raise stack.bad("services", "none", "the scenario's nodes", "write a service for each node")
+    _no_address_twice(stack, nodes, networks)
+    _configs_have_nodes(stack, scene.configs, nodes)
+    return replace(scene, networks=networks, nodes=nodes)
 
 
-class _Stack:
-    """One Compose file while it is read; every complaint names it."""
+def _network(name: str, said: Section) -> Network:
+    if len(name) > LONGEST_NAME:
+        expected = f"at most {LONGEST_NAME}, since it is also the name of an interface"
+        raise said.bad("", f"a name of {len(name)} characters", expected, "shorten it")
+    if TAKEN.fullmatch(name):
+        raise said.bad("", "that name", "one that no interface has by itself", "rename the network")
+    ipam = said.section("ipam")
+    subnets = tuple(_subnet(pool, ipam) for pool in ipam.items("config"))
+    if not subnets:
+        raise said.bad("", "no subnet", "ipam: {config: [{subnet: ...}]}", "say the network's subnet")
+    labels = said.pairs("labels")
+    internal = bool(said.said.get("internal", False))
+    return Network(name, subnets, labels.get(ROLE, ""), labels.get(SITE, ""), internal)
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.shown = _shorten(path)
 
-    def scenario(self, name: str, root: Path) -> Scenario:
-        document = self._document()
-        if include := {"include", "extends"} & document.keys():
-            self._bad(include.pop(), "it", "one file", "put the whole stack there; YAML anchors avoid repetition")
-        networks = {
-            key: self._network(key, value or {})
-            for key, value in self._mapping(document, "networks", "networks").items()
-        }
-        nodes = {
-            key: self._node(key, self._mapping({key: value}, key, f"services.{key}"), networks)
-            for key, value in self._mapping(document, "services", "services").items()
-        }
-        self._no_address_twice(nodes, networks)
-        configs = root / "configs" / name
-        self._configs_have_nodes(configs, nodes)
-        return Scenario(name, self.path, configs, root / "features", networks, nodes)
+def _subnet(pool: object, ipam: Section) -> Subnet:
+    text = pool.get("subnet") if isinstance(pool, Mapping) else None
+    try:
+        return ipaddress.ip_network(str(text))
+    except ValueError as wrong:
+        raise ipam.bad("config.subnet", shown(text), "a subnet such as 10.1.0.0/16", f"correct it ({wrong})") from wrong
 
-    def _document(self) -> Mapping[str, Any]:
-        try:
-            document = yaml.load(self.path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 # it is a SafeLoader
-        except (yaml.YAMLError, UnicodeDecodeError) as wrong:
-            reason = " ".join(str(wrong).split())
-            raise BadInput(self.shown, "", reason, "YAML in the Compose format", "correct that line") from wrong
-        if not isinstance(document, Mapping):
-            self._bad("", f"a {type(document).__name__}", "a mapping with services and networks", "write a stack")
-        return document
 
-    def _network(self, name: str, said: Mapping[str, Any]) -> Network:
-        key = f"networks.{name}"
-        if len(name) > LONGEST_NAME:
-            self._bad(
-                key,
-                f"a name of {len(name)} characters",
-                f"at most {LONGEST_NAME}, since it is also the name of an interface",
-                "shorten it",
+def _node(name: str, said: Section, networks: Mapping[str, Network]) -> Node:
+    if "extends" in said.said:
+        raise said.bad("extends", "it", "the whole service", "use a YAML anchor (`<<: *name`) instead")
+    joined = said.said.get("networks")
+    if not joined or not isinstance(joined, Mapping):
+        # Without any, Compose would attach it to a network of its own that leads out of the testbed.
+        expected = "each network with this node's address"
+        raise said.bad("networks", shown(joined), expected, "write `NAME: {ipv4_address: ...}`")
+    labels = said.pairs("labels")
+    return Node(
+        name,
+        tuple(_attachment(net, at, networks) for net, at in said.section("networks").sections()),
+        labels.get(ROLE, ""),
+        labels.get(SITE, ""),
+        str(said.said.get("image") or ""),
+        said.words("command"),
+        said.pairs("environment"),
+        said.pairs("sysctls"),
+        tuple(str(capability) for capability in said.items("cap_add")),
+        bool(said.said.get("privileged", False)),
+        _check(said.section("healthcheck")),
+    )
+
+
+def _attachment(name: str, said: Section, networks: Mapping[str, Network]) -> Attachment:
+    if name not in networks:
+        listed = ", ".join(networks) or "no network at all"
+        raise said.bad("", f"network {name}", f"one of: {listed}", "add it under networks or correct the name")
+    words = [word for word in ("ipv4_address", "ipv6_address") if word in said.said]
+    if not words:
+        raise said.bad("", "no address", "ipv4_address or ipv6_address", "say the node's address on this network")
+    return Attachment(name, tuple(_interface(word, said, networks[name]) for word in words))
+
+
+def _interface(word: str, said: Section, network: Network) -> Interface:
+    listed = " or ".join(str(subnet) for subnet in network.subnets)
+    text = said.said[word]
+    try:
+        address = ipaddress.ip_address(str(text))
+    except ValueError as wrong:
+        raise said.bad(word, shown(text), f"an address in {listed}", "correct it") from wrong
+    if address.version != (4 if word == "ipv4_address" else 6):
+        raise said.bad(word, address, f"an {word.replace('_', ' ')}", "correct the address or the word")
+    for subnet in network.subnets:
+        if address in subnet:
+            ends = (subnet.network_address, subnet.broadcast_address)
+            if subnet.version == 4 and subnet.num_addresses > 2 and address in ends:
+                raise said.bad(word, address, f"an address that a host of {listed} may have", "choose another")
+            return ipaddress.ip_interface(f"{address}/{subnet.prefixlen}")
+    raise said.bad(word, address, f"an address in {listed} ({network.name})", "correct the address or the subnet")
+
+
+def _no_address_twice(stack: Section, nodes: Mapping[str, Node], networks: Mapping[str, Network]) -> None:
+    for network in networks:
+        seen: dict[Address, str] = {}
+        for node in nodes.values():
+            for address in (i.ip for at in node.attachments if at.network == network for i in at.addresses):
+                if address in seen:
+                    key = f"services.{node.name}.networks.{network}"
+                    expected = f"an address of its own ({seen[address]} has this one)"
+                    raise stack.bad(key, address, expected, "give each node another address")
+                seen[address] = node.name
+
+
+def _configs_have_nodes(stack: Section, configs: Path, nodes: Mapping[str, Node]) -> None:
+    for folder in sorted(configs.glob("*/")):
+        if folder.name not in nodes:
+            raise BadInput(
+                documents.shorten(folder),
+                "",
+                f"configuration for {folder.name}",
+                f"a node of {stack.file}: {', '.join(nodes)}",
+                "rename the folder or add the service",
             )
-        pools = self._mapping(said, "ipam", f"{key}.ipam").get("config") or []
-        subnets = tuple(self._subnet(pool, f"{key}.ipam.config") for pool in pools)
-        if not subnets:
-            self._bad(key, "no subnet", "ipam: {config: [{subnet: ...}]}", "say the network's subnet")
-        labels = _labels(said)
-        return Network(name, subnets, labels.get(ROLE, ""), labels.get(SITE, ""), bool(said.get("internal", False)))
-
-    def _subnet(self, pool: object, key: str) -> Subnet:
-        text = pool.get("subnet") if isinstance(pool, Mapping) else None
-        try:
-            return ipaddress.ip_network(str(text))
-        except ValueError:
-            self._bad(f"{key}.subnet", text, "a subnet such as 10.1.0.0/16", "correct it")
-
-    def _node(self, name: str, said: Mapping[str, Any], networks: Mapping[str, Network]) -> Node:
-        key = f"services.{name}"
-        if "extends" in said:
-            self._bad(f"{key}.extends", "it", "the whole service", "use a YAML anchor (`<<: *name`) instead")
-        joined = said.get("networks") or {}
-        if not isinstance(joined, Mapping):
-            self._bad(f"{key}.networks", joined, "each network with this node's address", "write `NAME: {ipv4_address: ...}`")
-        labels = _labels(said)
-        check = self._mapping(said, "healthcheck", f"{key}.healthcheck").get("test") or []
-        return Node(
-            name,
-            tuple(self._attachment(f"{key}.networks.{net}", net, at or {}, networks) for net, at in joined.items()),
-            labels.get(ROLE, ""),
-            labels.get(SITE, ""),
-            str(said.get("image") or ""),
-            _words(said.get("command")),
-            _pairs(said.get("environment")),
-            _pairs(said.get("sysctls")),
-            tuple(str(capability) for capability in said.get("cap_add") or ()),
-            bool(said.get("privileged", False)),
-            _check(check),
-        )
-
-    def _attachment(
-        self, key: str, name: str, said: Mapping[str, Any], networks: Mapping[str, Network]
-    ) -> Attachment:
-        if name not in networks:
-            self._bad(key, f"network {name}", f"one of: {', '.join(networks)}", "add it under networks or correct the name")
-        addresses = tuple(
-            self._interface(said[word], f"{key}.{word}", networks[name])
-            for word in ("ipv4_address", "ipv6_address")
-            if word in said
-        )
-        if not addresses:
-            self._bad(key, "no address", "ipv4_address or ipv6_address", "say the node's address on this network")
-        return Attachment(name, addresses)
-
-    def _interface(self, text: object, key: str, network: Network) -> Interface:
-        listed = " or ".join(str(subnet) for subnet in network.subnets)
-        try:
-            address = ipaddress.ip_address(str(text))
-        except ValueError:
-            self._bad(key, text, f"an address in {listed}", "correct it")
-        for subnet in network.subnets:
-            if address in subnet:
-                return ipaddress.ip_interface(f"{address}/{subnet.prefixlen}")
-        self._bad(key, address, f"an address in {listed} ({network.name})", "correct the address or the subnet")
-
-    def _no_address_twice(self, nodes: Mapping[str, Node], networks: Mapping[str, Network]) -> None:
-        for network in networks:
-            seen: dict[Address, str] = {}
-            for node in nodes.values():
-                for address in (i.ip for at in node.attachments if at.network == network for i in at.addresses):
-                    if address in seen:
-                        self._bad(
-                            f"services.{node.name}.networks.{network}",
-                            address,
-                            f"an address of its own ({seen[address]} has this one)",
-                            "give each node another address",
-                        )
-                    seen[address] = node.name
-
-    def _configs_have_nodes(self, configs: Path, nodes: Mapping[str, Node]) -> None:
-        for folder in sorted(configs.glob("*/")):
-            if folder.name not in nodes:
-                raise BadInput(
-                    _shorten(folder),
-                    "",
-                    f"configuration for {folder.name}",
-                    f"a node of {self.shown}: {', '.join(nodes)}",
-                    "rename the folder or add the service",
-                )
-
-    def _mapping(self, parent: Mapping[str, Any], word: str, key: str) -> Mapping[str, Any]:
-        value = parent.get(word)
-        if value is None:
-            return {}
-        if not isinstance(value, Mapping):
-            self._bad(key, repr(value), "a mapping", "see the Compose file reference")
-        return value
-
-    def _bad(self, key: str, found: object, expected: str, advice: str) -> NoReturn:
-        raise BadInput(self.shown, key, found, expected, advice)
 
 
-class _Loader(yaml.CSafeLoader):
-    """Refuses a key said twice, where YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        """As the parent, after a look at the keys."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen and key.value != "<<":
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} stands twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _shorten(path: Path) -> str:
-    """The path as a person would type it from here."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def _labels(said: Mapping[str, Any]) -> Mapping[str, str]:
-    return _pairs(said.get("labels"))
-
-
-def _pairs(said: object) -> Mapping[str, str]:
-    """A Compose mapping, which may also be written as a list of NAME=VALUE."""
-    if isinstance(said, Mapping):
-        return {str(key): "" if value is None else str(value) for key, value in said.items()}
-    if isinstance(said, Sequence) and not isinstance(said, str):
-        return {key: value for key, _, value in (str(item).partition("=") for item in said)}
-    return {}
-
-
-def _words(said: object) -> tuple[str, ...]:
-    """A Compose command: a list, or a line to be split as a shell would."""
-    if said is None:
-        return ()
-    return tuple(shlex.split(said)) if isinstance(said, str) else tuple(str(word) for word in said)  # type: ignore[attr-defined]
-
-
-def _check(test: object) -> tuple[str, ...]:
+def _check(healthcheck: Section) -> tuple[str, ...]:
     """A Compose healthcheck's test as the command it runs."""
+    test = healthcheck.said.get("test")
     if isinstance(test, str):
         return ("sh", "-c", test)
-    words = _words(test)
+    words = healthcheck.words("test")
     match words[:1]:
         case ("CMD",):
             return words[1:]

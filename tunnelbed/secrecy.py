@@ -67,7 +67,8 @@ def no_inside_address_is_seen(bed: Testbed, recording: Recording) -> None:
     """On no network outside the sites a packet shows an address from inside one, though inside they do."""
     inside = bed.scenario.inside
     if not inside:
-        raise BadInput(str(bed.scenario.stack), "networks", "no site's network", "`tunnelbed.role: intranet`", "label it")
+        expected = "networks labelled `tunnelbed.role: intranet`"
+        raise BadInput(str(bed.scenario.stack), "networks", "none of a site", expected, "label them")
     for network in bed.scenario.networks.values():
         shown = [seen for seen in recording.on(network.name) if from_or_to(seen.packet, inside)]
         if network.role == "intranet":

@@ -5,6 +5,7 @@ Every command is a list of arguments, logged as one line that can be pasted into
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shlex
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from tunnelbed.errors import CommandFailed
 
 log = logging.getLogger("tunnelbed.shell")
+# Seconds that a command has to end when asked to.
+PATIENCE = 5.0
 
 
 @dataclass(frozen=True)
@@ -50,25 +53,14 @@ def run(
     `env` is added to this process's environment; `timeout` is in seconds. With `check`, a status other than 0
     raises `CommandFailed`; a command that is not installed or outlives `timeout` always does.
     """
-    log.info("%s", quoted(command))
-    try:
-        done = subprocess.run(
-            list(command),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            env={**os.environ, **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-    except FileNotFoundError as missing:
-        raise CommandFailed(command, 127, f"{command[0]} is not installed") from missing
-    except subprocess.TimeoutExpired as late:
-        raise CommandFailed(command, None, f"stopped after {timeout:g} s") from late
-    completed = Completed(tuple(command), done.returncode, done.stdout, done.stderr)
-    if check and done.returncode != 0:
-        raise CommandFailed(command, done.returncode, completed.output)
+    with _started(command, env, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE) as process:
+        try:
+            out, err = process.communicate(stdin, timeout)
+        except subprocess.TimeoutExpired as late:
+            raise CommandFailed(command, None, f"stopped after {timeout:g} s") from late
+    completed = Completed(tuple(command), process.returncode, out, err)
+    if check and process.returncode != 0:
+        raise CommandFailed(command, process.returncode, completed.output)
     return completed
 
 
@@ -78,27 +70,45 @@ def follow(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> I
     Raises `CommandFailed`, with all that was said, when it is not installed or ends with a status other than 0.
     The command ends with the iteration: whoever stops early stops it too.
     """
-    log.info("%s", shlex.join(command))
     said: list[str] = []
+    with _started(command, env, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT) as process:
+        for line in process.stdout or ():
+            said.append(line)
+            yield line.rstrip()
+    if process.returncode != 0:
+        raise CommandFailed(command, process.returncode, "".join(said))
+
+
+@contextlib.contextmanager
+def _started(
+    command: Sequence[str], env: Mapping[str, str] | None, *, stdin: int, stderr: int = subprocess.PIPE
+) -> Iterator[subprocess.Popen[str]]:
+    """A command that runs within a `with`, at whose end it has ended: by itself, or stopped where the body fails."""
+    log.info("%s", quoted(command))
     try:
         process = subprocess.Popen(
             list(command),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
             env={**os.environ, **(env or {})},
             text=True,
             errors="replace",
+            # A lock that the caller lets be inherited stays held until the command has ended, even without the caller.
+            close_fds=False,
         )
     except FileNotFoundError as missing:
         raise CommandFailed(command, 127, f"{command[0]} is not installed") from missing
+    except OSError as refused:
+        raise CommandFailed(command, 126, f"{command[0]}: {refused.strerror}") from refused
     with process:
         try:
-            for line in process.stdout or ():
-                said.append(line)
-                yield line.rstrip()
+            yield process
         except BaseException:
+            # Asked first, so that it can leave its work in order: what it began at an engine goes on without it.
             process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
             raise
-    if process.returncode != 0:
-        raise CommandFailed(command, process.returncode, "".join(said))

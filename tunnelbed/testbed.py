@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -25,7 +25,7 @@ from tunnelbed.strongswan import Tunnel
 
 READY = "tunnelbed: ready"
 # A node configures itself within a second; a foreign processor under emulation takes much longer.
-NODE_SECONDS = 4.0
+NODE_SECONDS = 20.0
 CHECK_SECONDS = 20.0
 
 
@@ -100,8 +100,10 @@ class Testbed:
                 self._start(options, progress)
                 self._check(progress)
             except BaseException:
-                with contextlib.suppress(TunnelbedError):
-                    pass
+                progress("taking it down again")
+                # The first failure is the one to tell; what is left now, `down` removes.
+                with contextlib.suppress(TunnelbedError, OSError):
+                    self._stop()
                 raise
             return True
 
@@ -172,15 +174,16 @@ class Testbed:
         )
 
     def _start(self, options: Options, progress: Progress) -> None:
+        (self.state / "options.json").write_text(json.dumps(asdict(options)), encoding="utf-8")
+        certificates = self.scenario.configs / "pki.yaml"
+        wanted = pki.read(certificates, self.scenario.nodes) if certificates.exists() else None
         plan = self._plan(options, progress)
         if self.engine.states(self.project):
             progress("half of it is there: starting anew")
             self.engine.stop(self.project, self.state)
-        if plan.keys:
-            made = pki.Pki.make(pki.read(self.scenario.configs / "pki.yaml"))
+        if wanted and plan.keys:
             plan.keys.mkdir(mode=0o700, exist_ok=True)
-            made.write(plan.keys)
-        (self.state / "options.json").write_text(json.dumps(asdict(options)), encoding="utf-8")
+            pki.Pki.make(wanted).write(plan.keys)
         self.engine.start(plan, progress)
 
     def _check(self, progress: Progress) -> None:
@@ -199,7 +202,9 @@ class Testbed:
         for name in self.scenario.nodes:
             log = self.engine.log(self.project, name) if name in states else ""
             if states.get(name) == "exited":
-                raise NodeFailed(name, _last_lines(log), f"mend {self.scenario.configs / name}, or its command in the stack")
+                raise NodeFailed(
+                    name, _last_lines(log), f"mend {self.scenario.configs / name}, or its command in the stack"
+                )
             if READY not in log:
                 unready.append(name)
         return unready
@@ -240,14 +245,12 @@ class Testbed:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold this testbed's folder against any other `up` or `down`; an empty one is removed at the end."""
-        while True:
-            self.state.mkdir(parents=True, exist_ok=True)
-            held = os.open(self.state, os.O_RDONLY)
-            fcntl.flock(held, fcntl.LOCK_EX)
-            # The one before us may have removed the folder we waited for.
-            if self.state.exists() and self.state.stat().st_ino == os.fstat(held).st_ino:
-                break
-            os.close(held)
+        held = None
+        while held is None:
+            # The one before us may remove the folder at any moment, even while we wait for it.
+            with contextlib.suppress(FileNotFoundError):
+                self.state.mkdir(parents=True, exist_ok=True)
+                held = _lock(self.state)
         try:
             yield
         finally:
@@ -265,13 +268,31 @@ def open_testbed(scene: Scenario, root: Path, engine: str = "", instance: str = 
     return Testbed(scene, root, engines.connect(engine or "docker"), instance)
 
 
-def find(root: Path) -> Sequence[Testbed]:
-    """Every testbed of which something is kept below `root`, by name."""
+def find(root: Path, read: Callable[[str, Path], Scenario] = scenario.load) -> Sequence[Testbed]:
+    """Every testbed of which something is kept below `root`, by name.
+
+    To take them down, `read` may be `scenario.named`: their files may have changed or gone since.
+    """
     found = []
-    for kept in sorted((root / ".tunnelbed").glob("*/options.json")):
-        name, _, instance = kept.parent.name.partition(".")
-        found.append(open_testbed(scenario.load(name, root), root, instance=instance))
+    for kept in sorted((root / ".tunnelbed").glob("*/")):
+        name, _, instance = kept.name.partition(".")
+        found.append(open_testbed(read(name, root), root, instance=instance))
     return found
+
+
+def _lock(folder: Path) -> int | None:
+    """A descriptor that holds the folder, or None if it was removed while somebody else held it.
+
+    Commands inherit it, so that one which outlives us (we may be killed) still holds the folder until it has ended.
+    """
+    held = os.open(folder, os.O_RDONLY)
+    os.set_inheritable(held, True)  # noqa: FBT003 # its only parameter
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with contextlib.suppress(FileNotFoundError):
+        if folder.stat().st_ino == os.fstat(held).st_ino:
+            return held
+    os.close(held)
+    return None
 
 
 def _name(scene: str, instance: str) -> str:

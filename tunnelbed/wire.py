@@ -19,8 +19,7 @@ NO_ESP_MARKER = b"\0\0\0\0"  # on port 4500, four zero bytes stand before IKE (R
 
 def ip_of(packet: Packet) -> Packet | None:
     """The packet's outermost IP header."""
-    found = packet.getlayer(IP) or packet.getlayer(IPv6)
-    return found
+    return packet.getlayer(IP) or packet.getlayer(IPv6)  # type: ignore[no-any-return] # Scapy types it as Any
 
 
 def kind(packet: Packet) -> str:
@@ -34,10 +33,9 @@ def kind(packet: Packet) -> str:
     header = ip_of(packet)
     if header is None:
         return str(packet.lastlayer().name)
-    if TCP in packet:
-        return f"TCP port {packet[TCP].dport}"
-    if UDP in packet:
-        return f"UDP port {packet[UDP].dport}"
+    for layer in (TCP, UDP):
+        if layer in packet:
+            return f"{layer.__name__} port {packet[layer].dport}"
     return "ICMP" if ICMP in packet else str(header.payload.name)
 
 

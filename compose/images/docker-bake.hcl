@@ -1,19 +1,21 @@
-# One target per image. `invoke build` and `tunnelbed.images` fill the variables; by hand, from the checkout:
-#   ROOT=$PWD BASE=debian:trixie-slim docker buildx bake --file compose/images/docker-bake.hcl --load
+# One target per image. `tunnelbed.bake` fills the variables; by hand, from the checkout:
+#   ROOT=$PWD CONTEXT=$PWD BASE=debian:trixie-slim docker buildx bake --file compose/images/docker-bake.hcl --load
 
 variable "ROOT" { default = "" }
+variable "CONTEXT" { default = "" }
 variable "BASE" { default = "bootstrap" }
+variable "MIRROR" { default = "" }
 variable "VERSION" { default = "0" }
 variable "REVISION" { default = "unknown" }
 variable "SOURCE" { default = "" }
 variable "SOURCE_DATE_EPOCH" { default = "0" }
 
 group "default" {
-  targets = ["node"]
+  targets = ["node", "node-nested"]
 }
 
 target "_image" {
-  context    = "${ROOT}/.cache/rootfs"
+  context    = CONTEXT
   dockerfile = "${ROOT}/compose/images/Dockerfile"
   contexts = {
     recipe  = "${ROOT}/compose/images"
@@ -21,6 +23,7 @@ target "_image" {
   }
   args = {
     BASE              = BASE
+    MIRROR            = MIRROR
     SOURCE_DATE_EPOCH = SOURCE_DATE_EPOCH
   }
   # Bridged networks of a build have no name service on some machines; a build needs the package mirror only.
@@ -37,7 +40,6 @@ target "_image" {
 target "node" {
   inherits = ["_image"]
   target   = "node"
-  tags     = ["tunnelbed/node:${VERSION}"]
   labels = {
     "org.opencontainers.image.title"       = "Tunnelbed node"
     "org.opencontainers.image.description" = "One host of a virtual network: strongSwan, nftables and the tools to look on"
@@ -47,9 +49,14 @@ target "node" {
 target "node-nested" {
   inherits = ["_image"]
   target   = "node-nested"
-  tags     = ["tunnelbed/node-nested:${VERSION}"]
   labels = {
     "org.opencontainers.image.title"       = "Tunnelbed nested node"
     "org.opencontainers.image.description" = "A Tunnelbed node that runs containers of its own"
   }
+}
+
+# Not a node: it lists the packages of an image, for the attestation that goes with it.
+target "sbom" {
+  inherits = ["_image"]
+  target   = "sbom"
 }

@@ -26,7 +26,8 @@ class Plan:
     """All an engine needs to run a scenario as one testbed.
 
     `project` names the testbed on the engine; `state` is the testbed's own folder, `keys` the folder with a tree of
-    keys a node (or None where a scenario has none), `images` the built image for each name the stack uses. `driver` is the engine's own word for how networks are made.
+    keys a node (or None where a scenario has none), `images` the built image for each name the stack uses. `driver` is
+    the engine's own word for how networks are made.
     """
 
     scenario: Scenario

@@ -21,7 +21,7 @@ HEADER = "# What this machine adds to {stack}; made anew by every `invoke up`.\n
 
 
 def render(plan: Plan, subnets: Mapping[str, IPv4Network], parents: Mapping[str, str]) -> str:
-    """The override file's text. `parents` names a link for each MACVLAN network, or is empty where Docker makes them."""
+    """The override file's text. `parents` names a link for each MACVLAN network; empty where Docker makes them."""
     found = addresses(plan.scenario, subnets)
     document = {
         "services": {name: _service(plan, node, found) for name, node in plan.scenario.nodes.items()},

@@ -78,7 +78,10 @@ class DockerEngine:
         parents = 0
         if containers or networks:
             shell.run(compose.command(project, "down", "-t", "0", "--volumes", "--remove-orphans"))
-        if any((network.attrs.get("Options") or {}).get("parent") for network in networks) or (state / PARENTS).exists():
+        if (
+            any((network.attrs.get("Options") or {}).get("parent") for network in networks)
+            or (state / PARENTS).exists()
+        ):
             parents = links.remove(self.client, self._own_image(), project)
         return {"container": len(containers), "network": len(networks), "link": parents}
 
@@ -209,8 +212,11 @@ _COMPOSE_REFUSED = 15
 
 
 class _ExecStream:
-    """One exec's conversation. The engine prefixes each piece of output with a header of 8 bytes: which stream, 3 zero
-    bytes, the length in network order (Docker Engine API, "Attach to a container", stream format)."""
+    """One exec's conversation.
+
+    The engine prefixes each piece of output with a header of 8 bytes: which stream, 3 zero bytes, the length in network
+    order (Docker Engine API, "Attach to a container", stream format).
+    """
 
     def __init__(self, attached: Any) -> None:  # noqa: ANN401 # docker-py's own wrapper, of no public type
         self.wrapper = attached
@@ -274,5 +280,3 @@ def _unreachable(wrong: Exception) -> EngineUnavailable:
     return EngineUnavailable(
         f"the Docker engine does not answer; start it (`scripts/setup` does) or set DOCKER_HOST ({reason})"
     )
-
-
