@@ -12,12 +12,15 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tunnelbed import engines, images, pki, scenario, strongswan, waiting
+from tunnelbed.agents import Agents
 from tunnelbed.engines import Engine, Plan, Progress
 from tunnelbed.errors import BadInput, DeadlinePassed, NodeFailed, TunnelbedError
 from tunnelbed.model import Node, Scenario
+from tunnelbed.recording import Recording, record
 from tunnelbed.strongswan import Tunnel
 
 READY = "tunnelbed: ready"
@@ -116,7 +119,7 @@ class Testbed:
 
     def tunnels(self, node: str) -> tuple[Tunnel, ...]:
         """The tunnels of a gateway, as it sees them now."""
-        said = self.engine.run(self.project, node, ["swanctl", "--list-sas", "--raw"])
+        said = self.agents.on(node).run(["swanctl", "--list-sas", "--raw"])
         return strongswan.tunnels(said.stdout)
 
     def node(self, name: str) -> Node:
@@ -124,6 +127,28 @@ class Testbed:
         if name not in self.scenario.nodes:
             raise BadInput("--node", "", repr(name), f"one of: {', '.join(self.scenario.nodes)}", "choose one of them")
         return self.scenario.nodes[name]
+
+    @cached_property
+    def agents(self) -> Agents:
+        """The conversations with this testbed's nodes; `close` ends them."""
+        return Agents(self.engine, self.project)
+
+    def record(self) -> contextlib.AbstractContextManager[Recording]:
+        """Record what every node sees while the body runs."""
+        return record(
+            self.agents, {name: [at.network for at in node.attachments] for name, node in self.scenario.nodes.items()}
+        )
+
+    def mac(self, node: str, network: str) -> str:
+        """The MAC of a node's interface."""
+        return self.agents.on(node).run(["cat", f"/sys/class/net/{network}/address"]).stdout.strip()
+
+    def close(self) -> None:
+        """End every conversation; the testbed stays up."""
+        if "agents" in self.__dict__:
+            self.agents.close()
+            del self.agents
+        self.pool.shutdown()
 
     def gateways(self) -> Sequence[Node]:
         """The nodes with connections of their own."""
@@ -207,7 +232,8 @@ class Testbed:
 
     def _node_status(self, node: Node, states: Mapping[str, str]) -> NodeStatus:
         state = states.get(node.name, "down")
-        plane, tunnels = "", tuple[Tunnel, ...]()
+        plane = ""
+        tunnels: tuple[Tunnel, ...] = ()
         if state == "running" and self.is_vpn(node.name):
             asked = "cat /run/tunnelbed/data-plane; swanctl --list-sas --raw"
             said = self.engine.run(self.project, node.name, ["sh", "-c", asked], check=False).stdout

@@ -1,0 +1,73 @@
+"""behave's hooks: the testbed that a feature names by tag is there when it begins, and goes with the run.
+
+`@scenario.NAME` on a feature brings up compose/NAME.yaml, unless it is up already: then it is used and left.
+Options, as `behave -D KEY=VALUE features/`: `engine`, `driver`, `data_plane`, `platform`, `instance`, `path` (see
+`invoke --help up`), and `keep=yes` to leave up what the run brought up.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from behave.model import Feature, Scenario
+from behave.runner import Context
+
+from tunnelbed.errors import BadInput
+from tunnelbed.scenario import load, names
+from tunnelbed.testbed import Options, Testbed, open_testbed
+
+TAG = "scenario."
+
+
+def before_all(context: Context) -> None:
+    """Know where scenarios are; nothing is up yet."""
+    context.root = Path(context.config.userdata.get("path", ".")).resolve()
+    context.beds = {}
+    context.brought_up = []
+
+
+def before_feature(context: Context, feature: Feature) -> None:
+    """Let `context.bed` be the testbed that the feature's tag names."""
+    tagged = [tag.removeprefix(TAG) for tag in feature.tags if tag.startswith(TAG)]
+    if len(tagged) != 1:
+        found = f"tags {' '.join(feature.tags) or 'none'}"
+        expected = f"one tag @{TAG}NAME, with NAME one of: {', '.join(names(context.root))}"
+        raise BadInput(str(feature.filename), "", found, expected, "tag the feature")
+    if tagged[0] not in context.beds:
+        context.beds[tagged[0]] = _bring_up(context, tagged[0])
+    context.bed = context.beds[tagged[0]]
+
+
+def before_scenario(context: Context, scenario: Scenario) -> None:
+    """Nothing was recorded yet."""
+    del scenario
+    context.recording = None
+    context.requests = []
+
+
+def after_all(context: Context) -> None:
+    """Take down what this run brought up; go on after an error, then report the first."""
+    keep = context.config.userdata.getbool("keep")
+    for bed in context.beds.values():
+        if bed in context.brought_up and not keep:
+            bed.down()
+        bed.close()
+
+
+def _bring_up(context: Context, name: str) -> Testbed:
+    told: dict[str, Any] = dict(context.config.userdata)
+    options = Options(**{key: told[key] for key in ("engine", "driver", "data_plane", "platform") if key in told})
+    bed = open_testbed(load(name, context.root), context.root, told.get("engine", ""), told.get("instance", ""))
+    if bed.is_up():
+        return bed
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - began:5.1f} s] {name}: {text}", file=sys.__stderr__, flush=True)
+
+    context.brought_up.append(bed)
+    bed.up(options, say)
+    return bed

@@ -1,0 +1,86 @@
+"""Phrases: what crosses a network, what is never seen there, and packets forged by hand."""
+
+from __future__ import annotations
+
+from behave import step
+from behave.runner import Context
+from nouns import links, node, nodes, pairs
+
+from tunnelbed import reachability, secrecy
+from tunnelbed.errors import BadInput
+from tunnelbed.probes import Ping
+from tunnelbed.recording import Recording
+
+# Seconds a client goes on asking while it is recorded: a tunnel on demand needs a second request.
+ASKING = 2.0
+
+
+@step("{sources:Nodes} asks the server")
+def asks(context: Context, sources: str) -> None:
+    """The application's client asks, answered or not, while every node records."""
+    with context.bed.record() as recording:
+        for source in nodes(context, sources):
+            request = reachability.Request()
+            reachability.ask_server(context.bed, source, request, ASKING)
+            context.requests.append(request)
+        recording.settle()
+    context.recording = recording
+
+
+@step("{sources:Nodes} pings {targets:Nodes}")
+def pings(context: Context, sources: str, targets: str) -> None:
+    """A ping is sent, answered or not, while every node records."""
+    with context.bed.record() as recording:
+        for source, target in pairs(context, sources, targets):
+            reachability.send(context.bed, source, target, Ping())
+        recording.settle()
+    context.recording = recording
+
+
+@step("only {kinds:Kinds} cross {networks:Links}")
+def only_crosses(context: Context, kinds: list[str], networks: str) -> None:
+    """Something crossed each of the networks, and nothing but these kinds (neighbour discovery aside)."""
+    secrecy.only_crosses(context.bed, _recorded(context), links(context, networks), kinds)
+
+
+@step("{kinds:Kinds} crosses {networks:Links}")
+def crosses(context: Context, kinds: list[str], networks: str) -> None:
+    """At least one packet of each of these kinds crossed each of the networks."""
+    for network in links(context, networks):
+        for kind in kinds:
+            secrecy.crosses(context.bed, _recorded(context), network, kind)
+
+
+@step("no {kinds:Kinds} crosses {networks:Links}")
+def does_not_cross(context: Context, kinds: list[str], networks: str) -> None:
+    """No packet of these kinds crossed any of the networks, and that would have been seen."""
+    for network in links(context, networks):
+        for kind in kinds:
+            secrecy.does_not_cross(context.bed, _recorded(context), network, kind)
+
+
+@step("the text of the request is never seen in clear on {networks:Links}")
+def text_unreadable(context: Context, networks: str) -> None:
+    """The text is readable where it was sent, and nowhere on these networks, which were crossed."""
+    secrecy.text_is_unreadable(context.bed, _recorded(context), context.requests, links(context, networks))
+
+
+@step("no private address is seen beyond a gateway")
+def no_inside_address(context: Context) -> None:
+    """Addresses from inside the sites are seen there, and on no network outside them."""
+    secrecy.no_inside_address_is_seen(context.bed, _recorded(context))
+
+
+@step("a plain packet forged as from {face:Node} and put on {networks:Links} does not reach {target:Node}")
+def forged(context: Context, face: str, networks: str, target: str) -> None:
+    """The packet is seen to enter the gateway on that network and not to arrive, while a control does."""
+    for network in links(context, networks):
+        secrecy.forged_does_not_arrive(context.bed, node(context, face), node(context, target), network, Ping())
+
+
+def _recorded(context: Context) -> Recording:
+    """What the last When recorded."""
+    if not isinstance(context.recording, Recording):
+        expected = "traffic before this sentence"
+        raise BadInput("Then", "", "nothing recorded", expected, "add `When every client asks the server`")
+    return context.recording

@@ -1,0 +1,86 @@
+"""The nouns of sentences, registered once as types for every phrase.
+
+A type only marks off the words; which node or network they mean depends on the scenario: `node`, `nodes`, `links`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import parse
+from behave import register_type
+from behave.runner import Context
+
+from tunnelbed import naming
+from tunnelbed.model import Network, Node
+
+KIND = r"[A-Z][A-Za-z0-9]+(?: port \d+)?"
+
+
+@parse.with_pattern(naming.NODE)
+def parse_node(text: str) -> str:
+    """A node: `client A1`, `gateway-a`, `the server`, `the Internet`."""
+    return text
+
+
+@parse.with_pattern(naming.NODES)
+def parse_nodes(text: str) -> str:
+    """A node or several: `client A1`, `every client`, `every client of site B`."""
+    return text
+
+
+@parse.with_pattern(naming.LINK)
+def parse_links(text: str) -> str:
+    """A network or several: `the ISP link of site A`, `any ISP link`, `isp_link_a`."""
+    return text
+
+
+@parse.with_pattern(r"\d+")
+def parse_port(text: str) -> int:
+    """A port, 1 to 65535."""
+    return int(text)
+
+
+@parse.with_pattern(r"\d+(?:\.\d+)?")
+def parse_seconds(text: str) -> float:
+    """A time in seconds."""
+    return float(text)
+
+
+@parse.with_pattern(rf"{KIND}(?:(?:, | and ){KIND})*")
+def parse_kinds(text: str) -> list[str]:
+    """Kinds of packets: `IKE and ESP`, `TCP port 80`, `ICMP`."""
+    return [kind for part in text.split(", ") for kind in part.split(" and ")]
+
+
+register_type(
+    Node=parse_node,
+    Nodes=parse_nodes,
+    Links=parse_links,
+    Port=parse_port,
+    Seconds=parse_seconds,
+    Kinds=parse_kinds,
+)
+
+
+def node(context: Context, said: str) -> Node:
+    """The node a sentence means."""
+    return naming.node(context.bed.scenario, said)
+
+
+def nodes(context: Context, said: str) -> Sequence[Node]:
+    """The nodes a sentence means."""
+    return naming.nodes(context.bed.scenario, said)
+
+
+def pairs(context: Context, sources: str, targets: str) -> Iterator[tuple[Node, Node]]:
+    """Each source with each target; nobody with itself."""
+    for source in nodes(context, sources):
+        for target in nodes(context, targets):
+            if source != target:
+                yield source, target
+
+
+def links(context: Context, said: str) -> Sequence[Network]:
+    """The networks a sentence means."""
+    return naming.networks(context.bed.scenario, said)

@@ -1,0 +1,99 @@
+"""Phrases: who reaches whom, by which way, and as whom they are seen."""
+
+from __future__ import annotations
+
+from behave import step
+from behave.runner import Context
+from nouns import node, nodes, pairs
+
+from tunnelbed import reachability
+from tunnelbed.probes import Datagram, Knock, Ping
+
+
+@step("{sources:Nodes} can reach {targets:Nodes}")
+def can_reach(context: Context, sources: str, targets: str) -> None:
+    """A ping is answered."""
+    for source, target in pairs(context, sources, targets):
+        reachability.reaches(context.bed, source, target, Ping())
+
+
+@step("{sources:Nodes} can reach {targets:Nodes} through the tunnel")
+def can_reach_through_tunnel(context: Context, sources: str, targets: str) -> None:
+    """A ping is answered; ESP crossed the ISP links both ways, and nothing of the ping was readable there."""
+    for source, target in pairs(context, sources, targets):
+        reachability.reaches(context.bed, source, target, Ping(), tunnel=True)
+
+
+@step("{sources:Nodes} can reach {targets:Nodes} outside the tunnel")
+def can_reach_outside_tunnel(context: Context, sources: str, targets: str) -> None:
+    """A ping is answered, and no ESP crossed any ISP link meanwhile."""
+    for source, target in pairs(context, sources, targets):
+        reachability.reaches(context.bed, source, target, Ping(), tunnel=False)
+
+
+@step("{sources:Nodes} can reach {targets:Nodes} on TCP port {port:Port}")
+def can_reach_tcp(context: Context, sources: str, targets: str, port: int) -> None:
+    """A TCP connection is accepted."""
+    for source, target in pairs(context, sources, targets):
+        reachability.reaches(context.bed, source, target, Knock(port))
+
+
+@step("{sources:Nodes} can reach {targets:Nodes} on TCP port {port:Port} through the tunnel")
+def can_reach_tcp_through_tunnel(context: Context, sources: str, targets: str, port: int) -> None:
+    """A TCP connection is accepted, through the tunnel and not readable outside it."""
+    for source, target in pairs(context, sources, targets):
+        reachability.reaches(context.bed, source, target, Knock(port), tunnel=True)
+
+
+@step("{sources:Nodes} cannot reach {targets:Nodes}")
+def cannot_reach(context: Context, sources: str, targets: str) -> None:
+    """A ping is seen to be stopped on its way, while a control arrives."""
+    for source, target in pairs(context, sources, targets):
+        reachability.cannot_reach(context.bed, source, target, Ping())
+
+
+@step("{sources:Nodes} cannot reach {targets:Nodes} on TCP port {port:Port}")
+def cannot_reach_tcp(context: Context, sources: str, targets: str, port: int) -> None:
+    """The first packet of a TCP connection is seen to be stopped on its way, while a control arrives."""
+    for source, target in pairs(context, sources, targets):
+        reachability.cannot_reach(context.bed, source, target, Knock(port))
+
+
+@step("{sources:Nodes} cannot reach {targets:Nodes} on UDP port {port:Port}")
+def cannot_reach_udp(context: Context, sources: str, targets: str, port: int) -> None:
+    """A UDP datagram is seen to be stopped on its way, while a control arrives."""
+    for source, target in pairs(context, sources, targets):
+        reachability.cannot_reach(context.bed, source, target, Datagram(port))
+
+
+@step("{sources:Nodes} gets a pong from {server:Node}")
+def gets_pong(context: Context, sources: str, server: str) -> None:
+    """The application's client asks the address it knows, and that server answers."""
+    for source in nodes(context, sources):
+        reachability.gets_pong(context.bed, source, node(context, server))
+
+
+@step("{sources:Nodes} gets a pong from {server:Node} through the tunnel")
+def gets_pong_through_tunnel(context: Context, sources: str, server: str) -> None:
+    """Likewise; ESP crossed the ISP links both ways, and nothing of the request was readable there."""
+    for source in nodes(context, sources):
+        reachability.gets_pong(context.bed, source, node(context, server), tunnel=True)
+
+
+@step("{sources:Nodes} gets no pong from {server:Node}")
+def gets_no_pong(context: Context, sources: str, server: str) -> None:
+    """The request was seen to leave the client and nothing of it to arrive, while a control did."""
+    for source in nodes(context, sources):
+        reachability.gets_no_pong(context.bed, source, node(context, server))
+
+
+@step("{source:Node} reaches {target:Node} and is seen there as {face:Node}")
+def seen_as(context: Context, source: str, target: str, face: str) -> None:
+    """A ping is answered, and it arrived with an address of that other node (NAT)."""
+    reachability.seen_as(context.bed, node(context, source), node(context, target), node(context, face), Ping())
+
+
+@step("{source:Node} gets a pong from {server:Node} and is seen there as {face:Node}")
+def asker_seen_as(context: Context, source: str, server: str, face: str) -> None:
+    """The application's server answers, and saw the request come from an address of that node."""
+    reachability.asker_seen_as(context.bed, node(context, source), node(context, server), node(context, face))

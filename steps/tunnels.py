@@ -1,0 +1,67 @@
+"""Phrases: tunnels, and what their ends agreed."""
+
+from __future__ import annotations
+
+from behave import step
+from behave.runner import Context
+from nouns import node, nodes
+
+from tunnelbed import agreement
+
+
+@step("{gateways:Nodes} has a tunnel")
+def has_tunnel(context: Context, gateways: str) -> None:
+    """The gateway has an IKE_SA with an installed child."""
+    for gateway in nodes(context, gateways):
+        agreement.established(context.bed, gateway)
+
+
+@step("{gateway:Node} has a tunnel with {peer:Node}")
+def has_tunnel_with(context: Context, gateway: str, peer: str) -> None:
+    """Likewise, with that peer."""
+    agreement.established(context.bed, node(context, gateway), node(context, peer))
+
+
+@step("{gateway:Node} has a tunnel with {peer:Node} within {seconds:Seconds} s")
+def has_tunnel_within(context: Context, gateway: str, peer: str, seconds: float) -> None:
+    """Likewise, by that time."""
+    agreement.established(context.bed, node(context, gateway), node(context, peer), seconds=seconds)
+
+
+@step("{gateways:Nodes} has no tunnel")
+def has_no_tunnel(context: Context, gateways: str) -> None:
+    """The gateway answers, and has no tunnel that carries traffic."""
+    for gateway in nodes(context, gateways):
+        agreement.no_tunnel(context.bed, gateway)
+
+
+@step("{gateways:Nodes} has no tunnel with {peer:Node}")
+def has_no_tunnel_with(context: Context, gateways: str, peer: str) -> None:
+    """Likewise, with that peer."""
+    for gateway in nodes(context, gateways):
+        agreement.no_tunnel(context.bed, gateway, node(context, peer))
+
+
+@step("the tunnels of {gateways:Nodes} use exactly IKE {ike} and ESP {esp}")
+def uses(context: Context, gateways: str, ike: str, esp: str) -> None:
+    """IKEv2 and these proposals, in swanctl.conf's keywords: `aes256gcm16-prfsha384-ecp384`."""
+    for gateway in nodes(context, gateways):
+        agreement.uses(context.bed, gateway, ike, esp)
+
+
+@step("{gateway:Node} protects exactly {local} towards {remote}")
+def selects(context: Context, gateway: str, local: str, remote: str) -> None:
+    """A child of the gateway has exactly these traffic selectors: `10.1.0.0/16`."""
+    agreement.selects(context.bed, node(context, gateway), local.split(" and "), remote.split(" and "))
+
+
+@step('{gateway:Node} knows its peer as "{identity}"')
+def knows_peer(context: Context, gateway: str, identity: str) -> None:
+    """The peer of one of the gateway's tunnels proved that identity."""
+    agreement.knows_peer_as(context.bed, node(context, gateway), identity)
+
+
+@step("no tunnel is up")
+def no_tunnel_is_up(context: Context) -> None:
+    """Every gateway ends its tunnels; what starts them on demand stays."""
+    agreement.end_all(context.bed)

@@ -1,0 +1,163 @@
+"""Nodes as the test side reaches them: one conversation a node, opened when first needed.
+
+A node runs `scripts/node/agent`, which carries bytes; everything is decided here. One engine command a node opens the
+conversation (0.1 s), a request in it costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from tunnelbed.engines import Engine
+from tunnelbed.errors import CommandFailed, NodeFailed, TunnelbedError
+from tunnelbed.shell import Completed
+
+AGENT = ("/usr/lib/tunnelbed/agent",)
+ANSWER_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame one node saw on one interface: `at` in seconds since the epoch, by the machine's clock.
+
+    `hardware` is the interface's ARPHRD type (linux/if_arp.h): Ethernet is 1, a TUN device without link header 65534.
+    """
+
+    node: str
+    interface: str
+    outgoing: bool
+    hardware: int
+    at: float
+    data: bytes
+
+
+class Agent:
+    """The conversation with one node."""
+
+    def __init__(self, engine: Engine, project: str, node: str) -> None:
+        self.node = node
+        self._stream = engine.open(project, node, AGENT)
+        self._pending: dict[int, Future[Any]] = {}
+        self._lock = threading.Lock()
+        self._next = 0
+        self._tell: Callable[[Frame], None] | None = None
+        threading.Thread(target=self._listen, name=f"agent {node}", daemon=True).start()
+
+    def watch(self, tell: Callable[[Frame], None]) -> None:
+        """From now on `tell` gets every frame the node sees, in a thread of its own."""
+        self._tell = tell
+        self._ask("watch")
+
+    def unwatch(self) -> None:
+        """No more frames."""
+        self._ask("unwatch")
+        self._tell = None
+
+    def sync(self) -> None:
+        """Return when every frame the node had seen by now has been told."""
+        self._ask("sync")
+
+    def send_frame(self, interface: str, data: bytes) -> None:
+        """Send a frame as it is out of an interface, past the node's own firewall."""
+        self._ask("link", on=interface, data=base64.b64encode(data).decode())
+
+    def send_packet(self, data: bytes) -> None:
+        """Send an IP packet where the node's routes lead; raises `CommandFailed` if they lead nowhere."""
+        self._ask("ip", data=base64.b64encode(data).decode())
+
+    def run(self, command: Sequence[str], *, timeout: float = ANSWER_SECONDS) -> Completed:
+        """Run a command to its end; whether its status is good is the caller's to judge. `timeout` in seconds."""
+        said = self._ask("run", argv=list(command), timeout=timeout, wait=timeout + 1)
+        if said["status"] is None:
+            raise CommandFailed(command, None, said["err"], self.node)
+        return Completed(tuple(command), said["status"], said["out"], said["err"])
+
+    def close(self) -> None:
+        """End the conversation."""
+        self._stream.close()
+
+    def _ask(self, what: str, *, wait: float = ANSWER_SECONDS, **said: object) -> Any:  # noqa: ANN401 # as JSON has it
+        answer: Future[Any] = Future()
+        with self._lock:
+            self._next += 1
+            number = self._next
+            self._pending[number] = answer
+            line = json.dumps({"id": number, "do": what, **said}) + "\n"
+            try:
+                self._stream.send(line.encode())
+            except OSError as gone:
+                raise self._lost() from gone
+        try:
+            return answer.result(wait)
+        except TimeoutError as late:
+            raise NodeFailed(self.node, f"did not answer `{what}` in {wait:g} s", "see `invoke logs`") from late
+
+    def _listen(self) -> None:
+        rest = b""
+        with contextlib.suppress(OSError, ValueError):
+            while data := self._stream.receive():
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._heard(json.loads(line))
+        for answer in self._pending.values():
+            if not answer.done():
+                answer.set_exception(self._lost())
+
+    def _heard(self, said: Mapping[str, Any]) -> None:
+        if "id" not in said:
+            if self._tell:
+                self._tell(_frame(self.node, said))
+            return
+        answer = self._pending.pop(said["id"])
+        if "error" in said:
+            answer.set_exception(CommandFailed(["agent"], 1, said["error"], self.node))
+        else:
+            answer.set_result(said["ok"])
+
+    def _lost(self) -> TunnelbedError:
+        return NodeFailed(self.node, "the conversation with it ended", "see `invoke status` and `invoke logs`")
+
+
+class Agents:
+    """The conversations of one testbed, each opened when first needed."""
+
+    def __init__(self, engine: Engine, project: str) -> None:
+        self._engine, self._project = engine, project
+        self._open: dict[str, Agent] = {}
+        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="agents")
+
+    def on(self, node: str) -> Agent:
+        """The conversation with a node."""
+        if node not in self._open:
+            self._open[node] = Agent(self._engine, self._project, node)
+        return self._open[node]
+
+    def each(self, nodes: Sequence[str], do: Callable[[Agent], object]) -> None:
+        """Do something with several nodes at the same time; raises what the first of them raised."""
+        list(self._pool.map(lambda node: do(self.on(node)), nodes))
+
+    def forget(self, node: str) -> None:
+        """End the conversation with a node, which is about to stop or already has."""
+        if agent := self._open.pop(node, None):
+            agent.close()
+
+    def close(self) -> None:
+        """End them all."""
+        for node in list(self._open):
+            self.forget(node)
+        self._pool.shutdown()
+
+
+def _frame(node: str, said: Mapping[str, Any]) -> Frame:
+    outgoing = said["kind"] == _OUTGOING
+    return Frame(node, said["on"], outgoing, said["type"], said["at"], base64.b64decode(said["data"]))
+
+
+_OUTGOING = 4  # PACKET_OUTGOING, linux/if_packet.h

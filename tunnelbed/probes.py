@@ -1,0 +1,120 @@
+"""Packets sent to find something out, each to be known again wherever it turns up.
+
+A probe marks its packets (a random token in the payload, a random sequence number), so that it is recognised at every
+interface it passes, whatever NAT made of its addresses, and so that no other traffic is taken for it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
+from scapy.packet import Packet, Raw
+
+from tunnelbed.model import Address
+
+SYN, SYN_ACK = 0x02, 0x12
+ECHO_REQUEST, ECHO_REPLY = 8, 0  # RFC 792
+
+
+class Probe(Protocol):
+    """One question to the network."""
+
+    @property
+    def name(self) -> str:
+        """As a report calls it: `ping`, `TCP port 8080`."""
+
+    def packet(self, source: Address, target: Address) -> Packet:
+        """The IP packet that asks."""
+
+    def asks(self, packet: Packet) -> bool:
+        """Whether this is the question, perhaps with other addresses."""
+
+    def answers(self, packet: Packet) -> bool:
+        """Whether this is a yes to it."""
+
+    def shows(self, packet: Packet) -> bool:
+        """Whether anything of the probe can be read in this packet."""
+
+
+@dataclass(frozen=True)
+class Ping:
+    """An ICMP or ICMPv6 echo request (RFC 792, RFC 4443)."""
+
+    name: str = "ping"
+    token: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+
+    def packet(self, source: Address, target: Address) -> Packet:
+        number = int.from_bytes(self.token[:2], "big")
+        if target.version == 4:
+            return IP(src=str(source), dst=str(target)) / ICMP(id=number, seq=1) / Raw(self.token)
+        return IPv6(src=str(source), dst=str(target)) / ICMPv6EchoRequest(id=number, seq=1, data=self.token)
+
+    def asks(self, packet: Packet) -> bool:
+        echo = (ICMP in packet and packet[ICMP].type == ECHO_REQUEST) or ICMPv6EchoRequest in packet
+        return echo and self.shows(packet)
+
+    def answers(self, packet: Packet) -> bool:
+        echo = (ICMP in packet and packet[ICMP].type == ECHO_REPLY) or ICMPv6EchoReply in packet
+        return echo and self.shows(packet)
+
+    def shows(self, packet: Packet) -> bool:
+        return self.token in bytes(packet)
+
+
+@dataclass(frozen=True)
+class Knock:
+    """The first packet of a TCP connection; the answer is an open port's (RFC 9293, 3.5).
+
+    NAT leaves sequence numbers alone, so the probe's own is its mark.
+    """
+
+    port: int
+    number: int = field(default_factory=lambda: secrets.randbits(32))
+    from_port: int = field(default_factory=lambda: 40000 + secrets.randbelow(20000))
+
+    @property
+    def name(self) -> str:
+        return f"TCP port {self.port}"
+
+    def packet(self, source: Address, target: Address) -> Packet:
+        header = IP if target.version == 4 else IPv6
+        tcp = TCP(sport=self.from_port, dport=self.port, flags="S", seq=self.number)
+        return header(src=str(source), dst=str(target)) / tcp
+
+    def asks(self, packet: Packet) -> bool:
+        return TCP in packet and int(packet[TCP].flags) == SYN and packet[TCP].seq == self.number
+
+    def answers(self, packet: Packet) -> bool:
+        return TCP in packet and int(packet[TCP].flags) == SYN_ACK and packet[TCP].ack == (self.number + 1) % (1 << 32)
+
+    def shows(self, packet: Packet) -> bool:
+        return self.asks(packet) or self.answers(packet)
+
+
+@dataclass(frozen=True)
+class Datagram:
+    """A UDP datagram. A host with nothing on the port answers by an ICMP error; arriving is what counts."""
+
+    port: int
+    token: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+
+    @property
+    def name(self) -> str:
+        return f"UDP port {self.port}"
+
+    def packet(self, source: Address, target: Address) -> Packet:
+        header = IP if target.version == 4 else IPv6
+        return header(src=str(source), dst=str(target)) / UDP(sport=40000, dport=self.port) / Raw(self.token)
+
+    def asks(self, packet: Packet) -> bool:
+        return UDP in packet and self.token in bytes(packet[UDP].payload)
+
+    def answers(self, packet: Packet) -> bool:
+        return self.asks(packet) and packet[UDP].sport == self.port
+
+    def shows(self, packet: Packet) -> bool:
+        return self.token in bytes(packet)

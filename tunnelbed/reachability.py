@@ -1,0 +1,314 @@
+"""Who reaches whom, and by which way: each verdict with its witnesses.
+
+A positive has up to three: the answer came back; ESP crossed the links meanwhile; nothing of the probe crossed one in
+clear. A negative rests on evidence, not on silence: the probe was seen on its way and seen to go no further, while a
+control arrived where the probe did not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
+
+from tunnelbed import waiting
+from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.model import Address, Network, Node
+from tunnelbed.probes import Ping, Probe
+from tunnelbed.recording import Recording, Sighting
+from tunnelbed.testbed import Testbed
+from tunnelbed.verdict import unmet
+from tunnelbed.wire import ends, from_or_to, is_esp
+
+# A tunnel on demand costs the first packet and an IKE exchange; a peer that was away, some seconds.
+PATIENCE = 10.0
+# Between two attempts; an answer through two gateways takes some 5 ms.
+ATTEMPT = 0.4
+# A packet that is to be seen on its way is seen at once.
+ON_ITS_WAY = 1.0
+
+
+def reaches(
+    bed: Testbed, source: Node, target: Node, probe: Probe, *, tunnel: bool | None = None, patience: float = PATIENCE
+) -> Recording:
+    """The probe is answered; with `tunnel`, through a tunnel and not in clear; with `tunnel` False, outside any.
+
+    Raises `Unmet`. `patience` is in seconds. Returns the recording, for further questions.
+    """
+    expected = _sentence(source, "reaches", target, probe, tunnel)
+    address = address_towards(bed, source, target)
+    with bed.record() as recording:
+        answer = _ask(bed, source, address, probe, recording, patience)
+        recording.sync()
+    if answer is None:
+        seen = f"no answer; {_how_far(recording, probe)}"
+        raise unmet(bed, expected, seen, recording, _gateways(bed, source, target), probe.shows)
+    if tunnel is not None:
+        went_by_tunnel(bed, expected, recording, probe, source, target, tunnel=tunnel)
+    return recording
+
+
+def cannot_reach(bed: Testbed, source: Node, target: Node, probe: Probe) -> None:
+    """The probe is stopped on its way, while a control arrives. Raises `Unmet`, or an error if nothing can be said."""
+    expected = _sentence(source, "cannot reach", target, probe)
+    with bed.record() as recording:
+        refused = send(bed, source, target, probe)
+        first = None if refused else recording.until(lambda seen: probe.asks(seen.packet), ON_ITS_WAY)
+        control_arrives(bed, recording, target)
+        recording.settle()
+    arrived = [seen for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]
+    if arrived:
+        raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, _gateways(bed, source, target), probe.shows)
+    if answers := [seen for seen in recording.arrivals(source.name) if probe.answers(seen.packet)]:
+        raise unmet(
+            bed, expected, f"somebody answered: {answers[0]}", recording, _gateways(bed, source, target), probe.shows
+        )
+    if first is None and not refused:
+        raise TunnelbedError(
+            f"{expected}: cannot be judged, since the probe was not even seen to leave {source.name}; "
+            f"see its firewall and routes (`invoke exec`)"
+        )
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question of the application, known by the text it carries."""
+
+    name: str = "the application"
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    def shows(self, packet: Packet) -> bool:
+        """Whether the text can be read in this packet."""
+        return self.token.encode() in bytes(packet)
+
+
+def gets_pong(
+    bed: Testbed, source: Node, server: Node, *, tunnel: bool | None = None, patience: float = PATIENCE
+) -> Recording:
+    """The application's client at `source` gets its pong from `server`. Raises `Unmet`."""
+    request = Request()
+    expected = f"{source.name} gets a pong from {server.name}{_by(tunnel)}"
+    with bed.record() as recording:
+        said, complaint = ask_server(bed, source, request, patience)
+        recording.sync()
+    if said.get("pong") != request.token:
+        raise unmet(
+            bed, expected, complaint or f"the answer {said}", recording, _gateways(bed, source, server), request.shows
+        )
+    if said.get("servername") != server.name:
+        raise unmet(bed, expected, f"a pong from {said.get('servername')}", recording)
+    if tunnel is not None:
+        went_by_tunnel(bed, expected, recording, request, source, server, tunnel=tunnel)
+    return recording
+
+
+def gets_no_pong(bed: Testbed, source: Node, server: Node) -> None:
+    """The application's client gets no answer: its request was seen to leave, and nothing of it to arrive."""
+    request = Request()
+    expected = f"{source.name} gets no pong from {server.name}"
+    with bed.record() as recording:
+        said, _ = ask_server(bed, source, request, 0.0)
+        left = [seen for seen in recording.sightings if seen.node == source.name and seen.outgoing]
+        control_arrives(bed, recording, server)
+        recording.settle()
+    if said:
+        raise unmet(bed, expected, f"the answer {said}", recording, _gateways(bed, source, server), request.shows)
+    if any(request.shows(seen.packet) for seen in recording.arrivals(server.name)):
+        raise unmet(bed, expected, "the request arrived", recording, _gateways(bed, source, server), request.shows)
+    if not left:
+        raise TunnelbedError(f"{expected}: cannot be judged, since nothing was seen to leave {source.name}")
+
+
+def ask_server(bed: Testbed, source: Node, request: Request, patience: float) -> tuple[dict[str, str], str]:
+    """Ask once or, for `patience` seconds, until there is an answer: the server's words, and the last complaint."""
+    command = ("pingpong", "ask", "--count", "1", "--timeout", str(ATTEMPT), "--ping", request.token)
+    said: dict[str, str] = {}
+    complaint = ""
+
+    def attempt() -> bool:
+        nonlocal said, complaint
+        done = bed.agents.on(source.name).run(command)
+        said = json.loads(done.stdout) if done.stdout.strip() else {}
+        complaint = done.stderr.strip()
+        return bool(said)
+
+    with contextlib.suppress(DeadlinePassed):
+        waiting.until(attempt, patience, "an answer")
+    return said, complaint
+
+
+def seen_as(bed: Testbed, source: Node, target: Node, face: Node, probe: Probe) -> None:
+    """The probe is answered, and the target saw it come from an address of `face`. Raises `Unmet`."""
+    recording = reaches(bed, source, target, probe)
+    expected = f"{source.name} reaches {target.name} by {probe.name} and is seen there as {face.name}"
+    arrived = [seen.packet for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]
+    came_from = {found[0] for packet in arrived if (found := ends(packet))}
+    if not came_from <= set(face.addresses):
+        seen = ", ".join(_owned(bed, address) for address in sorted(came_from, key=str))
+        raise unmet(bed, expected, f"it came from {seen}", recording, about=probe.shows)
+
+
+def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
+    """The application's server answers `source`, and saw it come from an address of `face`. Raises `Unmet`."""
+    request = Request()
+    expected = f"{source.name} gets a pong from {server.name} and is seen there as {face.name}"
+    with bed.record() as recording:
+        said, complaint = ask_server(bed, source, request, PATIENCE)
+        recording.sync()
+    faces = {str(address) for address in face.addresses}
+    if said.get("pong") != request.token or said.get("seen_as") not in faces:
+        seen = f"seen as {said['seen_as']}" if "seen_as" in said else complaint
+        raise unmet(bed, expected, seen, recording, _gateways(bed, source, server), request.shows)
+
+
+def send(bed: Testbed, source: Node, target: Node, probe: Probe) -> str:
+    """Send the probe where the source's routes lead; why the source itself refused, or nothing."""
+    return _send_to(bed, source, address_towards(bed, source, target), probe)
+
+
+def control_arrives(bed: Testbed, recording: Recording, target: Node) -> None:
+    """A packet from a neighbour arrives at the target: it is there, and its arrivals are seen.
+
+    Sent past the neighbour's own firewall. Raises an error, no `Unmet`: without this, nothing can be said.
+    """
+    for attachment in target.attachments:
+        network = attachment.network
+        for neighbour in bed.scenario.on(network):
+            ours = neighbour.address_on(network)
+            theirs = target.address_on(network)
+            if neighbour.name == target.name or ours is None or theirs is None:
+                continue
+            control = Ping()
+            frame = Ether(src=bed.mac(neighbour.name, network), dst=bed.mac(target.name, network))
+            bed.agents.on(neighbour.name).send_frame(network, bytes(frame / control.packet(ours, theirs)))
+
+            def arrives(seen: Sighting, control: Ping = control) -> bool:
+                return seen.node == target.name and not seen.outgoing and control.asks(seen.packet)
+
+            if recording.until(arrives, ON_ITS_WAY):
+                return
+    raise TunnelbedError(f"no neighbour's packet is seen to arrive at {target.name}: nothing can be said about it")
+
+
+def went_by_tunnel(
+    bed: Testbed,
+    expected: str,
+    recording: Recording,
+    probe: Probe | Request,
+    source: Node,
+    target: Node,
+    *,
+    tunnel: bool,
+) -> None:
+    """With `tunnel`: ESP crossed the links of both sites, both ways, and nothing of the probe was readable on any.
+
+    Without: no ESP crossed any. Raises `Unmet`.
+    """
+    gateways = _gateways(bed, source, target)
+    links = [net for net in bed.scenario.networks.values() if net.role == "isp_link"]
+    passed = [net for net in links if net.site in (source.site, target.site) or not net.site]
+    if not passed:
+        expected = "networks labelled `tunnelbed.role: isp_link`"
+        raise BadInput(str(bed.scenario.stack), "networks", "no link", expected, "label them")
+    for net in links:
+        if tunnel and (shown := in_clear(bed, recording, net, probe)):
+            raise unmet(bed, expected, f"readable on {net.name}: {shown[0]}", recording, gateways, probe.shows)
+    for net in passed:
+        senders = {seen.node for seen in recording.on(net.name) if is_esp(seen.packet)}
+        if tunnel and len(senders) < 2:
+            ways = f"only from {senders.pop()}" if senders else "none"
+            raise unmet(bed, expected, f"ESP on {net.name}: {ways}", recording, gateways, probe.shows)
+        if not tunnel and senders:
+            raise unmet(
+                bed, expected, f"ESP on {net.name} from {', '.join(sorted(senders))}", recording, gateways, probe.shows
+            )
+
+
+def in_clear(bed: Testbed, recording: Recording, network: Network, probe: Probe | Request) -> Sequence[Sighting]:
+    """What crossed a network and shows the probe, or an address from inside a site."""
+    return [
+        seen
+        for seen in recording.on(network.name)
+        if not is_esp(seen.packet) and (probe.shows(seen.packet) or from_or_to(seen.packet, bed.scenario.inside))
+    ]
+
+
+def address_towards(bed: Testbed, source: Node, target: Node) -> Address:
+    """The target's address that the source would use: on a network they share, else the target's first."""
+    for attachment in source.attachments:
+        if found := target.address_on(attachment.network):
+            return found
+    if not target.addresses:
+        raise BadInput(str(bed.scenario.stack), f"services.{target.name}", "no address", "one", "give it one")
+    return target.addresses[0]
+
+
+def source_address(source: Node, target: Address) -> Address:
+    """The source's address on the target's subnet, else its first of the same IP version."""
+    for attachment in source.attachments:
+        for interface in attachment.addresses:
+            if target in interface.network:
+                return interface.ip
+    return next(address for address in source.addresses if address.version == target.version)
+
+
+def _ask(
+    bed: Testbed, source: Node, address: Address, probe: Probe, recording: Recording, patience: float
+) -> Sighting | None:
+    """Send the probe until an answer comes or patience ends."""
+    answer: Sighting | None = None
+
+    def is_answer(seen: Sighting) -> bool:
+        return seen.node == source.name and not seen.outgoing and probe.answers(seen.packet)
+
+    def attempt() -> bool:
+        nonlocal answer
+        if not _send_to(bed, source, address, probe):
+            answer = recording.until(is_answer, ATTEMPT)
+        return answer is not None
+
+    with contextlib.suppress(DeadlinePassed):
+        waiting.until(attempt, patience, "an answer")
+    return answer
+
+
+def _send_to(bed: Testbed, source: Node, address: Address, probe: Probe) -> str:
+    """Send the probe where the node's routes lead; why the node itself refused, or nothing."""
+    packet = probe.packet(source_address(source, address), address)
+    try:
+        bed.agents.on(source.name).send_packet(bytes(packet))
+    except CommandFailed as refused:
+        return refused.output
+    return ""
+
+
+def _how_far(recording: Recording, probe: Probe) -> str:
+    """Where the probe was seen last."""
+    way = recording.way_of(probe.asks)
+    if not way:
+        return "the probe was seen nowhere"
+    last = way[-1]
+    return f"the probe was last seen {'leaving' if last.outgoing else 'entering'} {last.node} by {last.network}"
+
+
+def _gateways(bed: Testbed, *nodes: Node) -> Sequence[str]:
+    """The gateways of these nodes' sites."""
+    return [gateway.name for node in nodes if node.site for gateway in bed.scenario.having("gateway", node.site)]
+
+
+def _owned(bed: Testbed, address: Address) -> str:
+    owner = bed.scenario.owner(address)
+    return f"{address} ({owner.name})" if owner else str(address)
+
+
+def _sentence(source: Node, verb: str, target: Node, probe: Probe, tunnel: bool | None = None) -> str:  # noqa: FBT001
+    return f"{source.name} {verb} {target.name} by {probe.name}{_by(tunnel)}"
+
+
+def _by(tunnel: bool | None) -> str:  # noqa: FBT001
+    return {None: "", True: " through the tunnel", False: " outside the tunnel"}[tunnel]

@@ -1,0 +1,121 @@
+"""What crosses a network and what does not: protocols, texts, addresses, and packets forged by hand.
+
+Each verdict that something is *not* there shows first that it would have been seen: the same text or address is found
+where it must be, and something was seen to cross the link at all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from scapy.layers.l2 import Ether
+
+from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.model import Network, Node
+from tunnelbed.probes import Probe
+from tunnelbed.reachability import ON_ITS_WAY, Request, control_arrives
+from tunnelbed.recording import Recording, Sighting
+from tunnelbed.testbed import Testbed
+from tunnelbed.verdict import unmet
+from tunnelbed.wire import from_or_to, is_neighbour_discovery, kind
+
+
+def only_crosses(bed: Testbed, recording: Recording, networks: Iterable[Network], kinds: Iterable[str]) -> None:
+    """Each network was crossed by these kinds of packet (`wire.kind`) and by no other.
+
+    Neighbour discovery is no traffic and does not count. Raises `Unmet`.
+    """
+    wanted = set(kinds)
+    for network in networks:
+        crossed = _crossed(recording, network)
+        expected = f"only {' and '.join(sorted(wanted))} cross {network.name}"
+        others = [seen for seen in crossed if kind(seen.packet) not in wanted]
+        if others:
+            raise unmet(bed, expected, f"{kind(others[0].packet)}: {others[0]}", recording)
+
+
+def crosses(bed: Testbed, recording: Recording, network: Network, wanted: str) -> None:
+    """At least one packet of a kind crossed a network. Raises `Unmet`."""
+    counted = Counter(kind(seen.packet) for seen in _crossed(recording, network))
+    if not counted[wanted]:
+        seen = ", ".join(f"{count} {name}" for name, count in counted.items()) or "nothing"
+        raise unmet(bed, f"{wanted} crosses {network.name}", seen, recording)
+
+
+def does_not_cross(bed: Testbed, recording: Recording, network: Network, unwanted: str) -> None:
+    """No packet of a kind crossed a network; a settled recording would have seen it. Raises `Unmet`."""
+    if found := [seen for seen in recording.on(network.name) if kind(seen.packet) == unwanted]:
+        raise unmet(bed, f"no {unwanted} crosses {network.name}", str(found[0]), recording)
+
+
+def text_is_unreadable(
+    bed: Testbed, recording: Recording, requests: Sequence[Request], networks: Iterable[Network]
+) -> None:
+    """No request's text can be read on these networks, though it can where it was sent and they were crossed."""
+    for request in requests:
+        if not any(request.shows(seen.packet) for seen in recording.sightings):
+            raise TunnelbedError("the request's text was read nowhere, not even where it was sent: nothing is proven")
+    for network in networks:
+        expected = f"the text of a request is never seen in clear on {network.name}"
+        for seen in _crossed(recording, network):
+            if any(request.shows(seen.packet) for request in requests):
+                raise unmet(bed, expected, f"it is readable in {seen}", recording)
+
+
+def no_inside_address_is_seen(bed: Testbed, recording: Recording) -> None:
+    """On no network outside the sites a packet shows an address from inside one, though inside they do."""
+    inside = bed.scenario.inside
+    if not inside:
+        expected = "networks labelled `tunnelbed.role: intranet`"
+        raise BadInput(str(bed.scenario.stack), "networks", "none of a site", expected, "label them")
+    for network in bed.scenario.networks.values():
+        shown = [seen for seen in recording.on(network.name) if from_or_to(seen.packet, inside)]
+        if network.role == "intranet":
+            continue
+        if shown:
+            raise unmet(bed, f"no address from inside a site is seen on {network.name}", str(shown[0]), recording)
+    if not any(from_or_to(seen.packet, inside) for seen in recording.sightings):
+        raise TunnelbedError("no address from inside a site was seen even there: nothing is proven; ask for traffic")
+
+
+def forged_does_not_arrive(bed: Testbed, face: Node, target: Node, network: Network, probe: Probe) -> None:
+    """A plain packet with `face`'s address, put on a network next to the target's gateway, does not reach the target.
+
+    It is seen to enter that gateway; a control is seen to arrive at the target. Raises `Unmet`.
+    """
+    expected = f"a plain packet forged as from {face.name} and put on {network.name} does not reach {target.name}"
+    gateway = _gateway_on(bed, network)
+    stranger = next((node for node in bed.scenario.on(network.name) if node.name != gateway.name), None)
+    if stranger is None:
+        raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "one node", "two or more", "add one")
+    frame = Ether(src=bed.mac(stranger.name, network.name), dst=bed.mac(gateway.name, network.name))
+    packet = frame / probe.packet(face.addresses[0], target.addresses[0])
+
+    def enters(seen: Sighting) -> bool:
+        return seen.node == gateway.name and not seen.outgoing and probe.asks(seen.packet)
+
+    with bed.record() as recording:
+        bed.agents.on(stranger.name).send_frame(network.name, bytes(packet))
+        entered = recording.until(enters, ON_ITS_WAY)
+        control_arrives(bed, recording, target)
+        recording.settle()
+    if entered is None:
+        raise TunnelbedError(f"{expected}: cannot be judged, since it was not seen to enter {gateway.name}")
+    if arrived := [seen for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]:
+        raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, [gateway.name], probe.shows)
+
+
+def _crossed(recording: Recording, network: Network) -> Sequence[Sighting]:
+    """The traffic that crossed a network; an error where there was none, since that proves nothing."""
+    crossed = [seen for seen in recording.on(network.name) if not is_neighbour_discovery(seen.packet)]
+    if not crossed:
+        raise TunnelbedError(f"nothing was seen to cross {network.name}, which proves nothing: ask for traffic first")
+    return crossed
+
+
+def _gateway_on(bed: Testbed, network: Network) -> Node:
+    gateways = [node for node in bed.scenario.on(network.name) if node.role == "gateway"]
+    if not gateways:
+        raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "no gateway", "one", "label it as one")
+    return next((node for node in gateways if node.site == network.site), gateways[0])

@@ -1,0 +1,96 @@
+"""What a packet is, as seen on a wire: ESP, IKE, neighbour discovery, or anything else."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_RS, IPv6
+from scapy.layers.ipsec import ESP
+from scapy.layers.l2 import ARP
+from scapy.packet import Packet
+
+from tunnelbed.model import Address, Subnet
+
+IKE_PORT, NAT_T_PORT = 500, 4500  # RFC 7296, 2.23
+ESP_PROTOCOL = 50  # RFC 4303
+NO_ESP_MARKER = b"\0\0\0\0"  # on port 4500, four zero bytes stand before IKE (RFC 3948, 2.2)
+
+
+def ip_of(packet: Packet) -> Packet | None:
+    """The packet's outermost IP header."""
+    return packet.getlayer(IP) or packet.getlayer(IPv6)  # type: ignore[no-any-return] # Scapy types it as Any
+
+
+def kind(packet: Packet) -> str:
+    """What a packet is, in the words of a report: ESP, IKE, neighbour discovery, ICMP, TCP, UDP, or Scapy's name."""
+    if is_esp(packet):
+        return "ESP"
+    if is_ike(packet):
+        return "IKE"
+    if is_neighbour_discovery(packet):
+        return "neighbour discovery"
+    header = ip_of(packet)
+    if header is None:
+        return str(packet.lastlayer().name)
+    for layer in (TCP, UDP):
+        if layer in packet:
+            return f"{layer.__name__} port {packet[layer].dport}"
+    return "ICMP" if ICMP in packet else str(header.payload.name)
+
+
+def is_esp(packet: Packet) -> bool:
+    """ESP itself, or ESP in UDP as it passes a NAT (RFC 3948)."""
+    header = ip_of(packet)
+    if header is None:
+        return False
+    if _protocol(header) == ESP_PROTOCOL:
+        return True
+    return _uses(packet, NAT_T_PORT) and not _after_udp(packet).startswith(NO_ESP_MARKER)
+
+
+def is_ike(packet: Packet) -> bool:
+    """IKE on port 500, or on 4500 behind its marker."""
+    if _uses(packet, IKE_PORT):
+        return True
+    return _uses(packet, NAT_T_PORT) and _after_udp(packet).startswith(NO_ESP_MARKER)
+
+
+def is_neighbour_discovery(packet: Packet) -> bool:
+    """ARP, or its successor in IPv6 (RFC 4861), and the router's part of that."""
+    if ARP in packet:
+        return True
+    return any(layer in packet for layer in (ICMPv6ND_NS, ICMPv6ND_NA, ICMPv6ND_RS, ICMPv6ND_RA))
+
+
+def spi(packet: Packet) -> int | None:
+    """The security parameters index of ESP."""
+    return int(packet[ESP].spi) if ESP in packet else None
+
+
+def ends(packet: Packet) -> tuple[Address, Address] | None:
+    """Source and destination of the outermost IP header."""
+    header = ip_of(packet)
+    return None if header is None else (ipaddress.ip_address(header.src), ipaddress.ip_address(header.dst))
+
+
+def from_or_to(packet: Packet, subnets: tuple[Subnet, ...]) -> bool:
+    """Whether the packet's source or destination lies in one of these subnets, ARP's question and answer included."""
+    found: tuple[Address, Address] | None
+    if ARP in packet:
+        found = (ipaddress.ip_address(packet[ARP].psrc), ipaddress.ip_address(packet[ARP].pdst))
+    else:
+        found = ends(packet)
+    return found is not None and any(address in subnet for address in found for subnet in subnets)
+
+
+def _protocol(header: Packet) -> int:
+    return int(header.proto if isinstance(header, IP) else header.nh)
+
+
+def _uses(packet: Packet, port: int) -> bool:
+    return UDP in packet and port in (packet[UDP].sport, packet[UDP].dport)
+
+
+def _after_udp(packet: Packet) -> bytes:
+    return bytes(packet[UDP].payload)
