@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import time
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -68,9 +69,9 @@ def _leaf(node: str, said: Section, nodes: Container[str]) -> Leaf:
     except ValueError as wrong:
         raise said.bad("address", shown(said.said.get("address")), "an IP address", "correct it") from wrong
     usage = said.said.get("usage")
-    if usage not in USAGES:
+    if not isinstance(usage, str) or usage not in USAGES:
         raise said.bad("usage", shown(usage), " or ".join(USAGES), "say which end it is")
-    return Leaf(node, _name(said, "subject"), address, str(usage))
+    return Leaf(node, _name(said, "subject"), address, usage)
 
 
 def _name(said: Section, word: str) -> x509.Name:
@@ -129,7 +130,7 @@ class Authority:
             .next_update(now + 7 * _DAY)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             # A later CRL must have a greater number to replace an earlier one (RFC 5280, 5.2.3).
-            .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
+            .add_extension(x509.CRLNumber(time.time_ns()), critical=False)
         )
         for certificate in certificates:
             entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number).revocation_date(now)
@@ -190,7 +191,9 @@ def make_tree(tree: Path) -> None:
 def write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     """A private key as PEM, never readable by others, not even for a moment."""
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    # A new file: one that stands there may have another mode, or be open elsewhere.
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(pem)
 
 

@@ -42,8 +42,10 @@ class Tunnel:
 
     @property
     def carries(self) -> bool:
-        """Established, with a child installed."""
-        return self.state == "ESTABLISHED" and any(child.state == "INSTALLED" for child in self.children)
+        """Established, with a child installed; both still carry while they are replaced by new ones."""
+        return self.state in ("ESTABLISHED", "REKEYING") and any(
+            child.state in ("INSTALLED", "REKEYING") for child in self.children
+        )
 
 
 def tunnels(raw: str) -> tuple[Tunnel, ...]:
@@ -108,8 +110,8 @@ class _Reader:
 
 
 _KEY = re.compile(r"(?P<key>[^\s{}=]+)(?P<mark>=\[|=|\s*\{)")
-# vici's own keys are lower-case words; the parts of a DN, which also hold `=`, are not.
-_VALUE_ENDS = re.compile(r"\s+[a-z][a-z0-9-]*=|\s+[^\s{}=]+\s*\{|\s*\}")
+# vici's own keys are lower-case words; the parts of a DN, which also hold `=`, are not, or follow a comma.
+_VALUE_ENDS = re.compile(r"(?<!,)\s+[a-z][a-z0-9_-]*=|\s+[^\s{}=]+\s*\{|\s*\}")
 
 
 def _tunnel(name: str, said: Section) -> Tunnel:

@@ -1,0 +1,69 @@
+"""A checkout of its own for each test: a folder with compose/ and configs/, and a small scenario to bend."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+# A client and a server, and a gateway between them: two networks, one address each.
+TINY: dict[str, Any] = {
+    "services": {
+        "gateway": {
+            "image": "example/node",
+            "labels": {"tunnelbed.role": "gateway", "tunnelbed.site": "a"},
+            "networks": {"inside": {"ipv4_address": "10.1.0.2"}, "outside": {"ipv4_address": "192.0.2.1"}},
+        },
+        "client": {
+            "image": "example/node",
+            "labels": {"tunnelbed.role": "client", "tunnelbed.site": "a"},
+            "healthcheck": {"test": ["CMD", "ask", "once"]},
+            "networks": {"inside": {"ipv4_address": "10.1.0.3"}},
+        },
+        "server": {
+            "image": "example/node",
+            "labels": {"tunnelbed.role": "server"},
+            "networks": {"outside": {"ipv4_address": "192.0.2.2"}},
+        },
+    },
+    "networks": {
+        "inside": {
+            "driver": "macvlan",
+            "internal": True,
+            "labels": {"tunnelbed.role": "intranet", "tunnelbed.site": "a"},
+            "ipam": {"config": [{"subnet": "10.1.0.0/16"}]},
+        },
+        "outside": {"driver": "macvlan", "internal": True, "ipam": {"config": [{"subnet": "192.0.2.0/24"}]}},
+    },
+}
+
+
+class Checkout:
+    """A folder of scenarios, and the document of one of them, `tiny`, that a test changes before it is written."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.stack = copy.deepcopy(TINY)
+        (root / "compose").mkdir(parents=True)
+        self.write()
+
+    def write(self, text: str = "") -> None:
+        """Write the stack, or instead of it a text."""
+        (self.root / "compose" / "tiny.yaml").write_text(text or yaml.safe_dump(self.stack), encoding="utf-8")
+
+    def configure(self, file: str, text: str) -> None:
+        """Write one of the scenario's native files, such as `gateway/nftables.conf`."""
+        path = self.root / "configs" / "tiny" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+    """One checkout, and the current folder is it, so that paths in messages are short."""
+    made = Checkout(tmp_path / "checkout")
+    monkeypatch.chdir(made.root)
+    return made

@@ -1,0 +1,313 @@
+"""Scenarios on disk: what a good stack says, and the one line that answers each thing wrong with one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from ipaddress import ip_interface, ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import TINY, Checkout
+from tunnelbed import scenario
+from tunnelbed.errors import BadInput
+
+STACK = "compose/tiny.yaml"
+Change = Callable[[Any], None]
+
+
+def complaint(checkout: Checkout) -> BadInput:
+    """What loading `tiny` is answered with."""
+    with pytest.raises(BadInput) as wrong:
+        scenario.load("tiny", checkout.root)
+    return wrong.value
+
+
+@pytest.mark.parametrize("name", scenario.names(Path(__file__).parent.parent))
+def test_every_scenario_of_this_checkout_loads(name: str) -> None:
+    assert scenario.load(name, Path(__file__).parent.parent).nodes
+
+
+def test_a_stack_is_read_with_what_compose_says_of_each_node(checkout: Checkout) -> None:
+    checkout.stack["services"]["client"] |= {
+        "command": "sleep 'a b'",
+        "environment": ["A=1", "B=x=y", "C"],
+        "sysctls": {"net.ipv4.ip_forward": 1},
+        "cap_add": ["NET_ADMIN"],
+        "privileged": True,
+    }
+    checkout.write()
+    client = scenario.load("tiny", checkout.root).nodes["client"]
+    assert client.attachments[0].addresses == (ip_interface("10.1.0.3/16"),)
+    assert client.command == ("sleep", "a b")
+    assert client.environment == {"A": "1", "B": "x=y", "C": ""}
+    assert client.sysctls == {"net.ipv4.ip_forward": "1"}
+    assert client.capabilities == ("NET_ADMIN",)
+    assert client.privileged
+    assert client.check == ("ask", "once")
+    assert client.image == "example/node"
+
+
+@pytest.mark.parametrize(
+    ("test", "command"),
+    [
+        ("ask; once", ("sh", "-c", "ask; once")),
+        (["CMD-SHELL", "ask; once"], ("sh", "-c", "ask; once")),
+        (["CMD", "ask", "once"], ("ask", "once")),
+        (["NONE"], ()),
+        (None, ()),
+    ],
+)
+def test_a_health_check_is_read_in_every_form_compose_has(
+    checkout: Checkout, test: object, command: tuple[str, ...]
+) -> None:
+    checkout.stack["services"]["client"]["healthcheck"] = {"test": test}
+    checkout.write()
+    assert scenario.load("tiny", checkout.root).nodes["client"].check == command
+
+
+def test_both_kinds_of_address_are_read(checkout: Checkout) -> None:
+    checkout.stack["networks"]["inside"]["ipam"]["config"].append({"subnet": "2001:db8::/64"})
+    checkout.stack["services"]["client"]["networks"]["inside"]["ipv6_address"] = "2001:db8::3"
+    checkout.write()
+    tiny = scenario.load("tiny", checkout.root)
+    assert tiny.nodes["client"].attachments[0].addresses == (
+        ip_interface("10.1.0.3/16"),
+        ip_interface("2001:db8::3/64"),
+    )
+    assert tiny.networks["inside"].subnets == (ip_network("10.1.0.0/16"), ip_network("2001:db8::/64"))
+
+
+def test_an_unknown_scenario_is_answered_with_the_list(checkout: Checkout) -> None:
+    with pytest.raises(BadInput, match=r"^--scenario: found 'huge', expected one of: tiny; choose one of them$"):
+        scenario.load("huge", checkout.root)
+
+
+def test_a_folder_without_scenarios_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"none: there is no \*\.yaml in "):
+        scenario.load("tiny", tmp_path)
+
+
+def test_a_scenario_s_name_must_suit_the_engine(checkout: Checkout) -> None:
+    (checkout.root / STACK).rename(checkout.root / "compose" / "Tiny Net.yaml")
+    with pytest.raises(BadInput, match=r"^compose/Tiny Net\.yaml: .*lower-case letters.*; rename the file$"):
+        scenario.load("Tiny Net", checkout.root)
+
+
+def test_a_scenario_is_named_without_being_read(checkout: Checkout) -> None:
+    checkout.write("services: [")
+    assert scenario.named("tiny", checkout.root).stack == checkout.root / STACK
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("services: [a\nnetworks: {}", "expected ',' or ']'"),
+        ("a: 1\nb: 2\na: 3", "the key a stands twice (line 3)"),
+        ("services:\n  a: &n {x: 1, x: 2}", "the key x stands twice (line 2)"),
+        ("services: !override {}", "could not determine a constructor for the tag '!override' (line 1)"),
+        ("\tservices: {}", "found character that cannot start any token"),
+        ("- a", "['a']"),
+        ("# nothing yet\n", "nothing"),
+        ("? [a, b]\n: c", "found unhashable key (line 1)"),
+        ("a: *nothing", "found undefined alias"),
+    ],
+)
+def test_what_is_no_stack_is_refused_with_its_line(checkout: Checkout, text: str, found: str) -> None:
+    checkout.write(text)
+    wrong = complaint(checkout)
+    assert wrong.where == STACK
+    assert found in str(wrong.found)
+
+
+def test_a_file_that_is_no_text_is_refused(checkout: Checkout) -> None:
+    (checkout.root / STACK).write_bytes(b"services: \xff")
+    assert "codec can't decode" in str(complaint(checkout))
+
+
+def test_a_file_that_cannot_be_read_is_refused(checkout: Checkout) -> None:
+    (checkout.root / STACK).unlink()
+    (checkout.root / STACK).mkdir()
+    assert str(complaint(checkout)).startswith(f"{STACK}: found Is a directory, expected a file that can be read;")
+
+
+def test_a_key_is_not_called_double_because_an_anchor_brings_it_too(checkout: Checkout) -> None:
+    # The deeper mapping is built after the one that takes it in, and by then holds `k` twice.
+    anchors = "x-a: {b: {c: &deep {<<: {k: 1}, k: 2}}}\nx-b: {<<: *deep}\n"
+    checkout.write(yaml.safe_dump(checkout.stack) + anchors)
+    assert scenario.load("tiny", checkout.root).nodes
+
+
+def at(*path: str, value: object = None) -> Change:
+    """A change of the stack: the value at the end of the path is set, or removed if there is none."""
+
+    def change(stack: Any) -> None:  # noqa: ANN401 # as YAML has it
+        for word in path[:-1]:
+            stack = stack[word]
+        if value is None:
+            del stack[path[-1]]
+        else:
+            stack[path[-1]] = value
+
+    return change
+
+
+CLIENT = ("services", "client")
+FOOT = (*CLIENT, "networks", "inside")
+INSIDE = ("networks", "inside")
+WRONG = [
+    (at(*FOOT, "ipv4_address", value="10.9.0.3"), ".".join((*FOOT, "ipv4_address")), "10.9.0.3", "10.1.0.0/16"),
+    (at(*FOOT, "ipv4_address", value="10.1.0.300"), ".".join((*FOOT, "ipv4_address")), "10.1.0.300", "10.1.0.0/16"),
+    (at(*FOOT, "ipv4_address", value="2001:db8::3"), ".".join((*FOOT, "ipv4_address")), "2001:db8::3", "ipv4 address"),
+    (at(*FOOT, "ipv4_address", value="10.1.0.0"), ".".join((*FOOT, "ipv4_address")), "10.1.0.0", "a host"),
+    (at(*FOOT, "ipv4_address", value="10.1.255.255"), ".".join((*FOOT, "ipv4_address")), "10.1.255.255", "a host"),
+    (at(*FOOT, "ipv6_address", value="2001:db8::3"), ".".join((*FOOT, "ipv6_address")), "2001:db8::3", "10.1.0.0/16"),
+    (at(*FOOT, value={}), ".".join(FOOT), "no address", "ipv4_address or ipv6_address"),
+    (at(*FOOT, value="10.1.0.3"), ".".join(FOOT), "'10.1.0.3'", "a mapping"),
+    (
+        at(*CLIENT, "networks", value={"insid": {}}),
+        "services.client.networks.insid",
+        "network insid",
+        "inside, outside",
+    ),
+    (at(*CLIENT, "networks", value=["inside"]), "services.client.networks", "['inside']", "with this node's address"),
+    (at(*CLIENT, "networks"), "services.client.networks", "nothing", "with this node's address"),
+    (at(*CLIENT, value="run"), "services.client", "'run'", "a mapping"),
+    (at(*CLIENT, "extends", value="gateway"), "services.client.extends", "it", "the whole service"),
+    (at(*CLIENT, "command", value="say 'hello"), "services.client.command", '"say \'hello"', "a command"),
+    (at(*CLIENT, "command", value=5), "services.client.command", "5", "a list"),
+    (at(*CLIENT, "cap_add", value="NET_ADMIN"), "services.client.cap_add", "'NET_ADMIN'", "a list"),
+    (at(*CLIENT, "environment", value=5), "services.client.environment", "5", "a mapping"),
+    (at(*CLIENT, "healthcheck", value=[1]), "services.client.healthcheck", "[1]", "a mapping"),
+    (at("services"), "services", "none", "the scenario's nodes"),
+    (at("services", value=[]), "services", "[]", "a mapping"),
+    (at("networks", value=7), "networks", "7", "a mapping"),
+    (at("networks"), "services.client.networks.inside", "network inside", "no network at all"),
+    (at("include", value=["x.yaml"]), "include", "it", "one file"),
+    (at("extends", value="x"), "extends", "it", "one file"),
+    (at(*INSIDE, value="macvlan"), "networks.inside", "'macvlan'", "a mapping"),
+    (at(*INSIDE, "ipam"), "networks.inside", "no subnet", "subnet: ..."),
+    (at(*INSIDE, "ipam", value={"config": {"subnet": "10.1.0.0/16"}}), "networks.inside.ipam.config", "{", "a list"),
+    (at(*INSIDE, "ipam", value={"config": ["x"]}), "networks.inside.ipam.config.subnet", "nothing", "a subnet"),
+    (
+        at(*INSIDE, "ipam", value={"config": [{"subnet": "10.1.0.9/16"}]}),
+        "networks.inside.ipam.config.subnet",
+        "'10.1.0.9/16'",
+        "a subnet such as 10.1.0.0/16",
+    ),
+    (
+        at("networks", "a_much_too_long_name", value={}),
+        "networks.a_much_too_long_name",
+        "a name of 20 characters",
+        "at most 15",
+    ),
+    (at("networks", "eth0", value={}), "networks.eth0", "that name", "no interface has"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "found", "expected"), WRONG, ids=[f"{key}-{what}" for _, key, what, _ in WRONG]
+)
+def test_what_cannot_hold_is_answered_with_its_key_what_was_found_and_what_was_expected(
+    checkout: Checkout, change: Change, key: str, found: str, expected: str
+) -> None:
+    change(checkout.stack)
+    checkout.write()
+    wrong = complaint(checkout)
+    assert (wrong.where, wrong.key) == (STACK, key)
+    assert found in str(wrong.found)
+    assert expected in wrong.expected
+    assert wrong.advice
+    assert "\n" not in str(wrong)
+
+
+def test_an_address_that_two_nodes_have_names_both(checkout: Checkout) -> None:
+    checkout.stack["services"]["client"]["networks"]["inside"]["ipv4_address"] = "10.1.0.2"
+    checkout.write()
+    said = str(complaint(checkout))
+    assert "10.1.0.2" in said
+    assert "client" in said
+    assert "gateway" in said
+
+
+def test_an_address_may_be_used_again_in_another_network(checkout: Checkout) -> None:
+    checkout.stack["networks"]["outside"]["ipam"] = {"config": [{"subnet": "10.1.0.0/16"}]}
+    checkout.stack["services"]["server"]["networks"]["outside"]["ipv4_address"] = "10.1.0.3"
+    checkout.stack["services"]["gateway"]["networks"]["outside"]["ipv4_address"] = "10.1.0.2"
+    checkout.write()
+    assert scenario.load("tiny", checkout.root).nodes
+
+
+def test_both_ends_of_a_subnet_of_two_are_hosts(checkout: Checkout) -> None:
+    checkout.stack["networks"]["outside"]["ipam"] = {"config": [{"subnet": "192.0.2.0/31"}]}
+    checkout.stack["services"]["server"]["networks"]["outside"]["ipv4_address"] = "192.0.2.0"
+    checkout.write()
+    assert scenario.load("tiny", checkout.root).nodes["server"].attachments[0].addresses
+
+
+def test_a_configuration_folder_without_its_node_is_refused(checkout: Checkout) -> None:
+    checkout.configure("gatewax/nftables.conf", "")
+    wrong = complaint(checkout)
+    assert wrong.where == "configs/tiny/gatewax"
+    assert "gateway, client, server" not in wrong.where
+    assert all(node in wrong.expected for node in ("gateway", "client", "server"))
+
+
+def test_files_beside_the_configuration_folders_are_no_nodes(checkout: Checkout) -> None:
+    checkout.configure("pki.yaml", "")
+    assert scenario.load("tiny", checkout.root).nodes
+
+
+YAML_VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["10.1.0.3", "inside", "'"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["subnet", "config", "inside", "ipv4_address", "test", "a b"]) | st.integers(),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+
+
+def every_place(value: object, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path to each value of a document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [here, *(place for key, item in inner for place in every_place(item, (*here, key)))]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(st.sampled_from(every_place(TINY)[1:]), YAML_VALUE)
+def test_whatever_stands_in_a_stack_it_loads_or_is_answered_with_a_complaint(
+    checkout: Checkout, place: tuple[Any, ...], value: object
+) -> None:
+    document = yaml.safe_load(yaml.safe_dump(TINY))
+    within = document
+    for word in place[:-1]:
+        within = within[word]
+    within[place[-1]] = value
+    checkout.write(yaml.safe_dump(document))
+    # Anything but BadInput fails the test.
+    with contextlib.suppress(BadInput):
+        scenario.load("tiny", checkout.root)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@given(st.ip_addresses(v=4))
+def test_exactly_the_hosts_of_its_subnet_may_be_a_node_s_address(checkout: Checkout, address: Any) -> None:  # noqa: ANN401
+    checkout.stack["services"]["server"]["networks"]["outside"]["ipv4_address"] = str(address)
+    checkout.write()
+    may = address in ip_network("192.0.2.0/24").hosts() and str(address) != "192.0.2.1"
+    try:
+        scenario.load("tiny", checkout.root)
+    except BadInput:
+        assert not may
+    else:
+        assert may

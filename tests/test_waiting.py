@@ -1,0 +1,41 @@
+"""Waiting: for the thing itself, and telling what was seen when it does not come."""
+
+from __future__ import annotations
+
+import time
+from itertools import count
+
+import pytest
+
+from tunnelbed.errors import DeadlinePassed
+from tunnelbed.waiting import until
+
+
+def test_what_is_so_already_is_not_waited_for() -> None:
+    began = time.monotonic()
+    assert until(lambda: "pong", 60, "a pong", every=60) == "pong"
+    assert time.monotonic() - began < 1
+
+
+def test_the_first_good_value_is_returned() -> None:
+    numbers = count()
+    assert until(lambda: next(numbers), 5, "three", every=0, good=lambda number: number == 3) == 3
+    assert next(numbers) == 4
+
+
+def test_a_deadline_tells_what_was_awaited_and_the_last_value_seen() -> None:
+    numbers = count()
+    with pytest.raises(DeadlinePassed, match=r"^waited 0\.05 s for the moon; last seen: -\d+$") as late:
+        until(lambda: -next(numbers), 0.05, "the moon", every=0.01, good=lambda number: number > 0)
+    assert late.value.last == 1 - next(numbers)
+
+
+def test_a_deadline_of_no_time_still_looks_once() -> None:
+    assert until(lambda: True, 0, "it")
+    with pytest.raises(DeadlinePassed):
+        until(lambda: False, 0, "it")
+
+
+def test_what_the_check_raises_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        until(lambda: 1 / 0, 5, "it")
