@@ -20,7 +20,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
-from tunnelbed import report
+from tunnelbed import report, verification
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.scenario import load, named, names
@@ -38,6 +38,10 @@ HELP = {
     "json": "print JSON for a script instead of a table",
     "node": "the node's name, as in the stack",
     "follow": "go on printing until interrupted",
+    "tags": "only features and scenarios with these tags, in behave's words: `@slow`, `not @slow`",
+    "jobs": "how many scenarios are proven at the same time, 1 unless told",
+    "junit": "write JUnit XML for a CI system below this folder",
+    "stop": "stop at the first sentence that does not hold",
     "verbose": "print each command as it is run, ready to be pasted",
 }
 
@@ -139,6 +143,42 @@ def logs(_: Context, scenario: str, node: str = "", follow: bool = False, instan
     for name in [bed.node(node).name] if node else bed.scenario.nodes:
         for line in bed.engine.log(bed.project, name).splitlines():
             print(line if node else f"{name:12} {line}")
+
+
+@task("scenario", "instance", "path", "engine", "driver", "data-plane", "tags", "jobs", "junit", "stop")
+def verify(
+    _: Context,
+    scenario: str = "",
+    instance: str = "",
+    path: str = "",
+    engine: str = "",
+    driver: str = "",
+    data_plane: str = "",
+    tags: str = "",
+    jobs: int = 1,
+    junit: str = "",
+    stop: bool = False,
+) -> None:
+    """Prove a scenario by its features, or all of them; what is not up is brought up, and taken down after."""
+    root = _root(path)
+    asked = verification.Asked(
+        root,
+        [load(name, root) for name in ([scenario] if scenario else names(root))],
+        {"engine": engine, "driver": driver, "data_plane": data_plane, "instance": instance},
+        [tags] if tags else [],
+        Path(junit) if junit else None,
+        stop,
+    )
+    outcomes = verification.run(asked, jobs, _progress())
+    print(report.outcomes(outcomes))
+    if worst := max((outcome.code for outcome in outcomes), default=verification.COULD_NOT_RUN):
+        raise Exit(code=worst)
+
+
+@task()
+def phrases(_: Context) -> None:
+    """Print every sentence a feature can say, and what it means."""
+    raise Exit(code=subprocess.call([sys.executable, str(verification.LAUNCHER), "--phrases"]))
 
 
 @task("path")

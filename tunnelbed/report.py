@@ -12,6 +12,7 @@ from rich.table import Table
 
 from tunnelbed.strongswan import Tunnel
 from tunnelbed.testbed import NodeStatus, Testbed
+from tunnelbed.verification import Outcome, summary
 
 HEADINGS = ("node", "role", "site", "addresses", "state", "tunnel")
 
@@ -60,6 +61,15 @@ def as_json(beds: Sequence[Testbed]) -> str:
         ],
         indent=2,
     )
+
+
+def outcomes(found: Sequence[Outcome]) -> str:
+    """What came of each scenario's features: a line each, then every sentence that does not hold."""
+    lines = [f"{outcome.scenario}: {summary(outcome)}" for outcome in found]
+    for outcome in found:
+        lines += [f"  does not hold: {sentence}" for sentence in outcome.failed]
+        lines += [f"  could not be judged: {sentence}" for sentence in outcome.errors]
+    return "\n".join(lines)
 
 
 def removed(counts: Mapping[str, int]) -> str:

@@ -1,0 +1,91 @@
+"""behave with this checkout's phrases, wherever the features are; and the list of the phrases.
+
+    python scripts/sentences.py [BEHAVE OPTIONS] FEATURES...     as `behave`, for features in any folder
+    python scripts/sentences.py --phrases                        every phrase and what it means, as Markdown
+
+A folder `steps/` beside the features adds phrases of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from behave.__main__ import run_behave
+from behave.configuration import Configuration
+from behave.runner import Runner
+from behave.runner_util import load_step_modules
+from behave.step_registry import registry
+
+ROOT = Path(__file__).resolve().parent.parent
+SLOT = re.compile(r"\{\w+(?::(?P<kind>\w+))?\}")
+INTRODUCTION = """\
+# Phrases
+
+Every sentence a feature can say, made by `invoke phrases` from the steps themselves. `Given`, `When`, `Then`, `And` and
+`But` may stand before any of them. What stands in braces:
+
+- `{node}`: a node, by name as one speaks (`client A1`) or as in the stack (`client-a1`), or by a role that only one
+  node has (`the server`, `the Internet`).
+- `{nodes}`: likewise, or several: `every client`, `every client of site B`, `every gateway`, `every node`.
+- `{networks}`: a network by its name (`isp_link_a`) or by role and site (`the ISP link of site A`); several:
+  `any ISP link`, `every intranet`.
+- `{kinds}`: kinds of packets: `IKE and ESP`, `ICMP`, `TCP port 80`.
+- `{port}` a number; `{seconds}` a number, may have a fraction.
+"""
+
+
+class SentenceRunner(Runner):  # type: ignore[misc] # behave ships no types
+    """Takes hooks and phrases from this checkout, and more phrases from beside the features."""
+
+    def setup_paths(self) -> None:
+        """Find what behave would look for beside the features here."""
+        self.base_dir = self.config.base_dir = str(ROOT)
+        self.config.steps_dir = str(ROOT / "steps")
+        self.config.environment_file = str(ROOT / "environment.py")
+        self.path_manager.add(self.base_dir)
+
+    def load_step_definitions(self, extra_step_paths: Sequence[str] | None = None) -> None:
+        """Ours first, then those beside the features."""
+        folders = {(Path(path) if Path(path).is_dir() else Path(path).parent) for path in self.config.paths}
+        own = [str(folder.parent / "steps") for folder in folders if folder.parent.resolve() != ROOT]
+        super().load_step_definitions([*(extra_step_paths or ()), *(path for path in own if Path(path).is_dir())])
+
+
+def phrases() -> str:
+    """Every phrase, a section for each file of steps, in the order in which they stand there."""
+    load_step_modules([str(ROOT / "steps")])
+    by_file: dict[Path, list[str]] = {}
+    known = {id(matcher): matcher for kind in registry.steps.values() for matcher in kind}
+    for matcher in sorted(known.values(), key=lambda matcher: (matcher.location.filename, matcher.location.line)):
+        what = (matcher.func.__doc__ or "").strip()
+        by_file.setdefault(Path(matcher.location.filename), []).append(f"- `{spoken(matcher.pattern)}`  \n  {what}")
+    sections = [INTRODUCTION]
+    for path, lines in by_file.items():
+        title = path.read_text(encoding="utf-8").partition("\n")[0].strip('"').removeprefix("Phrases: ").rstrip(".")
+        sections.append(f"## {title[0].upper()}{title[1:]}\n\n" + "\n".join(lines))
+    return "\n\n".join(section.strip() for section in sections) + "\n"
+
+
+def spoken(pattern: str) -> str:
+    """A pattern with each slot named by what may stand there."""
+    return SLOT.sub(lambda slot: "{" + _kind(slot["kind"]) + "}" if slot["kind"] else slot[0], pattern)
+
+
+def _kind(name: str) -> str:
+    """A type as the introduction calls it."""
+    return "networks" if name == "Links" else name.casefold()
+
+
+def main(words: Sequence[str]) -> int:
+    """List the phrases or run behave; its exit code."""
+    if list(words) == ["--phrases"]:
+        print(phrases(), end="")
+        return 0
+    return int(run_behave(Configuration(list(words)), runner_class=SentenceRunner))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,139 @@
+"""Running the features of scenarios, one behave a scenario, and what came of it.
+
+behave itself stays outside: it is started as a command, and its JSON report is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunnelbed import shell
+from tunnelbed.engines import Progress
+from tunnelbed.errors import BadInput
+from tunnelbed.model import Scenario
+
+HOLDS, FAILED, COULD_NOT_RUN = 0, 1, 2
+LAUNCHER = Path(__file__).resolve().parent.parent / "scripts" / "sentences.py"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to run: scenarios of the folder `root`, and behave's own choices."""
+
+    root: Path
+    scenarios: Sequence[Scenario]
+    settings: Mapping[str, str]
+    tags: Sequence[str] = ()
+    junit: Path | None = None
+    stop: bool = False
+    reports: Path = Path("reports")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one scenario's features: sentences by how they ended, and the time it took in seconds.
+
+    `failed` are expectations that do not hold, `errors` sentences that could not be judged.
+    """
+
+    scenario: str
+    passed: int
+    failed: Sequence[str]
+    errors: Sequence[str]
+    seconds: float
+    status: int
+    output: str
+
+    @property
+    def code(self) -> int:
+        """The exit code: 0 all hold, 1 one failed, 2 something could not be run."""
+        if self.failed:
+            return FAILED
+        return COULD_NOT_RUN if self.errors or self.status or not self.passed else HOLDS
+
+
+def run(asked: Asked, jobs: int, progress: Progress) -> Sequence[Outcome]:
+    """Run each scenario's features, `jobs` scenarios at a time, in the order given.
+
+    One at a time, behave speaks to the terminal as it goes; several at a time, each speaks when it has ended.
+    """
+    if jobs < 1:
+        raise BadInput("--jobs", "", jobs, "1 or more", "correct it")
+    quiet = jobs > 1 and len(asked.scenarios) > 1
+
+    def one(scene: Scenario) -> Outcome:
+        outcome = _one(asked, scene, quiet=quiet)
+        if quiet:
+            progress(f"{scene.name}: {summary(outcome)}")
+        return outcome
+
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        return list(pool.map(one, asked.scenarios))
+
+
+def summary(outcome: Outcome) -> str:
+    """One line: `53 sentences hold, 0 fail, 0 could not be judged (7.1 s)`."""
+    failed, errors = len(outcome.failed), len(outcome.errors)
+    told = f"{outcome.passed} sentences hold, {failed} fail, {errors} could not be judged ({outcome.seconds:.1f} s)"
+    return told if outcome.passed or failed or errors else f"no sentence was run: {_last(outcome.output)}"
+
+
+def _one(asked: Asked, scene: Scenario, *, quiet: bool) -> Outcome:
+    """Run one scenario's features to their end."""
+    report = asked.reports / "verify" / f"{scene.name}.json"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    command = [
+        sys.executable,
+        str(LAUNCHER),
+        *("--format", "pretty" if not quiet else "plain", "--outfile", "/dev/stdout"),
+        *("--format", "json", "--outfile", str(report)),
+        *("--tags", f"@scenario.{scene.name}"),
+        *(word for tag in asked.tags for word in ("--tags", tag)),
+        *(("--junit", "--junit-directory", str(asked.junit / scene.name)) if asked.junit else ()),
+        *(("--stop",) if asked.stop else ()),
+        *(word for key, value in asked.settings.items() if value for word in ("-D", f"{key}={value}")),
+        *("-D", f"path={asked.root}"),
+        str(scene.features),
+    ]
+    shell.log.info("%s", shell.quoted(command))
+    began = time.monotonic()
+    done = subprocess.run(command, stdout=subprocess.PIPE if quiet else None, text=True, check=False)
+    passed, failed, errors = _read(report)
+    return Outcome(scene.name, passed, failed, errors, time.monotonic() - began, done.returncode, done.stdout or "")
+
+
+def _read(report: Path) -> tuple[int, Sequence[str], Sequence[str]]:
+    """Passed, failed and undecided sentences in behave's JSON report; nothing where behave wrote none."""
+    features = []
+    with contextlib.suppress(OSError, ValueError):
+        features = json.loads(report.read_text(encoding="utf-8"))
+    passed = 0
+    failed: list[str] = []
+    errors: list[str] = []
+    for feature in features:
+        for element in feature.get("elements", ()):
+            for step in element["steps"]:
+                status = step.get("result", {}).get("status")
+                sentence = f"{step['location']}: {step['keyword']} {step['name']}"
+                passed += status == "passed"
+                if status == "failed":
+                    failed.append(sentence)
+                elif status in ("error", "undefined", "hook_error"):
+                    errors.append(sentence)
+        if feature.get("status") in ("error", "hook_error") and not errors:
+            errors.append(f"{feature['location']}: {feature['name']}")
+    return passed, failed, errors
+
+
+def _last(output: str) -> str:
+    lines = output.strip().splitlines()
+    return lines[-1] if lines else "behave said nothing"
