@@ -97,3 +97,9 @@ def seen_as(context: Context, source: str, target: str, face: str) -> None:
 def asker_seen_as(context: Context, source: str, server: str, face: str) -> None:
     """The application's server answers, and saw the request come from an address of that node."""
     reachability.asker_seen_as(context.bed, node(context, source), node(context, server), node(context, face))
+
+
+@step("no node has an IPv4 address on any network")
+def no_ipv4(context: Context) -> None:
+    """No interface of any node but lo has an IPv4 address, though each has one of IPv6."""
+    reachability.speaks_only(context.bed, 6)

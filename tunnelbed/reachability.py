@@ -171,6 +171,18 @@ def send(bed: Testbed, source: Node, target: Node, probe: Probe) -> str:
     return _send_to(bed, source, address_towards(bed, source, target), probe)
 
 
+def speaks_only(bed: Testbed, version: int) -> None:
+    """Each network's interface on each node has addresses of this IP version, and of no other. Raises `Unmet`."""
+    for node in bed.scenario.nodes.values():
+        told = json.loads(bed.agents.on(node.name).run(["ip", "-json", "address", "show"]).stdout)
+        families = {link["ifname"]: {info["family"] for info in link["addr_info"]} for link in told}
+        wanted = {4: "inet", 6: "inet6"}[version]
+        for at in node.attachments:
+            if (found := families.get(at.network)) != {wanted}:
+                seen = f"{' and '.join(sorted(found or ())) or 'none'} on {at.network} of {node.name}"
+                raise unmet(bed, f"every node has addresses of IPv{version} only", seen)
+
+
 def control_arrives(bed: Testbed, recording: Recording, target: Node) -> None:
     """A packet from a neighbour arrives at the target: it is there, and its arrivals are seen.
 

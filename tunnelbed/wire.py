@@ -14,6 +14,7 @@ from tunnelbed.model import Address, Subnet
 
 IKE_PORT, NAT_T_PORT = 500, 4500  # RFC 7296, 2.23
 ESP_PROTOCOL = 50  # RFC 4303
+ICMPV6_PROTOCOL = 58  # RFC 4443
 NO_ESP_MARKER = b"\0\0\0\0"  # on port 4500, four zero bytes stand before IKE (RFC 3948, 2.2)
 
 
@@ -24,19 +25,18 @@ def ip_of(packet: Packet) -> Packet | None:
 
 def kind(packet: Packet) -> str:
     """What a packet is, in the words of a report: ESP, IKE, neighbour discovery, ICMP, TCP, UDP, or Scapy's name."""
-    if is_esp(packet):
-        return "ESP"
-    if is_ike(packet):
-        return "IKE"
-    if is_neighbour_discovery(packet):
-        return "neighbour discovery"
+    for is_it, name in ((is_esp, "ESP"), (is_ike, "IKE"), (is_neighbour_discovery, "neighbour discovery")):
+        if is_it(packet):
+            return name
     header = ip_of(packet)
     if header is None:
         return str(packet.lastlayer().name)
     for layer in (TCP, UDP):
         if layer in packet:
             return f"{layer.__name__} port {packet[layer].dport}"
-    return "ICMP" if ICMP in packet else str(header.payload.name)
+    if ICMP in packet:
+        return "ICMP"
+    return "ICMPv6" if _protocol(header) == ICMPV6_PROTOCOL else str(header.payload.name)
 
 
 def is_esp(packet: Packet) -> bool:
