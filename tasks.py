@@ -20,7 +20,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
-from tunnelbed import report, verification
+from tunnelbed import report, scaffold, verification
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.scenario import load, named, names
@@ -42,6 +42,7 @@ HELP = {
     "jobs": "how many scenarios are proven at the same time, 1 unless told",
     "junit": "write JUnit XML for a CI system below this folder",
     "stop": "stop at the first sentence that does not hold",
+    "auth": "how the gateways authenticate: certificates (the default) or psk",
     "verbose": "print each command as it is run, ready to be pasted",
 }
 
@@ -179,6 +180,16 @@ def verify(
 def phrases(_: Context) -> None:
     """Print every sentence a feature can say, and what it means."""
     raise Exit(code=subprocess.call([sys.executable, str(verification.LAUNCHER), "--phrases"]))
+
+
+@task("auth", "path")
+def new(_: Context, name: str, auth: str = "certificates", path: str = "") -> None:
+    """Write a smallest working scenario NAME to begin from: `invoke new mine`, then `invoke verify --scenario mine`."""
+    root = Path(path).resolve() if path else ROOT
+    for written in scaffold.make(name, root, auth):
+        print(f"wrote {written.relative_to(root)}")
+    where = f" --path {path}" if path else ""
+    print(f"now: invoke up --scenario {name}{where}; invoke verify --scenario {name}{where}")
 
 
 @task("path")

@@ -1,0 +1,85 @@
+"""A smallest working scenario to begin from: two gateways, two hosts, one tunnel, and the features that prove it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from string import Template
+
+from tunnelbed.errors import BadInput
+
+TEMPLATES = Path(__file__).resolve().parent
+AUTHENTICATIONS = ("certificates", "psk")
+ENDS = {"a": "192.0.2.1", "b": "192.0.2.2"}
+SITES = {"a": "10.1.0.0/24", "b": "10.2.0.0/24"}
+
+
+def make(name: str, root: Path, authentication: str = "certificates") -> list[Path]:
+    """Write the scenario `name` below `root`, which need not exist; the files written.
+
+    Raises `BadInput` for a name that cannot be one or is taken; nothing is written then.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
+        raise BadInput("NAME", "", repr(name), "a lower-case letter, then letters, digits or -", "choose another")
+    if authentication not in AUTHENTICATIONS:
+        raise BadInput(
+            "--auth", "", repr(authentication), f"one of: {', '.join(AUTHENTICATIONS)}", "choose one of them"
+        )
+    files = {root / path: text for path, text in _files(name, authentication)}
+    if taken := next((path for path in files if path.exists()), None):
+        raise BadInput(str(taken), "", "a file", f"no scenario {name} yet", "choose another name or remove it")
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return list(files)
+
+
+def _files(name: str, authentication: str) -> Iterator[tuple[str, str]]:
+    """Each file's path below the root, and its text."""
+    configs = f"configs/{name}"
+    yield f"compose/{name}.yaml", _filled("compose.yaml", {"name": name})
+    yield f"features/{name}/proof.feature", _filled("proof.feature", {"name": name})
+    if authentication == "certificates":
+        yield f"{configs}/pki.yaml", _filled("pki.yaml", {"name": name})
+    # One secret for both ends; a testbed's, and nobody else's.
+    secret = secrets.token_urlsafe(24)
+    for site, other in (("a", "b"), ("b", "a")):
+        said = {
+            "name": name,
+            "SITE": site.upper(),
+            "own": ENDS[site],
+            "peer": ENDS[other],
+            "here": SITES[site],
+            "there": SITES[other],
+            **_authentication(name, site, other, authentication, secret),
+        }
+        for file in ("swanctl.conf", "nftables.conf", "ip.batch"):
+            yield f"{configs}/gateway-{site}/{file}", _filled(f"gateway/{file}", said)
+        gateway = SITES[site].replace("0/24", "1")
+        yield f"{configs}/host-{site}/ip.batch", f"route replace default via {gateway}\n"
+
+
+def _authentication(name: str, site: str, other: str, how: str, secret: str) -> Mapping[str, str]:
+    """The parts of swanctl.conf that say who believes whom, and why."""
+    if how == "psk":
+        return {
+            "local_auth": f"auth = psk\n            id = {ENDS[site]}",
+            "remote_auth": f"auth = psk\n            id = {ENDS[other]}",
+            "secrets": f'secrets {{\n    ike-peer {{\n        id = {ENDS[other]}\n        secret = "{secret}"\n    }}\n}}\n',
+        }
+    subject = f'"O={name}, CN=Gateway {{}}"'
+    return {
+        "local_auth": f"auth = pubkey\n            certs = gateway-{site}.pem\n"
+        f"            id = {subject.format(site.upper())}",
+        "remote_auth": f"auth = pubkey\n            cacerts = root.pem\n            revocation = strict\n"
+        f"            id = {subject.format(other.upper())}",
+        "secrets": "",
+    }
+
+
+def _filled(template: str, said: Mapping[str, str]) -> str:
+    """A template with its words filled in."""
+    text = Template((TEMPLATES / template).read_text(encoding="utf-8")).substitute(said)
+    return text.rstrip("\n") + "\n"
