@@ -20,7 +20,7 @@ NO_ESP_MARKER = b"\0\0\0\0"  # on port 4500, four zero bytes stand before IKE (R
 
 def ip_of(packet: Packet) -> Packet | None:
     """The packet's outermost IP header."""
-    return packet.getlayer(IP) or packet.getlayer(IPv6)  # type: ignore[no-any-return] # Scapy types it as Any
+    return packet.getlayer(IP) or packet.getlayer(IPv6)
 
 
 def kind(packet: Packet) -> str:

@@ -13,6 +13,7 @@ from tunnelbed.errors import BadInput
 TEMPLATES = Path(__file__).resolve().parent
 AUTHENTICATIONS = ("certificates", "psk")
 ENDS = {"a": "192.0.2.1", "b": "192.0.2.2"}
+SECRETS = 'secrets {{\n    ike-peer {{\n        id = {peer}\n        secret = "{secret}"\n    }}\n}}\n'
 SITES = {"a": "10.1.0.0/24", "b": "10.2.0.0/24"}
 
 
@@ -67,7 +68,7 @@ def _authentication(name: str, site: str, other: str, how: str, secret: str) -> 
         return {
             "local_auth": f"auth = psk\n            id = {ENDS[site]}",
             "remote_auth": f"auth = psk\n            id = {ENDS[other]}",
-            "secrets": f'secrets {{\n    ike-peer {{\n        id = {ENDS[other]}\n        secret = "{secret}"\n    }}\n}}\n',
+            "secrets": SECRETS.format(peer=ENDS[other], secret=secret),
         }
     subject = f'"O={name}, CN=Gateway {{}}"'
     return {
