@@ -1,0 +1,174 @@
+"""The override: what this machine adds to a stack, as text that a person can read."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import Checkout
+from tunnelbed import scenario
+from tunnelbed.engines import Plan, compose
+from tunnelbed.engines.underlay import allocate
+
+TINY_OVERRIDE = """\
+# What this machine adds to tiny.yaml; made anew by every `invoke up`.
+services:
+  client:
+    image: example/node:tag
+    hostname: client
+    environment:
+      TUNNELBED_INTERFACES: |
+        inside 198.18.0.2 10.1.0.3/16
+    networks: !override
+      inside:
+        ipv4_address: 198.18.0.2
+    healthcheck:
+      disable: true
+    logging:
+      driver: local
+    labels:
+      tunnelbed.node: client
+  gateway:
+    image: example/node:tag
+    hostname: gateway
+    environment:
+      TUNNELBED_INTERFACES: |
+        inside 198.18.0.3 10.1.0.2/16
+        outside 198.18.0.10 192.0.2.1/24
+      TUNNELBED_DATA_PLANE: auto
+    networks: !override
+      inside:
+        ipv4_address: 198.18.0.3
+      outside:
+        ipv4_address: 198.18.0.10
+    volumes:
+    - CONFIGS/gateway:/etc/tunnelbed/node:ro
+    - KEYS/gateway:/etc/tunnelbed/keys:ro
+    devices:
+    - /dev/net/tun
+    logging:
+      driver: local
+    labels:
+      tunnelbed.node: gateway
+  server:
+    image: example/node:tag
+    hostname: server
+    environment:
+      TUNNELBED_INTERFACES: |
+        outside 198.18.0.11 192.0.2.2/24
+    networks: !override
+      outside:
+        ipv4_address: 198.18.0.11
+    logging:
+      driver: local
+    labels:
+      tunnelbed.node: server
+networks:
+  inside:
+    driver_opts:
+      parent: tb000
+    ipam: !override
+      config:
+      - subnet: 198.18.0.0/29
+  outside:
+    driver_opts:
+      parent: tb001
+    ipam: !override
+      config:
+      - subnet: 198.18.0.8/29
+"""
+
+
+class Tags(yaml.SafeLoader):
+    """Reads `!override` as a mapping that says so."""
+
+
+Tags.add_constructor("!override", lambda loader, node: {"!override": loader.construct_mapping(node, deep=True)})  # type: ignore[arg-type]
+
+
+def plan(checkout: Checkout, **options: Any) -> Plan:  # noqa: ANN401 # as Plan has them
+    """A plan of `tiny` with the gateway as the one that runs strongSwan."""
+    checkout.write()
+    checkout.configure("gateway/swanctl.conf", "")
+    tiny = scenario.load("tiny", checkout.root)
+    images = {"example/node": "example/node:tag"}
+    keys = checkout.root / "keys"
+    return Plan(tiny, "tiny-1a2b3c", checkout.root, images, **{"keys": keys, **options})
+
+
+def rendered(made: Plan, parents: dict[str, str] | None = None) -> Any:  # noqa: ANN401 # as YAML has it
+    """The override as values."""
+    text = compose.render(made, allocate(made.scenario, made.project, ()), parents or {})
+    return yaml.load(text, Loader=Tags)  # noqa: S506 # it is a SafeLoader
+
+
+def test_the_override_of_a_small_scenario_is_exactly_this(checkout: Checkout) -> None:
+    made = plan(checkout)
+    subnets = {"inside": IPv4Network("198.18.0.0/29"), "outside": IPv4Network("198.18.0.8/29")}
+    text = compose.render(made, subnets, {"inside": "tb000", "outside": "tb001"})
+    configs, keys = checkout.root / "configs" / "tiny", checkout.root / "keys"
+    assert text == TINY_OVERRIDE.replace("CONFIGS", str(configs)).replace("KEYS", str(keys))
+
+
+def test_addresses_replace_the_stack_s_instead_of_being_merged_into_them(checkout: Checkout) -> None:
+    said = rendered(plan(checkout))
+    assert all(set(service["networks"]) == {"!override"} for service in said["services"].values())
+    assert all(set(network["ipam"]) == {"!override"} for network in said["networks"].values())
+
+
+def test_the_stack_s_own_addresses_reach_the_node_as_words(checkout: Checkout) -> None:
+    checkout.stack["networks"]["inside"]["ipam"]["config"].append({"subnet": "2001:db8::/64"})
+    checkout.stack["services"]["client"]["networks"]["inside"]["ipv6_address"] = "2001:db8::3"
+    said = rendered(plan(checkout))
+    lines = said["services"]["client"]["environment"]["TUNNELBED_INTERFACES"].splitlines()
+    assert [line.split()[0::2] + line.split()[3:] for line in lines] == [["inside", "10.1.0.3/16", "2001:db8::3/64"]]
+
+
+def test_docker_makes_the_parents_where_none_are_named(checkout: Checkout) -> None:
+    assert "driver_opts" not in rendered(plan(checkout))["networks"]["inside"]
+
+
+def test_a_bridge_has_no_address_of_the_machine_s(checkout: Checkout) -> None:
+    inside = rendered(plan(checkout, driver="bridge"))["networks"]["inside"]
+    assert inside["driver"] == "bridge"
+    assert inside["driver_opts"] == {"com.docker.network.bridge.inhibit_ipv4": "true"}
+
+
+@pytest.mark.parametrize(("data_plane", "devices"), [("auto", True), ("user", True), ("kernel", False)])
+def test_only_a_gateway_that_may_do_esp_in_user_space_gets_a_tun_device(
+    checkout: Checkout,
+    data_plane: str,
+    devices: bool,  # noqa: FBT001
+) -> None:
+    services = rendered(plan(checkout, data_plane=data_plane))["services"]
+    assert services["gateway"]["environment"]["TUNNELBED_DATA_PLANE"] == data_plane
+    assert ("devices" in services["gateway"]) is devices
+    assert "devices" not in services["client"]
+
+
+def test_keys_and_configuration_are_mounted_read_only_and_only_their_own(checkout: Checkout) -> None:
+    services = rendered(plan(checkout))["services"]
+    assert all(volume.endswith(":ro") for volume in services["gateway"]["volumes"])
+    assert "volumes" not in services["client"]
+    assert "/keys" not in str(rendered(plan(checkout, keys=None))["services"]["gateway"])
+
+
+def test_a_platform_is_asked_for_on_every_node(checkout: Checkout) -> None:
+    said = rendered(plan(checkout, platform="linux/arm64"))
+    assert {service["platform"] for service in said["services"].values()} == {"linux/arm64"}
+
+
+def test_an_image_that_was_not_built_here_stays_as_the_stack_says(checkout: Checkout) -> None:
+    checkout.stack["services"]["client"]["image"] = "other/image"
+    services = rendered(plan(checkout))["services"]
+    assert "image" not in services["client"]
+    assert services["server"]["image"] == "example/node:tag"
+
+
+def test_a_compose_command_names_project_and_files_in_order() -> None:
+    words = compose.command("p", "up", files=[Path("a.yaml"), Path("b.yaml")])
+    assert words == ["docker", "compose", "--progress", "plain", "-p", "p", "-f", "a.yaml", "-f", "b.yaml", "up"]

@@ -1,0 +1,127 @@
+"""An engine that runs nothing: nodes are entries in a table. For tests of what stands above an engine.
+
+It is not in the registry, since no person wants it. What its nodes say and answer, a test decides:
+
+    engine = FakeEngine(answer=lambda node, command: Completed(tuple(command), 0, "pong", ""))
+    engine.words["router"] = "nftables.conf:3: syntax error"   # in its log, instead of "ready"
+    engine.exits.add("router")                                 # stops as soon as it is started
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tunnelbed.engines import Plan, Progress
+from tunnelbed.errors import CommandFailed, NodeFailed
+from tunnelbed.shell import Completed
+
+
+def whole(plan: Plan) -> None:
+    """Nothing happens halfway."""
+    del plan
+
+
+def well(node: str, command: Sequence[str]) -> Completed:
+    """Every command succeeds and says nothing."""
+    del node
+    return Completed(tuple(command), 0, "", "")
+
+
+class FakeEngine:
+    """See `engines.Engine` for what each method promises. `halfway` is called when half of the nodes are there."""
+
+    name = "fake"
+
+    def __init__(
+        self,
+        answer: Callable[[str, Sequence[str]], Completed] = well,
+        halfway: Callable[[Plan], object] = whole,
+    ) -> None:
+        self.answer, self.halfway = answer, halfway
+        self.words: dict[str, str] = {}
+        self.exits: set[str] = set()
+        self.plans: list[Plan] = []
+        self._nodes: dict[str, dict[str, str]] = {}
+        self._networks: dict[str, int] = {}
+
+    def start(self, plan: Plan, progress: Progress) -> None:
+        """As `Engine.start`."""
+        self.plans.append(plan)
+        progress("making entries in a table")
+        nodes = self._nodes.setdefault(plan.project, {})
+        self._networks[plan.project] = len(plan.scenario.networks)
+        for number, name in enumerate(plan.scenario.nodes):
+            if number == len(plan.scenario.nodes) // 2:
+                self.halfway(plan)
+            nodes[name] = "exited" if name in self.exits else "running"
+
+    def stop(self, project: str, state: Path) -> Mapping[str, int]:
+        """As `Engine.stop`."""
+        del state
+        return {"container": len(self._nodes.pop(project, {})), "network": self._networks.pop(project, 0)}
+
+    def states(self, project: str) -> Mapping[str, str]:
+        """As `Engine.states`."""
+        return dict(self._nodes.get(project, {}))
+
+    def run(
+        self, project: str, node: str, command: Sequence[str], *, stdin: bytes = b"", check: bool = True
+    ) -> Completed:
+        """As `Engine.run`: what `answer` says."""
+        del stdin
+        self._known(project, node)
+        done = self.answer(node, command)
+        if check and done.status:
+            raise CommandFailed(command, done.status, done.output, node)
+        return done
+
+    def open(self, project: str, node: str, command: Sequence[str]) -> Said:
+        """As `Engine.open`: the stream of what `answer` says, then its end."""
+        self._known(project, node)
+        return Said(self.answer(node, command).stdout.encode())
+
+    def terminal(self, project: str, node: str, command: Sequence[str]) -> Sequence[str]:
+        """As `Engine.terminal`: a command that prints what was asked."""
+        self._known(project, node)
+        return ["echo", node, *command]
+
+    def follow(self, project: str, node: str) -> Sequence[str]:
+        """As `Engine.follow`."""
+        return ["echo", self.log(project, node)]
+
+    def log(self, project: str, node: str) -> str:
+        """As `Engine.log`."""
+        self._known(project, node)
+        return self.words.get(node, "tunnelbed: ready\n")
+
+    def describe(self) -> Mapping[str, str]:
+        """As `Engine.describe`."""
+        return {"engine": "a table", "kernel": "none"}
+
+    def restart(self, project: str, node: str) -> None:
+        """As `Engine.restart`."""
+        self._known(project, node)
+        self._nodes[project][node] = "running"
+
+    def _known(self, project: str, node: str) -> None:
+        if node not in self._nodes.get(project, {}):
+            raise NodeFailed(node, "is not there", "bring the testbed up first")
+
+
+class Said:
+    """A stream of what a command has said already; what is sent to it is lost."""
+
+    def __init__(self, output: bytes) -> None:
+        self._rest = output
+
+    def send(self, data: bytes) -> None:
+        """Lose it."""
+
+    def receive(self) -> bytes:
+        """All of it, then the end."""
+        output, self._rest = self._rest, b""
+        return output
+
+    def close(self) -> None:
+        """Nothing is open."""
