@@ -248,10 +248,13 @@ class Testbed:
         """Hold this testbed's folder against any other `up` or `down`; an empty one is removed at the end."""
         held = None
         while held is None:
-            # The one before us may remove the folder at any moment, even while we wait for it.
-            with contextlib.suppress(FileNotFoundError):
+            # The one before us may remove the folder at any moment, even while it is made or waited for.
+            try:
                 self.state.mkdir(parents=True, exist_ok=True)
                 held = _lock(self.state)
+            except (FileNotFoundError, FileExistsError):
+                if self.state.is_file():
+                    raise
         try:
             yield
         finally:

@@ -28,6 +28,11 @@ def well(node: str, command: Sequence[str]) -> Completed:
     return Completed(tuple(command), 0, "", "")
 
 
+def connect() -> FakeEngine:
+    """An engine on which nothing is up."""
+    return FakeEngine()
+
+
 class FakeEngine:
     """See `engines.Engine` for what each method promises. `halfway` is called when half of the nodes are there."""
 

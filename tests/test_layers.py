@@ -1,0 +1,82 @@
+"""The house: what each module of the library may know of the others, read from the modules themselves."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+LIBRARY = Path(__file__).parent.parent / "tunnelbed"
+
+# A module imports only from layers above its own line here, never from its own or from one below.
+LAYERS = """
+errors
+model waiting shell
+documents strongswan emulators wire scaffold
+scenario pki rootfs
+engines
+engines.underlay engines.links engines.fake
+engines.compose
+engines.docker
+bake agents probes
+images recording verification
+testbed
+report verdict naming
+agreement reachability
+secrecy
+"""
+LEVEL = {module: number for number, line in enumerate(LAYERS.split("\n")) for module in line.split()}
+MODULES = sorted(
+    ".".join(path.relative_to(LIBRARY).with_suffix("").parts).removesuffix(".__init__")
+    for path in LIBRARY.rglob("*.py")
+)
+MODULES.remove("__init__")
+
+
+def imports(module: str) -> set[str]:
+    """Everything a module imports, by full name, wherever in it the import stands."""
+    path = LIBRARY.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def ours(name: str) -> str:
+    """The module of the library that an imported name belongs to, or "" for anything else."""
+    name = f"{name}.".removeprefix("tunnelbed.").removesuffix(".") if name.startswith("tunnelbed.") else ""
+    return max((module for module in MODULES if f"{name}.".startswith(f"{module}.")), key=len, default="")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_knows_only_the_layers_above_its_own(module: str) -> None:
+    assert module in LEVEL, f"say in LAYERS where {module} belongs"
+    known = {name for name in map(ours, imports(module)) if name}
+    assert known <= LEVEL.keys()
+    assert [name for name in sorted(known) if LEVEL[name] >= LEVEL[module]] == []
+
+
+def test_every_module_that_has_a_layer_exists() -> None:
+    assert LEVEL.keys() <= set(MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_library_knows_neither_the_tasks_nor_the_phrases_that_use_it(module: str) -> None:
+    outside = {name.split(".")[0] for name in imports(module)}
+    assert not outside & {"invoke", "behave", "tasks", "steps", "environment"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_is_a_drawer_of_odds_and_ends(module: str) -> None:
+    assert not set(module.split(".")) & {"utils", "util", "helpers", "common", "misc"}
+
+
+def test_commands_leave_through_the_shell_s_one_door() -> None:
+    # verification lets behave speak to the person's terminal, which the door would hold back.
+    others = {module for module in MODULES if "subprocess" in imports(module)} - {"shell", "verification"}
+    assert others == set()
