@@ -19,8 +19,8 @@ from tunnelbed.errors import BadInput
 from tunnelbed.model import LONGEST_NAME, Address, Attachment, Interface, Network, Node, Scenario, Subnet
 
 ROLE, SITE = "tunnelbed.role", "tunnelbed.site"
-# A scenario's name begins every name on the engine (Compose's rule for a project's name).
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+# A scenario's name begins every name on the engine (Compose's rule for a project's name); an instance's follows `--`.
+NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 # Names the kernel gives to interfaces, or to all of them together below /proc/sys/net, and strongSwan to its own.
 TAKEN = re.compile(r"lo|all|default|eth\d+|ipsec\d+")
 
@@ -47,7 +47,13 @@ def load(name: str, root: Path) -> Scenario:
     scene = named(name, root)
     path = scene.stack
     if not NAME.fullmatch(name):
-        raise BadInput(documents.shorten(path), "", name, "lower-case letters, digits, - and _", "rename the file")
+        raise BadInput(
+            documents.shorten(path),
+            "",
+            name,
+            "lower-case letters and digits, with single - or _ between",
+            "rename the file",
+        )
     stack = documents.read(path, "YAML in the Compose format: a mapping with services and networks")
     for word in ("include", "extends"):
         if word in stack.said:

@@ -64,9 +64,9 @@ class Testbed:
             raise BadInput("--instance", "", repr(instance), "1 to 12 lower-case letters and digits", "choose another")
         self.scenario, self.engine, self.instance = scene, engine, instance
         self.name = _name(scene.name, instance)
-        # Of the name too: a scenario `a-b` is not the instance `b` of a scenario `a`.
-        mark = hashlib.sha256(f"{root.resolve()}\n{self.name}".encode()).hexdigest()[:6]
-        self.project = f"{self.name.replace('.', '-')}-{mark}"
+        checkout = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:6]
+        # No scenario's name has two dashes: a scenario `a-b` is not the instance `b` of a scenario `a`.
+        self.project = f"{self.name.replace('.', '--')}-{checkout}"
         self.state = root / ".tunnelbed" / self.name
         self.pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix=self.name)
 
