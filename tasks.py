@@ -20,6 +20,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
+from tunnelbed import bench as measurement
 from tunnelbed import report, scaffold, verification
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
@@ -42,6 +43,7 @@ HELP = {
     "jobs": "how many scenarios are proven at the same time, 1 unless told",
     "junit": "write JUnit XML for a CI system below this folder",
     "stop": "stop at the first sentence that does not hold",
+    "runs": "how many times everything is measured, 3 unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
     "verbose": "print each command as it is run, ready to be pasted",
 }
@@ -174,6 +176,20 @@ def verify(
     print(report.outcomes(outcomes))
     if worst := max((outcome.code for outcome in outcomes), default=verification.COULD_NOT_RUN):
         raise Exit(code=worst)
+
+
+@task("scenario", "path", "runs")
+def bench(_: Context, scenario: str = "site-to-site", path: str = "", runs: int = 3) -> None:
+    """Measure a scenario against plain Compose in the same run; writes reports/bench/SCENARIO.json and .md."""
+    bed = _testbed(scenario, "", path)
+    command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
+    found = measurement.measure(bed, command, runs, _progress())
+    table = measurement.markdown(scenario, found, bed.engine.describe()["engine"])
+    for name, text in ((f"{scenario}.json", measurement.as_json(scenario, found)), (f"{scenario}.md", table)):
+        written = Path("reports") / "bench" / name
+        written.parent.mkdir(parents=True, exist_ok=True)
+        written.write_text(text + "\n", encoding="utf-8")
+    print(table)
 
 
 @task()

@@ -14,14 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunnelbed import engines, images, pki, scenario, strongswan, waiting
 from tunnelbed.agents import Agents
 from tunnelbed.engines import Engine, Plan, Progress
 from tunnelbed.errors import BadInput, DeadlinePassed, NodeFailed, TunnelbedError
 from tunnelbed.model import Node, Scenario
-from tunnelbed.recording import Recording, record
 from tunnelbed.strongswan import Tunnel
+
+if TYPE_CHECKING:
+    from tunnelbed.recording import Recording
 
 READY = "tunnelbed: ready"
 # A node configures itself within a second; a foreign processor under emulation takes much longer.
@@ -136,6 +139,9 @@ class Testbed:
 
     def record(self) -> contextlib.AbstractContextManager[Recording]:
         """Record what every node sees while the body runs."""
+        # Scapy takes half a second and more to import; only judging needs it, no `up` or `status`.
+        from tunnelbed.recording import record  # noqa: PLC0415
+
         return record(
             self.agents, {name: [at.network for at in node.attachments] for name, node in self.scenario.nodes.items()}
         )
@@ -159,7 +165,7 @@ class Testbed:
         """Whether a node runs strongSwan."""
         return (self.scenario.configs / node / "swanctl.conf").exists()
 
-    def _plan(self, options: Options, progress: Progress) -> Plan:
+    def plan(self, options: Options, progress: Progress) -> Plan:
         """What the engine is told; images that are missing are built first."""
         used = {node.image for node in self.scenario.nodes.values() if node.image.startswith(images.OURS)}
         platform = options.platform or None
@@ -178,7 +184,7 @@ class Testbed:
         (self.state / "options.json").write_text(json.dumps(asdict(options)), encoding="utf-8")
         certificates = self.scenario.configs / "pki.yaml"
         wanted = pki.read(certificates, self.scenario.nodes) if certificates.exists() else None
-        plan = self._plan(options, progress)
+        plan = self.plan(options, progress)
         if self.engine.states(self.project):
             progress("half of it is there: starting anew")
             self.engine.stop(self.project, self.state)

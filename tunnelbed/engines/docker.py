@@ -6,7 +6,8 @@ import os
 import re
 import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -50,26 +51,41 @@ class DockerEngine:
 
     def start(self, plan: Plan, progress: Progress) -> None:
         """As `Engine.start`: parents, override, `docker compose up`."""
-        self._compose_is_new_enough()
-        parents: Mapping[str, str] = {}
-        if plan.driver in ("", "macvlan") and links.are_needed(self.client, plan.project):
-            progress("this kernel has no dummy links: making the parents of the MACVLAN networks")
-            parents = links.names(plan.project, plan.scenario.networks)
-            (plan.state / PARENTS).touch()
-            links.make(self.client, self._own_image(), plan.project, len(parents))
+        version = _in_background(self._compose_is_new_enough)
+        parents = self.make_parents(plan, progress)
+        version.result()
         progress(f"making {len(plan.scenario.networks)} networks and {len(plan.scenario.nodes)} nodes")
-        override = plan.state / "override.yaml"
         for last in (False, False, True)[-TRIES:]:
-            subnets = allocate(plan.scenario, plan.project, self._subnets())
-            override.write_text(compose.render(plan, subnets, parents), encoding="utf-8")
             try:
-                self._compose_up(plan, override)
+                self.compose_up(plan.project, self.render(plan, parents))
             except CommandFailed as failed:
                 if last or "overlaps" not in failed.output:
                     raise self._explain(plan, failed) from failed
                 shell.run(compose.command(plan.project, "down", "-t", "0"))
             else:
                 return
+
+    def make_parents(self, plan: Plan, progress: Progress) -> Mapping[str, str]:
+        """A parent link for each MACVLAN network, by name, where Docker cannot make its own; else none."""
+        if plan.driver not in ("", "macvlan") or not links.are_needed(self.client, plan.project):
+            return {}
+        progress("this kernel has no dummy links: making the parents of the MACVLAN networks")
+        parents = links.names(plan.project, plan.scenario.networks)
+        (plan.state / PARENTS).touch()
+        links.make(self.client, self._own_image(), plan.project, len(parents))
+        return parents
+
+    def render(self, plan: Plan, parents: Mapping[str, str]) -> Sequence[Path]:
+        """The Compose files of a testbed: the stack, and the override written anew."""
+        override = plan.state / "override.yaml"
+        subnets = allocate(plan.scenario, plan.project, self._subnets())
+        override.write_text(compose.render(plan, subnets, parents), encoding="utf-8")
+        return [plan.scenario.stack, override]
+
+    def compose_up(self, project: str, files: Sequence[Path]) -> None:
+        """`docker compose up` of these files, without building or pulling anything."""
+        words = ("up", "--detach", "--no-build", "--pull", "never", "--remove-orphans")
+        shell.run(compose.command(project, *words, files=files))
 
     def stop(self, project: str, state: Path) -> Mapping[str, int]:
         """As `Engine.stop`."""
@@ -147,11 +163,6 @@ class DockerEngine:
     def restart(self, project: str, node: str) -> None:
         """As `Engine.restart`."""
         self._container(project, node).restart(timeout=0)
-
-    def _compose_up(self, plan: Plan, override: Path) -> None:
-        files = (plan.scenario.stack, override)
-        words = ("up", "--detach", "--no-build", "--pull", "never", "--remove-orphans")
-        shell.run(compose.command(plan.project, *words, files=files))
 
     def _compose_is_new_enough(self) -> None:
         try:
@@ -267,6 +278,14 @@ class _ExecStream:
 
 
 _STDERR = 2
+
+
+def _in_background(check: Callable[[], None]) -> Future[None]:
+    """Run a check while other things go on."""
+    with_thread = ThreadPoolExecutor(max_workers=1)
+    running = with_thread.submit(check)
+    with_thread.shutdown(wait=False)
+    return running
 
 
 def _unreachable(wrong: Exception) -> EngineUnavailable:
