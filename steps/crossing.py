@@ -8,7 +8,7 @@ from nouns import links, node, nodes, pairs
 
 from tunnelbed import reachability, secrecy
 from tunnelbed.errors import BadInput
-from tunnelbed.probes import Ping
+from tunnelbed.probes import Knock, Ping
 from tunnelbed.recording import Recording
 
 # Seconds a client goes on asking while it is recorded: a tunnel on demand needs a second request.
@@ -76,6 +76,17 @@ def forged(context: Context, face: str, networks: str, target: str) -> None:
     """The packet is seen to enter the gateway on that network and not to arrive, while a control does."""
     for network in links(context, networks):
         secrecy.forged_does_not_arrive(context.bed, node(context, face), node(context, target), network, Ping())
+
+
+@step(
+    "a plain request forged as from {face:Node} to {aim:Node} on TCP port {port:Port} and put on {networks:Links} "
+    "does not reach {target:Node}"
+)
+def forged_request(context: Context, face: str, aim: str, port: int, networks: str, target: str) -> None:
+    """Likewise, for a request to a node that would hand it on to the target (DNAT)."""
+    for network in links(context, networks):
+        who, where, to = node(context, face), node(context, target), node(context, aim)
+        secrecy.forged_does_not_arrive(context.bed, who, where, network, Knock(port), to)
 
 
 def _recorded(context: Context) -> Recording:

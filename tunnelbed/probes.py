@@ -89,10 +89,14 @@ class Knock:
         return TCP in packet and int(packet[TCP].flags) == SYN and packet[TCP].seq == self.number
 
     def answers(self, packet: Packet) -> bool:
-        return TCP in packet and int(packet[TCP].flags) == SYN_ACK and packet[TCP].ack == (self.number + 1) % (1 << 32)
+        return self._reacts(packet) and int(packet[TCP].flags) == SYN_ACK
 
     def shows(self, packet: Packet) -> bool:
-        return self.asks(packet) or self.answers(packet)
+        return self.asks(packet) or self._reacts(packet)
+
+    def _reacts(self, packet: Packet) -> bool:
+        """Whether this acknowledges the probe, by a yes or by a reset."""
+        return TCP in packet and packet[TCP].ack == (self.number + 1) % (1 << 32)
 
 
 @dataclass(frozen=True)

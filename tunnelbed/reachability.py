@@ -54,15 +54,17 @@ def reaches(
 
 
 def cannot_reach(bed: Testbed, source: Node, target: Node, probe: Probe) -> None:
-    """The probe is stopped on its way, while a control arrives. Raises `Unmet`, or an error if nothing can be said."""
+    """The probe is stopped on its way, while a control arrives. Raises `Unmet`, or an error if nothing can be said.
+
+    A gateway is its own guard: it is reached by what it answers or hands on, not by what comes to its door.
+    """
     expected = _sentence(source, "cannot reach", target, probe)
     with bed.record() as recording:
         refused = send(bed, source, target, probe)
         first = None if refused else recording.until(lambda seen: probe.asks(seen.packet), ON_ITS_WAY)
         control_arrives(bed, recording, target)
         recording.settle()
-    arrived = [seen for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]
-    if arrived:
+    if arrived := _reached(recording, target, probe):
         raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, _gateways(bed, source, target), probe.shows)
     if answers := [seen for seen in recording.arrivals(source.name) if probe.answers(seen.packet)]:
         raise unmet(
@@ -100,7 +102,7 @@ def gets_pong(
         raise unmet(
             bed, expected, complaint or f"the answer {said}", recording, _gateways(bed, source, server), request.shows
         )
-    if said.get("servername") != server.name:
+    if not _is_on(bed, said.get("servername", ""), server):
         raise unmet(bed, expected, f"a pong from {said.get('servername')}", recording)
     if tunnel is not None:
         went_by_tunnel(bed, expected, recording, request, source, server, tunnel=tunnel)
@@ -297,6 +299,22 @@ def _send_to(bed: Testbed, source: Node, address: Address, probe: Probe) -> str:
     except CommandFailed as refused:
         return refused.output
     return ""
+
+
+def _reached(recording: Recording, target: Node, probe: Probe) -> Sequence[Sighting]:
+    """The probe's arrivals at a target; a gateway guards its own door, so there what it answered or handed on."""
+    if target.role == "gateway":
+        return [
+            seen
+            for seen in recording.sightings
+            if seen.node == target.name and seen.outgoing and probe.shows(seen.packet)
+        ]
+    return [seen for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]
+
+
+def _is_on(bed: Testbed, name: str, node: Node) -> bool:
+    """Whether a server of this name runs on a node: it has the node's name, or `<node>-<something>` as one of several."""
+    return name == node.name or (name.startswith(f"{node.name}-") and name not in bed.scenario.nodes)
 
 
 def _how_far(recording: Recording, probe: Probe) -> str:

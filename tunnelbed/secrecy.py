@@ -79,10 +79,13 @@ def no_inside_address_is_seen(bed: Testbed, recording: Recording) -> None:
         raise TunnelbedError("no address from inside a site was seen even there: nothing is proven; ask for traffic")
 
 
-def forged_does_not_arrive(bed: Testbed, face: Node, target: Node, network: Network, probe: Probe) -> None:
+def forged_does_not_arrive(
+    bed: Testbed, face: Node, target: Node, network: Network, probe: Probe, aim: Node | None = None
+) -> None:
     """A plain packet with `face`'s address, put on a network next to the target's gateway, does not reach the target.
 
-    It is seen to enter that gateway; a control is seen to arrive at the target. Raises `Unmet`.
+    It is addressed to the target, or to `aim` where that would hand it on (DNAT). It is seen to enter the gateway; a
+    control is seen to arrive at the target. Raises `Unmet`.
     """
     expected = f"a plain packet forged as from {face.name} and put on {network.name} does not reach {target.name}"
     gateway = _gateway_on(bed, network)
@@ -90,7 +93,7 @@ def forged_does_not_arrive(bed: Testbed, face: Node, target: Node, network: Netw
     if stranger is None:
         raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "one node", "two or more", "add one")
     frame = Ether(src=bed.mac(stranger.name, network.name), dst=bed.mac(gateway.name, network.name))
-    packet = frame / probe.packet(face.addresses[0], target.addresses[0])
+    packet = frame / probe.packet(face.addresses[0], (aim or target).addresses[0])
 
     def enters(seen: Sighting) -> bool:
         return seen.node == gateway.name and not seen.outgoing and probe.asks(seen.packet)
