@@ -313,7 +313,7 @@ def _reached(recording: Recording, target: Node, probe: Probe) -> Sequence[Sight
 
 
 def _is_on(bed: Testbed, name: str, node: Node) -> bool:
-    """Whether a server of this name runs on a node: it has the node's name, or `<node>-<something>` as one of several."""
+    """Whether a server of this name runs on a node: it has the node's name, or is one of several, `<node>-<word>`."""
     return name == node.name or (name.startswith(f"{node.name}-") and name not in bed.scenario.nodes)
 
 
