@@ -36,6 +36,7 @@ HELP = {
     "driver": "how Docker makes the networks: macvlan (the default) or bridge",
     "data-plane": "who does ESP: kernel, user (strongSwan in user space), or auto (the default): try the kernel first",
     "platform": "run the nodes for this platform, e.g. linux/arm64; this machine's own unless told",
+    "nested": "run the servers as containers inside their node, which is then privileged: it can harm this machine",
     "json": "print JSON for a script instead of a table",
     "node": "the node's name, as in the stack",
     "follow": "go on printing until interrupted",
@@ -80,7 +81,7 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
     return decorate
 
 
-@task("scenario", "instance", "path", "engine", "driver", "data-plane", "platform")
+@task("scenario", "instance", "path", "engine", "driver", "data-plane", "platform", "nested")
 def up(
     _: Context,
     scenario: str,
@@ -90,10 +91,11 @@ def up(
     driver: str = "",
     data_plane: str = "auto",
     platform: str = "",
+    nested: bool = False,
 ) -> None:
     """Bring a scenario up; returns when its tunnels carry traffic. Up already: only checks."""
     bed = _testbed(scenario, instance, path, engine)
-    bed.up(Options(engine, driver, data_plane, platform), _progress())
+    bed.up(Options(engine, driver, data_plane, platform, nested), _progress())
     print(report.table(bed.status()))
 
 

@@ -53,6 +53,8 @@ class Node:
     capabilities: tuple[str, ...] = ()
     privileged: bool = False
     check: tuple[str, ...] = ()
+    # Images for containers that the node itself runs.
+    carried: tuple[str, ...] = ()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -77,6 +79,8 @@ class Scenario:
     features: Path
     networks: Mapping[str, Network]
     nodes: Mapping[str, Node]
+    # What Compose merges into the stack, in the nested form of a scenario.
+    overlay: Path | None = None
 
     def having(self, role: str = "", site: str = "") -> tuple[Node, ...]:
         """The nodes of a role, of a site, or both, in the order of the stack."""

@@ -18,7 +18,7 @@ from tunnelbed.documents import Section, shown
 from tunnelbed.errors import BadInput
 from tunnelbed.model import LONGEST_NAME, Address, Attachment, Interface, Network, Node, Scenario, Subnet
 
-ROLE, SITE = "tunnelbed.role", "tunnelbed.site"
+ROLE, SITE, IMAGES = "tunnelbed.role", "tunnelbed.site", "tunnelbed.images"
 # A scenario's name begins every name on the engine (Compose's rule for a project's name); an instance's follows `--`.
 NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 # Names the kernel gives to interfaces, or to all of them together below /proc/sys/net, and strongSwan to its own.
@@ -26,8 +26,8 @@ TAKEN = re.compile(r"lo|all|default|eth\d+|ipsec\d+")
 
 
 def names(root: Path) -> tuple[str, ...]:
-    """The scenarios below a folder that has `compose/`, sorted."""
-    return tuple(sorted(path.stem for path in (root / "compose").glob("*.yaml")))
+    """The scenarios below a folder that has `compose/`, sorted; `NAME.nested.yaml` belongs to NAME."""
+    return tuple(sorted(path.stem for path in (root / "compose").glob("*.yaml") if "." not in path.stem))
 
 
 def named(name: str, root: Path) -> Scenario:
@@ -65,6 +65,29 @@ def load(name: str, root: Path) -> Scenario:
     _no_address_twice(stack, nodes, networks)
     _configs_have_nodes(stack, scene.configs, nodes)
     return replace(scene, networks=networks, nodes=nodes)
+
+
+def nested(scene: Scenario) -> Scenario:
+    """The scenario in the form where nodes run containers of their own, as `compose/NAME.nested.yaml` says.
+
+    That file is Compose's to merge; what is read here is what the testbed must know of it.
+    """
+    path = scene.stack.with_suffix(".nested.yaml")
+    if not path.exists():
+        raise BadInput("--nested", "", scene.name, f"a scenario with {documents.shorten(path)}", "leave it away")
+    overlay = documents.read(path, "YAML in the Compose format: a mapping with services")
+    nodes = dict(scene.nodes)
+    for name, said in overlay.section("services").sections():
+        if name not in nodes:
+            raise said.bad("", f"service {name}", f"a node of {scene.name}: {', '.join(nodes)}", "correct the name")
+        nodes[name] = replace(
+            nodes[name],
+            image=str(said.said.get("image") or nodes[name].image),
+            command=said.words("command") or nodes[name].command,
+            privileged=bool(said.said.get("privileged", nodes[name].privileged)),
+            carried=tuple(said.pairs("labels").get(IMAGES, "").split()),
+        )
+    return replace(scene, nodes=nodes, overlay=path)
 
 
 def _network(name: str, said: Section) -> Network:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 READY = "tunnelbed: ready"
 # A node configures itself within a second; a foreign processor under emulation takes much longer.
 NODE_SECONDS = 20.0
+# A node that runs containers starts an engine and unpacks images first.
+CARRYING_SECONDS = 60.0
 CHECK_SECONDS = 20.0
 
 
@@ -40,6 +42,7 @@ class Options:
     driver: str = ""
     data_plane: str = "auto"
     platform: str = ""
+    nested: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,11 @@ class Testbed:
         A testbed that is up with the same options is only checked. What fails halfway is taken down again.
         """
         with self._alone():
+            if options.nested:
+                self.scenario = scenario.nested(self.scenario)
+                for node in self.scenario.nodes.values():
+                    if node.privileged:
+                        progress(f"WARNING: {node.name} is privileged: what runs there can do anything to this machine")
             if self.is_up():
                 if self.options != options:
                     raise BadInput(
@@ -167,7 +175,8 @@ class Testbed:
 
     def plan(self, options: Options, progress: Progress) -> Plan:
         """What the engine is told; images that are missing are built first."""
-        used = {node.image for node in self.scenario.nodes.values() if node.image.startswith(images.OURS)}
+        named = {image for node in self.scenario.nodes.values() for image in (node.image, *node.carried)}
+        used = {image for image in named if image.startswith(images.OURS)}
         platform = options.platform or None
         return Plan(
             self.scenario,
@@ -196,7 +205,9 @@ class Testbed:
     def _check(self, progress: Progress) -> None:
         """Wait until every node is ready and every node's own check passes."""
         progress("waiting for the nodes")
-        waiting.until(self._unready, NODE_SECONDS, "every node to be ready", good=lambda names: not names)
+        carrying = any(node.carried for node in self.scenario.nodes.values())
+        seconds = CARRYING_SECONDS if carrying else NODE_SECONDS
+        waiting.until(self._unready, seconds, "every node to be ready", good=lambda names: not names)
         checked = [node for node in self.scenario.nodes.values() if node.check]
         if checked:
             progress(f"checking from {', '.join(node.name for node in checked)}")
@@ -271,11 +282,14 @@ class Testbed:
 
 
 def open_testbed(scene: Scenario, root: Path, engine: str = "", instance: str = "") -> Testbed:
-    """The testbed of a scenario on the engine it is up on, or else on the one named."""
+    """The testbed of a scenario on the engine and in the form it is up, or else on the engine named."""
     kept = root / ".tunnelbed" / _name(scene.name, instance) / "options.json"
     if not engine and kept.exists():
         engine = str(json.loads(kept.read_text(encoding="utf-8")).get("engine", ""))
-    return Testbed(scene, root, engines.connect(engine or "docker"), instance)
+    bed = Testbed(scene, root, engines.connect(engine or "docker"), instance)
+    if scene.nodes and bed.options and bed.options.nested:
+        bed.scenario = scenario.nested(scene)
+    return bed
 
 
 def find(root: Path, read: Callable[[str, Path], Scenario] = scenario.load) -> Sequence[Testbed]:
@@ -313,7 +327,8 @@ def _told(options: Options | None) -> str:
     """Options as a person would type them."""
     if options is None:
         return "no options"
-    return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in asdict(options).items() if value)
+    words = {f"--{key.replace('_', '-')}": value for key, value in asdict(options).items() if value}
+    return " ".join(word if value is True else f"{word} {value}" for word, value in words.items())
 
 
 def _last_lines(text: str, count: int = 5) -> str:

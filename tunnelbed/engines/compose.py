@@ -46,6 +46,11 @@ def command(project: str, *words: str, files: Sequence[Path] = ()) -> list[str]:
     return ["docker", "compose", "--progress", "plain", "-p", project, *chosen, *words]
 
 
+def carried(plan: Plan, node: Node) -> Path:
+    """The tar file with the images that a node carries."""
+    return plan.state / f"{node.name}.images.tar"
+
+
 def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) -> Mapping[str, Any]:
     volumes = []
     configs = plan.scenario.configs / node.name
@@ -54,6 +59,8 @@ def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) ->
     vpn = plan.is_vpn(node.name)
     if vpn and plan.keys:
         volumes.append(f"{(plan.keys / node.name).resolve()}:/etc/tunnelbed/keys:ro")
+    if node.carried:
+        volumes.append(f"{carried(plan, node).resolve()}:/etc/tunnelbed/images.tar:ro")
     return {
         **({"image": plan.images[node.image]} if node.image in plan.images else {}),
         **({"platform": plan.platform} if plan.platform else {}),

@@ -54,6 +54,11 @@ class DockerEngine:
         version = _in_background(self._compose_is_new_enough)
         parents = self.make_parents(plan, progress)
         version.result()
+        for node in plan.scenario.nodes.values():
+            if node.carried:
+                progress(f"packing the images that {node.name} carries")
+                names = [plan.images.get(image, image) for image in node.carried]
+                shell.run(["docker", "save", "--output", str(compose.carried(plan, node)), *names])
         progress(f"making {len(plan.scenario.networks)} networks and {len(plan.scenario.nodes)} nodes")
         for last in (False, False, True)[-TRIES:]:
             try:
@@ -76,11 +81,12 @@ class DockerEngine:
         return parents
 
     def render(self, plan: Plan, parents: Mapping[str, str]) -> Sequence[Path]:
-        """The Compose files of a testbed: the stack, and the override written anew."""
+        """The Compose files of a testbed: the stack, its overlay if it has one, and the override written anew."""
         override = plan.state / "override.yaml"
         subnets = allocate(plan.scenario, plan.project, self._subnets())
         override.write_text(compose.render(plan, subnets, parents), encoding="utf-8")
-        return [plan.scenario.stack, override]
+        overlay = [plan.scenario.overlay] if plan.scenario.overlay else []
+        return [plan.scenario.stack, *overlay, override]
 
     def compose_up(self, project: str, files: Sequence[Path]) -> None:
         """`docker compose up` of these files, without building or pulling anything."""
