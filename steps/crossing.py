@@ -6,7 +6,7 @@ from behave import step
 from behave.runner import Context
 from nouns import links, node, nodes, pairs
 
-from tunnelbed import reachability, secrecy
+from tunnelbed import application, reachability, secrecy
 from tunnelbed.errors import BadInput
 from tunnelbed.probes import Knock, Ping
 from tunnelbed.recording import Recording
@@ -20,8 +20,8 @@ def asks(context: Context, sources: str) -> None:
     """The application's client asks, answered or not, while every node records."""
     with context.bed.record() as recording:
         for source in nodes(context, sources):
-            request = reachability.Request()
-            reachability.ask_server(context.bed, source, request, ASKING)
+            request = application.Request()
+            application.ask_server(context.bed, source, request, ASKING)
             context.requests.append(request)
         recording.settle()
     context.recording = recording

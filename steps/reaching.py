@@ -6,7 +6,7 @@ from behave import step
 from behave.runner import Context
 from nouns import node, nodes, pairs
 
-from tunnelbed import reachability
+from tunnelbed import application, reachability
 from tunnelbed.probes import Datagram, Knock, Ping
 
 
@@ -70,21 +70,21 @@ def cannot_reach_udp(context: Context, sources: str, targets: str, port: int) ->
 def gets_pong(context: Context, sources: str, server: str) -> None:
     """The application's client asks the address it knows, and that server answers."""
     for source in nodes(context, sources):
-        reachability.gets_pong(context.bed, source, node(context, server))
+        application.gets_pong(context.bed, source, node(context, server))
 
 
 @step("{sources:Nodes} gets a pong from {server:Node} through the tunnel")
 def gets_pong_through_tunnel(context: Context, sources: str, server: str) -> None:
     """Likewise; ESP crossed the ISP links both ways, and nothing of the request was readable there."""
     for source in nodes(context, sources):
-        reachability.gets_pong(context.bed, source, node(context, server), tunnel=True)
+        application.gets_pong(context.bed, source, node(context, server), tunnel=True)
 
 
 @step("{sources:Nodes} gets no pong from {server:Node}")
 def gets_no_pong(context: Context, sources: str, server: str) -> None:
     """The request was seen to leave the client and nothing of it to arrive, while a control did."""
     for source in nodes(context, sources):
-        reachability.gets_no_pong(context.bed, source, node(context, server))
+        application.gets_no_pong(context.bed, source, node(context, server))
 
 
 @step("{source:Node} reaches {target:Node} and is seen there as {face:Node}")
@@ -96,7 +96,7 @@ def seen_as(context: Context, source: str, target: str, face: str) -> None:
 @step("{source:Node} gets a pong from {server:Node} and is seen there as {face:Node}")
 def asker_seen_as(context: Context, source: str, server: str, face: str) -> None:
     """The application's server answers, and saw the request come from an address of that node."""
-    reachability.asker_seen_as(context.bed, node(context, source), node(context, server), node(context, face))
+    application.asker_seen_as(context.bed, node(context, source), node(context, server), node(context, face))
 
 
 @step("no node has an IPv4 address on any network")

@@ -22,9 +22,9 @@ engines.docker
 bake agents probes
 images recording verification
 testbed
-report verdict naming
+report verdict naming bench
 agreement reachability
-secrecy
+application secrecy
 """
 LEVEL = {module: number for number, line in enumerate(LAYERS.split("\n")) for module in line.split()}
 MODULES = sorted(

@@ -13,7 +13,6 @@ import platform
 import re
 import shutil
 import statistics
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +23,7 @@ import yaml
 from tunnelbed import shell
 from tunnelbed.engines import Progress, compose
 from tunnelbed.engines.docker import DockerEngine
-from tunnelbed.errors import BadInput, CommandFailed
+from tunnelbed.errors import BadInput
 from tunnelbed.testbed import Options, Testbed
 
 # The paper's Table 1: fresh boot with Docker Compose, and the peak of memory, averaged over its three testbeds.
@@ -127,11 +126,8 @@ def _floor(bed: Testbed, engine: DockerEngine) -> float:
 
 def _timed(command: Sequence[str]) -> float:
     """Seconds a command takes that must succeed."""
-    shell.log.info("%s", shell.quoted(command))
     began = time.monotonic()
-    done = subprocess.run(list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode:
-        raise CommandFailed(command, done.returncode, done.stdout)
+    shell.run(command)
     return time.monotonic() - began
 
 

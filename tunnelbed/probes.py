@@ -20,7 +20,14 @@ SYN, SYN_ACK = 0x02, 0x12
 ECHO_REQUEST, ECHO_REPLY = 8, 0  # RFC 792
 
 
-class Probe(Protocol):
+class Marked(Protocol):
+    """Something that can be recognised in a packet."""
+
+    def shows(self, packet: Packet) -> bool:
+        """Whether anything of it can be read in this packet."""
+
+
+class Probe(Marked, Protocol):
     """One question to the network."""
 
     @property
@@ -35,9 +42,6 @@ class Probe(Protocol):
 
     def answers(self, packet: Packet) -> bool:
         """Whether this is a yes to it."""
-
-    def shows(self, packet: Packet) -> bool:
-        """Whether anything of the probe can be read in this packet."""
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from scapy.layers.l2 import Ether
-from scapy.packet import Packet
 
 from tunnelbed import waiting
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Address, Network, Node
-from tunnelbed.probes import Ping, Probe
+from tunnelbed.probes import Marked, Ping, Probe
 from tunnelbed.recording import Recording, Sighting
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
@@ -47,7 +44,7 @@ def reaches(
         recording.sync()
     if answer is None:
         seen = f"no answer; {_how_far(recording, probe)}"
-        raise unmet(bed, expected, seen, recording, _gateways(bed, source, target), probe.shows)
+        raise unmet(bed, expected, seen, recording, gateways_of(bed, source, target), probe.shows)
     if tunnel is not None:
         went_by_tunnel(bed, expected, recording, probe, source, target, tunnel=tunnel)
     return recording
@@ -65,83 +62,18 @@ def cannot_reach(bed: Testbed, source: Node, target: Node, probe: Probe) -> None
         control_arrives(bed, recording, target)
         recording.settle()
     if arrived := _reached(recording, target, probe):
-        raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, _gateways(bed, source, target), probe.shows)
+        raise unmet(
+            bed, expected, f"it arrived: {arrived[0]}", recording, gateways_of(bed, source, target), probe.shows
+        )
     if answers := [seen for seen in recording.arrivals(source.name) if probe.answers(seen.packet)]:
         raise unmet(
-            bed, expected, f"somebody answered: {answers[0]}", recording, _gateways(bed, source, target), probe.shows
+            bed, expected, f"somebody answered: {answers[0]}", recording, gateways_of(bed, source, target), probe.shows
         )
     if first is None and not refused:
         raise TunnelbedError(
             f"{expected}: cannot be judged, since the probe was not even seen to leave {source.name}; "
             f"see its firewall and routes (`invoke exec`)"
         )
-
-
-@dataclass(frozen=True)
-class Request:
-    """One question of the application, known by the text it carries."""
-
-    name: str = "the application"
-    token: str = field(default_factory=lambda: secrets.token_hex(16))
-
-    def shows(self, packet: Packet) -> bool:
-        """Whether the text can be read in this packet."""
-        return self.token.encode() in bytes(packet)
-
-
-def gets_pong(
-    bed: Testbed, source: Node, server: Node, *, tunnel: bool | None = None, patience: float = PATIENCE
-) -> Recording:
-    """The application's client at `source` gets its pong from `server`. Raises `Unmet`."""
-    request = Request()
-    expected = f"{source.name} gets a pong from {server.name}{_by(tunnel)}"
-    with bed.record() as recording:
-        said, complaint = ask_server(bed, source, request, patience)
-        recording.sync()
-    if said.get("pong") != request.token:
-        raise unmet(
-            bed, expected, complaint or f"the answer {said}", recording, _gateways(bed, source, server), request.shows
-        )
-    if not _is_on(bed, said.get("servername", ""), server):
-        raise unmet(bed, expected, f"a pong from {said.get('servername')}", recording)
-    if tunnel is not None:
-        went_by_tunnel(bed, expected, recording, request, source, server, tunnel=tunnel)
-    return recording
-
-
-def gets_no_pong(bed: Testbed, source: Node, server: Node) -> None:
-    """The application's client gets no answer: its request was seen to leave, and nothing of it to arrive."""
-    request = Request()
-    expected = f"{source.name} gets no pong from {server.name}"
-    with bed.record() as recording:
-        said, _ = ask_server(bed, source, request, 0.0)
-        left = [seen for seen in recording.sightings if seen.node == source.name and seen.outgoing]
-        control_arrives(bed, recording, server)
-        recording.settle()
-    if said:
-        raise unmet(bed, expected, f"the answer {said}", recording, _gateways(bed, source, server), request.shows)
-    if any(request.shows(seen.packet) for seen in recording.arrivals(server.name)):
-        raise unmet(bed, expected, "the request arrived", recording, _gateways(bed, source, server), request.shows)
-    if not left:
-        raise TunnelbedError(f"{expected}: cannot be judged, since nothing was seen to leave {source.name}")
-
-
-def ask_server(bed: Testbed, source: Node, request: Request, patience: float) -> tuple[dict[str, str], str]:
-    """Ask once or, for `patience` seconds, until there is an answer: the server's words, and the last complaint."""
-    command = ("pingpong", "ask", "--count", "1", "--timeout", str(ATTEMPT), "--ping", request.token)
-    said: dict[str, str] = {}
-    complaint = ""
-
-    def attempt() -> bool:
-        nonlocal said, complaint
-        done = bed.agents.on(source.name).run(command)
-        said = json.loads(done.stdout) if done.stdout.strip() else {}
-        complaint = done.stderr.strip()
-        return bool(said)
-
-    with contextlib.suppress(DeadlinePassed):
-        waiting.until(attempt, patience, "an answer")
-    return said, complaint
 
 
 def seen_as(bed: Testbed, source: Node, target: Node, face: Node, probe: Probe) -> None:
@@ -153,19 +85,6 @@ def seen_as(bed: Testbed, source: Node, target: Node, face: Node, probe: Probe) 
     if not came_from <= set(face.addresses):
         seen = ", ".join(_owned(bed, address) for address in sorted(came_from, key=str))
         raise unmet(bed, expected, f"it came from {seen}", recording, about=probe.shows)
-
-
-def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
-    """The application's server answers `source`, and saw it come from an address of `face`. Raises `Unmet`."""
-    request = Request()
-    expected = f"{source.name} gets a pong from {server.name} and is seen there as {face.name}"
-    with bed.record() as recording:
-        said, complaint = ask_server(bed, source, request, PATIENCE)
-        recording.sync()
-    faces = {str(address) for address in face.addresses}
-    if said.get("pong") != request.token or said.get("seen_as") not in faces:
-        seen = f"seen as {said['seen_as']}" if "seen_as" in said else complaint
-        raise unmet(bed, expected, seen, recording, _gateways(bed, source, server), request.shows)
 
 
 def send(bed: Testbed, source: Node, target: Node, probe: Probe) -> str:
@@ -213,7 +132,7 @@ def went_by_tunnel(
     bed: Testbed,
     expected: str,
     recording: Recording,
-    probe: Probe | Request,
+    probe: Marked,
     source: Node,
     target: Node,
     *,
@@ -223,7 +142,7 @@ def went_by_tunnel(
 
     Without: no ESP crossed any. Raises `Unmet`.
     """
-    gateways = _gateways(bed, source, target)
+    gateways = gateways_of(bed, source, target)
     links = [net for net in bed.scenario.networks.values() if net.role == "isp_link"]
     passed = [net for net in links if net.site in (source.site, target.site) or not net.site]
     if not passed:
@@ -243,7 +162,7 @@ def went_by_tunnel(
             )
 
 
-def in_clear(bed: Testbed, recording: Recording, network: Network, probe: Probe | Request) -> Sequence[Sighting]:
+def in_clear(bed: Testbed, recording: Recording, network: Network, probe: Marked) -> Sequence[Sighting]:
     """What crossed a network and shows the probe, or an address from inside a site."""
     return [
         seen
@@ -312,11 +231,6 @@ def _reached(recording: Recording, target: Node, probe: Probe) -> Sequence[Sight
     return [seen for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]
 
 
-def _is_on(bed: Testbed, name: str, node: Node) -> bool:
-    """Whether a server of this name runs on a node: it has the node's name, or is one of several, `<node>-<word>`."""
-    return name == node.name or (name.startswith(f"{node.name}-") and name not in bed.scenario.nodes)
-
-
 def _how_far(recording: Recording, probe: Probe) -> str:
     """Where the probe was seen last."""
     way = recording.way_of(probe.asks)
@@ -326,8 +240,8 @@ def _how_far(recording: Recording, probe: Probe) -> str:
     return f"the probe was last seen {'leaving' if last.outgoing else 'entering'} {last.node} by {last.network}"
 
 
-def _gateways(bed: Testbed, *nodes: Node) -> Sequence[str]:
-    """The gateways of these nodes' sites."""
+def gateways_of(bed: Testbed, *nodes: Node) -> Sequence[str]:
+    """The gateways of these nodes' sites: whose logs a failure shows."""
     return [gateway.name for node in nodes if node.site for gateway in bed.scenario.having("gateway", node.site)]
 
 
@@ -337,8 +251,9 @@ def _owned(bed: Testbed, address: Address) -> str:
 
 
 def _sentence(source: Node, verb: str, target: Node, probe: Probe, tunnel: bool | None = None) -> str:  # noqa: FBT001
-    return f"{source.name} {verb} {target.name} by {probe.name}{_by(tunnel)}"
+    return f"{source.name} {verb} {target.name} by {probe.name}{by_way(tunnel)}"
 
 
-def _by(tunnel: bool | None) -> str:  # noqa: FBT001
+def by_way(tunnel: bool | None) -> str:  # noqa: FBT001
+    """How a sentence says by which way."""
     return {None: "", True: " through the tunnel", False: " outside the tunnel"}[tunnel]

@@ -13,8 +13,8 @@ from scapy.layers.l2 import Ether
 
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.model import Network, Node
-from tunnelbed.probes import Probe
-from tunnelbed.reachability import ON_ITS_WAY, Request, control_arrives
+from tunnelbed.probes import Marked, Probe
+from tunnelbed.reachability import ON_ITS_WAY, control_arrives
 from tunnelbed.recording import Recording, Sighting
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
@@ -50,7 +50,7 @@ def does_not_cross(bed: Testbed, recording: Recording, network: Network, unwante
 
 
 def text_is_unreadable(
-    bed: Testbed, recording: Recording, requests: Sequence[Request], networks: Iterable[Network]
+    bed: Testbed, recording: Recording, requests: Sequence[Marked], networks: Iterable[Network]
 ) -> None:
     """No request's text can be read on these networks, though it can where it was sent and they were crossed."""
     for request in requests:

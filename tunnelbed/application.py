@@ -1,0 +1,103 @@
+"""The application: a client asks the address it knows, and a server answers with a pong."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from dataclasses import dataclass, field
+
+from scapy.packet import Packet
+
+from tunnelbed import waiting
+from tunnelbed.errors import DeadlinePassed, TunnelbedError
+from tunnelbed.model import Node
+from tunnelbed.reachability import ATTEMPT, PATIENCE, by_way, control_arrives, gateways_of, went_by_tunnel
+from tunnelbed.recording import Recording
+from tunnelbed.testbed import Testbed
+from tunnelbed.verdict import unmet
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question of the application, known by the text it carries."""
+
+    name: str = "the application"
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    def shows(self, packet: Packet) -> bool:
+        """Whether the text can be read in this packet."""
+        return self.token.encode() in bytes(packet)
+
+
+def gets_pong(
+    bed: Testbed, source: Node, server: Node, *, tunnel: bool | None = None, patience: float = PATIENCE
+) -> Recording:
+    """The application's client at `source` gets its pong from `server`. Raises `Unmet`."""
+    request = Request()
+    expected = f"{source.name} gets a pong from {server.name}{by_way(tunnel)}"
+    with bed.record() as recording:
+        said, complaint = ask_server(bed, source, request, patience)
+        recording.sync()
+    if said.get("pong") != request.token:
+        raise unmet(
+            bed, expected, complaint or f"the answer {said}", recording, gateways_of(bed, source, server), request.shows
+        )
+    if not _is_on(bed, said.get("servername", ""), server):
+        raise unmet(bed, expected, f"a pong from {said.get('servername')}", recording)
+    if tunnel is not None:
+        went_by_tunnel(bed, expected, recording, request, source, server, tunnel=tunnel)
+    return recording
+
+
+def gets_no_pong(bed: Testbed, source: Node, server: Node) -> None:
+    """The application's client gets no answer: its request was seen to leave, and nothing of it to arrive."""
+    request = Request()
+    expected = f"{source.name} gets no pong from {server.name}"
+    with bed.record() as recording:
+        said, _ = ask_server(bed, source, request, 0.0)
+        left = [seen for seen in recording.sightings if seen.node == source.name and seen.outgoing]
+        control_arrives(bed, recording, server)
+        recording.settle()
+    if said:
+        raise unmet(bed, expected, f"the answer {said}", recording, gateways_of(bed, source, server), request.shows)
+    if any(request.shows(seen.packet) for seen in recording.arrivals(server.name)):
+        raise unmet(bed, expected, "the request arrived", recording, gateways_of(bed, source, server), request.shows)
+    if not left:
+        raise TunnelbedError(f"{expected}: cannot be judged, since nothing was seen to leave {source.name}")
+
+
+def ask_server(bed: Testbed, source: Node, request: Request, patience: float) -> tuple[dict[str, str], str]:
+    """Ask once or, for `patience` seconds, until there is an answer: the server's words, and the last complaint."""
+    command = ("pingpong", "ask", "--count", "1", "--timeout", str(ATTEMPT), "--ping", request.token)
+    said: dict[str, str] = {}
+    complaint = ""
+
+    def attempt() -> bool:
+        nonlocal said, complaint
+        done = bed.agents.on(source.name).run(command)
+        said = json.loads(done.stdout) if done.stdout.strip() else {}
+        complaint = done.stderr.strip()
+        return bool(said)
+
+    with contextlib.suppress(DeadlinePassed):
+        waiting.until(attempt, patience, "an answer")
+    return said, complaint
+
+
+def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
+    """The application's server answers `source`, and saw it come from an address of `face`. Raises `Unmet`."""
+    request = Request()
+    expected = f"{source.name} gets a pong from {server.name} and is seen there as {face.name}"
+    with bed.record() as recording:
+        said, complaint = ask_server(bed, source, request, PATIENCE)
+        recording.sync()
+    faces = {str(address) for address in face.addresses}
+    if said.get("pong") != request.token or said.get("seen_as") not in faces:
+        seen = f"seen as {said['seen_as']}" if "seen_as" in said else complaint
+        raise unmet(bed, expected, seen, recording, gateways_of(bed, source, server), request.shows)
+
+
+def _is_on(bed: Testbed, name: str, node: Node) -> bool:
+    """Whether a server of this name runs on a node: it has the node's name, or is one of several, `<node>-<word>`."""
+    return name == node.name or (name.startswith(f"{node.name}-") and name not in bed.scenario.nodes)
