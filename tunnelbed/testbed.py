@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunnelbed import engines, images, pki, scenario, strongswan, waiting
+from tunnelbed import documents, engines, images, pki, scenario, strongswan, waiting
 from tunnelbed.agents import Agents
 from tunnelbed.engines import Engine, Plan, Progress
 from tunnelbed.errors import BadInput, DeadlinePassed, NodeFailed, TunnelbedError
@@ -177,13 +177,17 @@ class Testbed:
         """What the engine is told; images that are missing are built first."""
         named = {image for node in self.scenario.nodes.values() for image in (node.image, *node.carried)}
         used = {image for image in named if image.startswith(images.OURS)}
+        known = {f"{images.OURS}{target}" for target in images.TARGETS}
+        if strange := sorted(used - known):
+            stack = documents.shorten(self.scenario.stack)
+            raise BadInput(stack, "image", strange[0], f"one of: {', '.join(sorted(known))}", "correct the name")
         platform = options.platform or None
         return Plan(
             self.scenario,
             self.project,
             self.state,
             {name: images.ensure(name.removeprefix(images.OURS), progress, platform) for name in sorted(used)},
-            self.state / "pki" if (self.scenario.configs / "pki.yaml").exists() else None,
+            self.state / "pki" if self._certificates() else None,
             options.data_plane,
             options.driver,
             options.platform,
@@ -191,8 +195,8 @@ class Testbed:
 
     def _start(self, options: Options, progress: Progress) -> None:
         (self.state / "options.json").write_text(json.dumps(asdict(options)), encoding="utf-8")
-        certificates = self.scenario.configs / "pki.yaml"
-        wanted = pki.read(certificates, self.scenario.nodes) if certificates.exists() else None
+        asked = self._certificates()
+        wanted = pki.read(asked, self.scenario.nodes) if asked else None
         plan = self.plan(options, progress)
         if self.engine.states(self.project):
             progress("half of it is there: starting anew")
@@ -201,6 +205,11 @@ class Testbed:
             plan.keys.mkdir(mode=0o700, exist_ok=True)
             pki.Pki.make(wanted).write(plan.keys)
         self.engine.start(plan, progress)
+
+    def _certificates(self) -> Path | None:
+        """The file that says which certificates to make, if the scenario has one: even one that cannot be read."""
+        file = self.scenario.configs / "pki.yaml"
+        return file if file.exists() or file.is_symlink() else None
 
     def _check(self, progress: Progress) -> None:
         """Wait until every node is ready and every node's own check passes."""
@@ -220,9 +229,8 @@ class Testbed:
         for name in self.scenario.nodes:
             log = self.engine.log(self.project, name) if name in states else ""
             if states.get(name) == "exited":
-                raise NodeFailed(
-                    name, _last_lines(log), f"mend {self.scenario.configs / name}, or its command in the stack"
-                )
+                files = documents.shorten(self.scenario.configs / name)
+                raise NodeFailed(name, _last_lines(log), f"mend {files}, or its command in the stack")
             if READY not in log:
                 unready.append(name)
         return unready
@@ -332,4 +340,7 @@ def _told(options: Options | None) -> str:
 
 
 def _last_lines(text: str, count: int = 5) -> str:
-    return "\n".join(text.strip().splitlines()[-count:])
+    """The last that a node said itself; what charon does is dated, what is wrong is not."""
+    lines = text.strip().splitlines()
+    undated = [line for line in lines if not re.match(r"\d{4}-\d\d-\d\dT", line)]
+    return "\n".join((undated or lines)[-count:])

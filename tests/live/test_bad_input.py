@@ -1,0 +1,161 @@
+"""Each thing that can be wrong before a testbed is up: one clear line, exit code 2, and nothing left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live.conftest import Person
+
+Wrong = Callable[[Person], None]
+
+
+def change(*path: str, value: object) -> Wrong:
+    """A stack that says something else at the end of a path."""
+
+    def make(person: Person) -> None:
+        within: Any = person.checkout.stack
+        for word in path[:-1]:
+            within = within[word]
+        within[path[-1]] = value
+        person.checkout.write()
+
+    return make
+
+
+def file(name: str, text: str, command: str = "") -> Wrong:
+    """A native file of the gateway's, and what the gateway then runs."""
+
+    def make(person: Person) -> None:
+        person.checkout.configure(name, text)
+        if command:
+            person.checkout.stack["services"]["gateway"]["command"] = [command]
+            person.checkout.stack["services"]["gateway"]["cap_add"].append("NET_BIND_SERVICE")
+            person.checkout.write()
+
+    return make
+
+
+def unreadable_pki(person: Person) -> None:
+    """A file nobody can read, not even root: a link that leads nowhere."""
+    person.checkout.configure("pki.yaml", "")
+    link = person.checkout.root / "configs/tiny/pki.yaml"
+    link.unlink()
+    link.symlink_to("elsewhere")
+
+
+CLIENT = ("services", "client")
+CASES: dict[str, tuple[Wrong, str, str]] = {
+    "yaml": (lambda person: person.checkout.write("services: [a\n"), "compose/tiny.yaml: found", "expected ',' or ']'"),
+    "unknown key": (
+        change(*CLIENT, "colour", value="red"),
+        "compose/tiny.yaml: services.client",
+        "Additional property colour is not allowed",
+    ),
+    "value Compose refuses": (
+        change(*CLIENT, "cap_add", value=[["x"]]),
+        "compose/tiny.yaml",
+        "services.client.cap_add",
+    ),
+    "address outside": (
+        change(*CLIENT, "networks", "inside", "ipv4_address", value="10.2.0.3"),
+        "services.client.networks.inside.ipv4_address",
+        "10.1.0.0/16",
+    ),
+    "address twice": (
+        change(*CLIENT, "networks", "inside", "ipv4_address", value="10.1.0.2"),
+        "services.gateway.networks.inside",
+        "client has this one",
+    ),
+    "configuration without node": (file("gatewax/ip.batch", ""), "configs/tiny/gatewax", "a node of compose/tiny.yaml"),
+    "unknown image": (
+        change(*CLIENT, "image", value="tunnelbed/nothing"),
+        "compose/tiny.yaml: image",
+        "tunnelbed/node",
+    ),
+    "image nobody has": (change(*CLIENT, "image", value="example/nothing:1"), "client", "example/nothing:1"),
+    "swanctl option": (
+        file("gateway/swanctl.conf", "connections {\n  cloud {\n    versionn = 2\n  }\n}\n", "vpn"),
+        "gateway: ",
+        "unknown option: versionn",
+    ),
+    "swanctl syntax": (
+        file("gateway/swanctl.conf", "connections {\n  cloud {\n    version = 2\n  }\n}}\n", "vpn"),
+        "gateway: ",
+        "swanctl.conf:",
+    ),
+    "nftables": (file("gateway/nftables.conf", "table inet f {\n  chain\n}\n"), "gateway: ", "nftables.conf:2"),
+    "ip.batch": (file("gateway/ip.batch", "route add nonsense\n"), "gateway: ", "ip.batch"),
+    "iptables": (file("gateway/iptables.rules", "*filter\n-A NOWHERE\nCOMMIT\n"), "gateway: ", "iptables.rules"),
+    "command": (change("services", "gateway", "command", value=["no-such-command"]), "gateway: ", "no-such-command"),
+    "pki": (file("pki.yaml", "root: x\n"), "configs/tiny/pki.yaml: root", "a DN such as"),
+    "pki that cannot be read": (unreadable_pki, "configs/tiny/pki.yaml", "No such file"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_answered_with_one_line_and_code_2_and_leaves_nothing(person: Person, case: str) -> None:
+    make, where, what = CASES[case]
+    make(person)
+    answer = person.up()
+    assert len(answer.errors) == 1, answer.errors
+    assert answer.errors[0].startswith("tunnelbed: ")
+    assert where in answer.errors[0]
+    assert what in answer.errors[0]
+    assert answer.code == 2
+    assert answer.out == ""
+    assert person.left() == []
+
+
+def stub(person: Person, name: str, script: str) -> dict[str, str]:
+    """An environment in which a command is another."""
+    folder = person.checkout.root / "stubs"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+    return {"PATH": f"{folder}:{Path(shutil.which('sh') or '/bin/sh').parent}:/usr/local/bin:/usr/bin:/bin"}
+
+
+def test_an_unknown_scenario_is_answered_with_the_list(person: Person) -> None:
+    answer = person.does("up", "--scenario", "huge")
+    assert answer.errors == ("tunnelbed: --scenario: found 'huge', expected one of: tiny; choose one of them",)
+    assert answer.code == 2
+
+
+@pytest.mark.parametrize("command", [["up"], ["down"], ["status"], ["logs"], ["exec", "--node", "client"]])
+def test_an_engine_that_does_not_run_is_said_not_to(person: Person, command: list[str]) -> None:
+    answer = person.does(*command, "--scenario", "tiny", env={"DOCKER_HOST": "unix:///nonexistent"})
+    assert len(answer.errors) == 1, answer.errors
+    assert answer.errors[0].startswith("tunnelbed: the Docker engine does not answer; start it")
+    assert answer.code == 2
+    assert person.left() == []
+
+
+def test_an_engine_that_is_no_engine_is_said_not_to_answer(person: Person) -> None:
+    answer = person.up(env={"DOCKER_HOST": "nonsense"})
+    assert len(answer.errors) == 1, answer.errors
+    assert "DOCKER_HOST" in answer.errors[0]
+    assert answer.code == 2
+
+
+@pytest.mark.parametrize(("said", "told"), [("2.24.3", "is 2.24.3, and 2.24.4 or later"), ("v1.29", "is v1.29")])
+def test_a_compose_that_is_too_old_is_said_to_be(person: Person, said: str, told: str) -> None:
+    script = f'case "$*" in "compose version"*) echo {said} ;; *) exec /usr/bin/docker "$@" ;; esac'
+    answer = person.up(env=stub(person, "docker", script))
+    assert len(answer.errors) == 1, answer.errors
+    assert told in answer.errors[0]
+    assert answer.code == 2
+    assert person.left() == []
+
+
+def test_an_engine_without_compose_is_told_to_get_it(person: Person) -> None:
+    script = """case "$1" in compose) echo "docker: 'compose' is not a docker command." >&2; exit 1 ;; esac
+exec /usr/bin/docker "$@" """
+    answer = person.up(env=stub(person, "docker", script))
+    assert len(answer.errors) == 1, answer.errors
+    assert "Docker Compose v2 is not installed" in answer.errors[0]
+    assert answer.code == 2
