@@ -85,12 +85,14 @@ def running(lines: Iterable[str]) -> Iterator[str]:
 
     `#7 [node packages 1/2] RUN apt-get update` names step 7, `#7 0.31 Get:1 ...` is the first that it says.
     """
-    names: dict[str, str] = {}
+    silent: dict[str, str] = {}
     for line in lines:
-        if named := re.match(r"#(\d+) (\[.+?\] .{1,80}|exporting to .*|pushing .*)$", line):
-            names[named[1]] = named[2]
-        elif (spoken := re.match(r"#(\d+) (?:\d+\.\d+ |\w+ing (?:layers|manifest))", line)) and spoken[1] in names:
-            yield names.pop(spoken[1])
+        step = re.match(r"#(\d+) (.+)", line)
+        if step and step[1] not in silent:
+            silent[step[1]] = step[2][:100]
+        elif step and silent[step[1]] and re.match(r"\d+\.\d+ |(?:exporting|pushing) \w+", step[2]):
+            yield silent[step[1]]
+            silent[step[1]] = ""
 
 
 def git(*arguments: str) -> str:

@@ -26,8 +26,6 @@ NODE_SCRIPTS = ROOT / "scripts" / "node"
 TARGETS = ("node", "node-nested")
 # What a stack's image name begins with when the image is made here.
 OURS = "tunnelbed/"
-# Two builds of one commit are to be the same bytes: files get the commit's time, not the build's.
-SAME_TIMES = "rewrite-timestamp=true"
 # What stays on this machine needs no statement of where it comes from.
 UNATTESTED = ("--load", "--provenance", "false")
 
@@ -78,7 +76,7 @@ def build(
     bakery.bake(TARGETS, ["--set", "*.output=type=cacheonly", *anew], progress)
     if push:
         names = {target: f"{push.rstrip('/')}/{target}:{__version__}" for target in TARGETS}
-        options = _set("tags", names) + _set("output", dict.fromkeys(TARGETS, f"type=registry,{SAME_TIMES}"))
+        options = _set("tags", names) + _set("output", dict.fromkeys(TARGETS, "type=registry"))
         bakery.bake(TARGETS, [*options, *_attested(bakery, progress)], progress)
         return list(names.values())
     if output:
@@ -150,7 +148,7 @@ def _archives(bakery: Bakery, output: Path, progress: Progress) -> Sequence[str]
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".unfinished-") as scratch:
             written = {target: Path(scratch).resolve() / target for target in TARGETS}
             # Quoted as a CSV field: a path may hold a comma.
-            destinations = {t: f'type=oci,"dest={path}",{SAME_TIMES}' for t, path in written.items()}
+            destinations = {t: f'type=oci,"dest={path}"' for t, path in written.items()}
             names = {target: f"{OURS}{target}:{__version__}" for target in TARGETS}
             options = _set("tags", names) + _set("output", destinations)
             bakery.bake(TARGETS, [*options, *_attested(bakery, progress)], progress)
