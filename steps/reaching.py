@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from behave import step
 from behave.runner import Context
 from nouns import node, nodes, pairs
@@ -103,3 +105,10 @@ def asker_seen_as(context: Context, source: str, server: str, face: str) -> None
 def no_ipv4(context: Context) -> None:
     """No interface of any node but lo has an IPv4 address, though each has one of IPv6."""
     reachability.speaks_only(context.bed, 6)
+
+
+@step("{sources:Nodes} is told that {address} is unreachable")
+def told_unreachable(context: Context, sources: str, address: str) -> None:
+    """A ping there is answered by an ICMP error (destination unreachable), which comes back to the sender."""
+    for source in nodes(context, sources):
+        reachability.told_unreachable(context.bed, source, ipaddress.ip_address(address))

@@ -24,7 +24,7 @@ images recording verification
 testbed
 report verdict naming bench
 agreement reachability
-application secrecy
+application secrecy segments
 """
 LEVEL = {module: number for number, line in enumerate(LAYERS.split("\n")) for module in line.split()}
 MODULES = sorted(

@@ -11,6 +11,8 @@ import contextlib
 import json
 from collections.abc import Sequence
 
+from scapy.layers.inet import ICMPerror
+from scapy.layers.inet6 import ICMPv6DestUnreach
 from scapy.layers.l2 import Ether
 
 from tunnelbed import waiting
@@ -85,6 +87,23 @@ def seen_as(bed: Testbed, source: Node, target: Node, face: Node, probe: Probe) 
     if not came_from <= set(face.addresses):
         seen = ", ".join(_owned(bed, address) for address in sorted(came_from, key=str))
         raise unmet(bed, expected, f"it came from {seen}", recording, about=probe.shows)
+
+
+def told_unreachable(bed: Testbed, source: Node, address: Address) -> None:
+    """A ping to an address without a route is answered by an ICMP error, which comes back. Raises `Unmet`."""
+    probe = Ping()
+    expected = f"{source.name} is told that {address} is unreachable"
+
+    def tells(seen: Sighting) -> bool:
+        error = any(layer in seen.packet for layer in (ICMPerror, ICMPv6DestUnreach))
+        return seen.node == source.name and not seen.outgoing and error and probe.shows(seen.packet)
+
+    with bed.record() as recording:
+        refused = _send_to(bed, source, address, probe)
+        told = recording.until(tells, ON_ITS_WAY)
+    if told is None:
+        seen = f"it refused by itself: {refused}" if refused else f"no word; {_how_far(recording, probe)}"
+        raise unmet(bed, expected, seen, recording, gateways_of(bed, source), probe.shows)
 
 
 def send(bed: Testbed, source: Node, target: Node, probe: Probe) -> str:
