@@ -24,6 +24,9 @@ from tunnelbed import bench as measurement
 from tunnelbed import report, scaffold, verification
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.mutation import campaign, summary
+from tunnelbed.mutation.campaign import Campaign
+from tunnelbed.mutation.verdicts import SURVIVED
 from tunnelbed.scenario import load, named, names
 from tunnelbed.testbed import Options, Testbed, find, open_testbed
 
@@ -41,9 +44,14 @@ HELP = {
     "node": "the node's name, as in the stack",
     "follow": "go on printing until interrupted",
     "tags": "only features and scenarios with these tags, in behave's words: `@slow`, `not @slow`",
-    "jobs": "how many scenarios are proven at the same time, 1 unless told",
+    "jobs": "how many testbeds are worked in at the same time, 1 unless told",
     "junit": "write JUnit XML for a CI system below this folder",
     "stop": "stop at the first sentence that does not hold",
+    "operator": "make only this sort of mistake; `invoke mutate --list` names them",
+    "sample": "try so many of the mistakes, of every sort; all unless told",
+    "list": "only list what would be tried",
+    "equivalent": "try what equivalent.yaml says cannot be noticed, to prove it wrong",
+    "fresh": "begin anew, where an interrupted run would be taken up again",
     "runs": "how many times everything is measured, 3 unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
     "verbose": "print each command as it is run, ready to be pasted",
@@ -214,6 +222,42 @@ def new(_: Context, name: str, auth: str = "certificates", path: str = "") -> No
 def scenarios(_: Context, path: str = "") -> None:
     """List the scenarios there are."""
     print("\n".join(names(_root(path))))
+
+
+@task("scenario", "operator", "jobs", "sample", "junit", "list", "equivalent", "fresh", "path", "engine", "data-plane")
+def mutate(
+    _: Context,
+    scenario: str = "",
+    operator: str = "",
+    jobs: int = 1,
+    sample: int = 0,
+    junit: str = "",
+    list: bool = False,  # noqa: A002 # the word people type
+    equivalent: bool = False,
+    fresh: bool = False,
+    path: str = "",
+    engine: str = "docker",
+    data_plane: str = "auto",
+) -> None:
+    """Make small mistakes in a scenario, one at a time, and see whether its features notice. Exit 1: one survived."""
+    # behave and Scapy take a second to import, which no other task should wait for.
+    import acceptance  # noqa: PLC0415
+
+    root = _root(path)
+    outcomes = []
+    for name in [scenario] if scenario else names(root):
+        options = Options(engine=engine, data_plane=data_plane)
+        plan = Campaign(load(name, root), root, options, operator, sample, jobs, equivalent, fresh)
+        if list:
+            print("\n".join(f"{mutant.name}\n    {mutant.sentence}" for mutant in campaign.chosen(plan)))
+            continue
+        outcomes.append(campaign.run(plan, acceptance.Features, acceptance.code(root), _progress()))
+    for outcome in outcomes:
+        print("\n".join(part(outcome) for part in (summary.table, summary.survivors, summary.score)))
+    if junit:
+        summary.junit(outcomes, Path(junit) / "mutation.xml")
+    if any(outcome.of(SURVIVED) for outcome in outcomes):
+        raise Exit(code=1)
 
 
 def _testbed(name: str, instance: str, path: str, engine: str = "") -> Testbed:

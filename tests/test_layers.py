@@ -25,6 +25,15 @@ testbed
 report verdict naming bench
 agreement reachability
 application secrecy segments
+mutation
+mutation.operators
+mutation.operators.nftables mutation.operators.swanctl mutation.operators.routes mutation.operators.stack
+mutation.operators.plain
+mutation.mutants
+mutation.equivalent mutation.verdicts mutation.ground
+mutation.worker
+mutation.campaign
+mutation.summary
 """
 LEVEL = {module: number for number, line in enumerate(LAYERS.split("\n")) for module in line.split()}
 MODULES = sorted(

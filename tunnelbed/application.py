@@ -12,7 +12,7 @@ from scapy.packet import Packet
 from tunnelbed import waiting
 from tunnelbed.errors import DeadlinePassed, TunnelbedError
 from tunnelbed.model import Node
-from tunnelbed.reachability import ATTEMPT, PATIENCE, by_way, control_arrives, gateways_of, went_by_tunnel
+from tunnelbed.reachability import ATTEMPT, by_way, control_arrives, gateways_of, went_by_tunnel
 from tunnelbed.recording import Recording
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
@@ -31,13 +31,13 @@ class Request:
 
 
 def gets_pong(
-    bed: Testbed, source: Node, server: Node, *, tunnel: bool | None = None, patience: float = PATIENCE
+    bed: Testbed, source: Node, server: Node, *, tunnel: bool | None = None, patience: float | None = None
 ) -> Recording:
     """The application's client at `source` gets its pong from `server`. Raises `Unmet`."""
     request = Request()
     expected = f"{source.name} gets a pong from {server.name}{by_way(tunnel)}"
     with bed.record() as recording:
-        said, complaint = ask_server(bed, source, request, patience)
+        said, complaint = ask_server(bed, source, request, bed.patience if patience is None else patience)
         recording.sync()
     if said.get("pong") != request.token:
         raise unmet(
@@ -90,7 +90,7 @@ def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
     request = Request()
     expected = f"{source.name} gets a pong from {server.name} and is seen there as {face.name}"
     with bed.record() as recording:
-        said, complaint = ask_server(bed, source, request, PATIENCE)
+        said, complaint = ask_server(bed, source, request, bed.patience)
         recording.sync()
     faces = {str(address) for address in face.addresses}
     if said.get("pong") != request.token or said.get("seen_as") not in faces:

@@ -24,8 +24,6 @@ from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
 from tunnelbed.wire import ends, from_or_to, is_esp
 
-# A tunnel on demand costs the first packet and an IKE exchange; a peer that was away, some seconds.
-PATIENCE = 10.0
 # Between two attempts; an answer through two gateways takes some 5 ms.
 ATTEMPT = 0.4
 # A packet that is to be seen on its way is seen at once.
@@ -33,16 +31,16 @@ ON_ITS_WAY = 1.0
 
 
 def reaches(
-    bed: Testbed, source: Node, target: Node, probe: Probe, *, tunnel: bool | None = None, patience: float = PATIENCE
+    bed: Testbed, source: Node, target: Node, probe: Probe, *, tunnel: bool | None = None, patience: float | None = None
 ) -> Recording:
     """The probe is answered; with `tunnel`, through a tunnel and not in clear; with `tunnel` False, outside any.
 
-    Raises `Unmet`. `patience` is in seconds. Returns the recording, for further questions.
+    Raises `Unmet`. `patience` is in seconds, the testbed's unless told. Returns the recording, for further questions.
     """
     expected = _sentence(source, "reaches", target, probe, tunnel)
     address = address_towards(bed, source, target)
     with bed.record() as recording:
-        answer = _ask(bed, source, address, probe, recording, patience)
+        answer = _ask(bed, source, address, probe, recording, bed.patience if patience is None else patience)
         recording.sync()
     if answer is None:
         seen = f"no answer; {_how_far(recording, probe)}"

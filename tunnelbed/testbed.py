@@ -32,6 +32,9 @@ NODE_SECONDS = 20.0
 # A node that runs containers starts an engine and unpacks images first.
 CARRYING_SECONDS = 60.0
 CHECK_SECONDS = 20.0
+# Seconds until something that must work is given up. A tunnel on demand costs the first packet and an IKE exchange; a
+# peer that was away, some seconds.
+PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Testbed:
         if instance and not re.fullmatch(r"[a-z0-9]{1,12}", instance):
             raise BadInput("--instance", "", repr(instance), "1 to 12 lower-case letters and digits", "choose another")
         self.scenario, self.engine, self.instance = scene, engine, instance
+        self.patience = PATIENCE
         self.name = _name(scene.name, instance)
         checkout = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:6]
         # No scenario's name has two dashes: a scenario `a-b` is not the instance `b` of a scenario `a`.
@@ -89,10 +93,11 @@ class Testbed:
         states = self.engine.states(self.project)
         return bool(states) and all(states.get(name) == "running" for name in self.scenario.nodes)
 
-    def up(self, options: Options, progress: Progress) -> bool:
+    def up(self, options: Options, progress: Progress, *, check: bool = True) -> bool:
         """Bring the testbed up and return when its tunnels carry traffic; whether anything had to be made.
 
-        A testbed that is up with the same options is only checked. What fails halfway is taken down again.
+        A testbed that is up with the same options is only checked. What fails halfway is taken down again. Without
+        `check`, nodes need only be ready: their own checks are not made.
         """
         with self._alone():
             if options.nested:
@@ -106,11 +111,11 @@ class Testbed:
                         "up", self.name, _told(options), f"{_told(self.options)}, as it is up now", "take it down first"
                     )
                 progress("already up: checking")
-                self._check(progress)
+                self._check(progress, own=check)
                 return False
             try:
                 self._start(options, progress)
-                self._check(progress)
+                self._check(progress, own=check)
             except BaseException:
                 progress("taking it down again")
                 # The first failure is the one to tell; what is left now, `down` removes.
@@ -123,6 +128,11 @@ class Testbed:
         """Remove the testbed, or what is left of one; how many of each kind were removed."""
         with self._alone():
             return self._stop()
+
+    def renew(self, node: str) -> None:
+        """Make one node anew as the stack has it now; its networks and every other node stay as they are."""
+        with self._alone():
+            self.engine.renew(self.plan(self.options or Options(), lambda _: None), node)
 
     def status(self) -> Sequence[NodeStatus]:
         """Every node of the scenario, up or not."""
@@ -211,13 +221,13 @@ class Testbed:
         file = self.scenario.configs / "pki.yaml"
         return file if file.exists() or file.is_symlink() else None
 
-    def _check(self, progress: Progress) -> None:
-        """Wait until every node is ready and every node's own check passes."""
+    def _check(self, progress: Progress, *, own: bool) -> None:
+        """Wait until every node is ready and, if wanted, every node's own check passes."""
         progress("waiting for the nodes")
         carrying = any(node.carried for node in self.scenario.nodes.values())
         seconds = CARRYING_SECONDS if carrying else NODE_SECONDS
         waiting.until(self._unready, seconds, "every node to be ready", good=lambda names: not names)
-        checked = [node for node in self.scenario.nodes.values() if node.check]
+        checked = [node for node in self.scenario.nodes.values() if node.check and own]
         if checked:
             progress(f"checking from {', '.join(node.name for node in checked)}")
         list(self.pool.map(self._passes, checked))

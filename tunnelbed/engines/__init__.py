@@ -91,6 +91,9 @@ class Engine(Protocol):
     def describe(self) -> Mapping[str, str]:
         """What a person should know of it: version, kernel, accelerator."""
 
+    def renew(self, plan: Plan, node: str) -> None:
+        """Make one node of a testbed that is up anew, from a stack that changed in nothing but this node."""
+
     def restart(self, project: str, node: str) -> None:
         """Stop a node and start it again."""
 

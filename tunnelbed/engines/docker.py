@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 from docker.models.containers import Container
 
-from tunnelbed import shell
+from tunnelbed import shell, waiting
 from tunnelbed.engines import Plan, Progress, Stream, compose, links
 from tunnelbed.engines.underlay import allocate
 from tunnelbed.errors import BadInput, CommandFailed, EngineUnavailable, NodeFailed, TunnelbedError
@@ -29,6 +29,7 @@ PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 PARENTS = "parents"
 # Another testbed may take the same subnets between our look and our use.
 TRIES = 3
+MAC_SECONDS = 5.0
 
 
 def connect() -> DockerEngine:
@@ -88,9 +89,9 @@ class DockerEngine:
         overlay = [plan.scenario.overlay] if plan.scenario.overlay else []
         return [plan.scenario.stack, *overlay, override]
 
-    def compose_up(self, project: str, files: Sequence[Path]) -> None:
-        """`docker compose up` of these files, without building or pulling anything."""
-        words = ("up", "--detach", "--no-build", "--pull", "never", "--remove-orphans")
+    def compose_up(self, project: str, files: Sequence[Path], *more: str) -> None:
+        """`docker compose up` of these files, without building or pulling anything; `more` are its further words."""
+        words = ("up", "--detach", "--no-build", "--pull", "never", "--remove-orphans", *more)
         shell.run(compose.command(project, *words, files=files))
 
     def stop(self, project: str, state: Path) -> Mapping[str, int]:
@@ -166,9 +167,18 @@ class DockerEngine:
         info = self.client.info()
         return {"engine": f"Docker {info['ServerVersion']}", "kernel": str(info["KernelVersion"])}
 
+    def renew(self, plan: Plan, node: str) -> None:
+        """As `Engine.renew`: the override stays, and with it the underlay."""
+        files = (plan.scenario.stack, plan.state / "override.yaml")
+        _until_mac_is_free(lambda: self.compose_up(plan.project, files, "--no-deps", node))
+
     def restart(self, project: str, node: str) -> None:
         """As `Engine.restart`."""
-        self._container(project, node).restart(timeout=0)
+        container = self._container(project, node)
+        if container.status == "running":
+            container.kill()
+            container.wait()
+        _until_mac_is_free(container.start)
 
     def _compose_is_new_enough(self) -> None:
         try:
@@ -284,6 +294,24 @@ class _ExecStream:
 
 
 _STDERR = 2
+
+
+def _until_mac_is_free(start: Callable[[], object]) -> None:
+    """Start a container whose MACs the kernel may not have given back yet.
+
+    A MACVLAN link outlives its network namespace for some milliseconds, and its parent allows no MAC twice.
+    """
+
+    def attempt() -> bool:
+        try:
+            start()
+        except (APIError, CommandFailed) as refused:
+            if "already in use" not in str(refused):
+                raise
+            return False
+        return True
+
+    waiting.until(attempt, MAC_SECONDS, "the node's MAC to be free")
 
 
 def _in_background(check: Callable[[], None]) -> Future[None]:

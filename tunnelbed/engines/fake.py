@@ -104,6 +104,11 @@ class FakeEngine:
         """As `Engine.describe`."""
         return {"engine": "a table", "kernel": "none"}
 
+    def renew(self, plan: Plan, node: str) -> None:
+        """As `Engine.renew`."""
+        self.plans.append(plan)
+        self.restart(plan.project, node)
+
     def restart(self, project: str, node: str) -> None:
         """As `Engine.restart`."""
         self._known(project, node)

@@ -1,0 +1,17 @@
+"""Every mutant of a scenario, by every operator there is."""
+
+from __future__ import annotations
+
+from tunnelbed.model import Scenario
+from tunnelbed.mutation import Mutant, Sources, operators
+
+
+def mutants(scene: Scenario, wanted: str = "") -> tuple[Mutant, ...]:
+    """Every mutant of a scenario, or those of one operator, each with a name of its own."""
+    files = Sources(scene)
+    found: dict[str, Mutant] = {}
+    for make in operators.named(wanted):
+        for mutant in make(files):
+            if any(text != files.text(path) for path, text in mutant.changes.items()):
+                found.setdefault(mutant.name, mutant)
+    return tuple(found.values())

@@ -1,0 +1,33 @@
+"""The mistake behind the others: no tunnel at all, plain routing in its place, and everything seems to work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tunnelbed.mutation import Mutant, Sources
+from tunnelbed.mutation.operators import nftables, operator, routes, swanctl
+
+NO_CONNECTIONS = "connections {\n}\n"
+
+
+@operator("plain-routing")
+def plain_routing(files: Sources) -> Iterator[Mutant]:
+    """No tunnel: the routers know every private network, the firewalls let everything through in clear."""
+    changes: dict[Path, str] = {path: NO_CONNECTIONS for _, path, _ in files.having(swanctl.FILE)}
+    if not changes:
+        return
+    for node, path, text in files.having(nftables.FILES[0]):
+        if files.file(node, swanctl.FILE) in changes:
+            changes[path] = _open(text)
+    for leak in routes.route_leaked(files):
+        for path, text in leak.changes.items():
+            line = text.splitlines()[-1]
+            changes[path] = "\n".join([*changes.get(path, files.text(path)).splitlines(), line]) + "\n"
+    yield Mutant("plain-routing", "every gateway", "every gateway: plain routing in place of the tunnels", changes)
+
+
+def _open(text: str) -> str:
+    """A gateway's firewall that lets everything pass, and leaves private sources as they are."""
+    kept = [line.replace("policy drop", "policy accept") for line in text.splitlines() if "masquerade" not in line]
+    return "\n".join(line for line in kept if not line.strip().endswith(" drop")) + "\n"

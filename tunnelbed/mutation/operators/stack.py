@@ -1,0 +1,107 @@
+"""Mistakes in the Compose stack: forwarding, source checks, capabilities, attachments.
+
+A mutant's stack is the whole document written anew, one service changed: YAML anchors are spelt out in it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import yaml
+
+from tunnelbed.model import Network, Node
+from tunnelbed.mutation import Mutant, Sources, spelt_out
+from tunnelbed.mutation.operators import operator
+
+# ip-sysctl.rst: what makes a router of a host, and what makes it believe only likely sources.
+FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv6.conf.default.forwarding")
+SOURCE_CHECKS = ("net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter")
+
+
+@operator("forwarding-off")
+def forwarding_off(files: Sources) -> Iterator[Mutant]:
+    """A router or gateway forwards nothing."""
+    yield from _sysctls_off(files, "forwarding-off", FORWARDING, "does not forward")
+
+
+@operator("source-check-off")
+def source_check_off(files: Sources) -> Iterator[Mutant]:
+    """A node believes any source address (no rp_filter)."""
+    yield from _sysctls_off(files, "source-check-off", SOURCE_CHECKS, "believes any source address")
+
+
+@operator("capability-added")
+def capability_added(files: Sources) -> Iterator[Mutant]:
+    """A node may do more than it needs."""
+    for node in files.scenario.nodes.values():
+        if node.privileged or "SYS_ADMIN" in node.capabilities:
+            continue
+
+        def add(service: dict[str, Any]) -> None:
+            service["cap_add"] = [*service.get("cap_add", ()), "SYS_ADMIN"]
+
+        yield _stack(files, "capability-added", node.name, f"{node.name}: has the capability SYS_ADMIN", add)
+
+
+@operator("network-joined")
+def network_joined(files: Sources) -> Iterator[Mutant]:
+    """A host behind a gateway, or a gateway, also stands in a network that is not its own."""
+    scene = files.scenario
+    for node in scene.nodes.values():
+        if not node.site:
+            continue
+        for network in scene.networks.values():
+            if node.address_on(network.name) or not _tempting(node, network):
+                continue
+
+            def join(service: dict[str, Any], network: Network = network) -> None:
+                service["networks"] = {**service["networks"], network.name: _free(files, network)}
+
+            place = f"{node.name} to {network.name}"
+            yield _stack(files, "network-joined", place, f"{node.name}: also joined to {network.name}", join, node.name)
+            break
+
+
+def _tempting(node: Node, network: Network) -> bool:
+    """Where a foot does harm: for a host the link before its gateway, for a gateway another site's inside."""
+    if node.role == "gateway":
+        return network.role == "intranet" and network.site != node.site
+    return network.role == "isp_link" and network.site == node.site
+
+
+def _free(files: Sources, network: Network) -> dict[str, str]:
+    """An address nobody has on a network, some way up its subnet."""
+    taken = {address for other in files.scenario.nodes.values() for address in other.addresses}
+    said = {}
+    for subnet in network.subnets:
+        address = next(subnet[200 + i] for i in range(40) if subnet[200 + i] not in taken)
+        said[f"ipv{subnet.version}_address"] = str(address)
+    return said
+
+
+def _sysctls_off(files: Sources, name: str, keys: tuple[str, ...], sentence: str) -> Iterator[Mutant]:
+    for node in files.scenario.nodes.values():
+        found = [key for key in keys if node.sysctls.get(key, "0") not in ("0", "")]
+        if not found:
+            continue
+
+        def switch_off(service: dict[str, Any], found: list[str] = found) -> None:
+            sysctls = service["sysctls"]
+            if isinstance(sysctls, list):
+                sysctls = dict(item.split("=", 1) for item in sysctls)
+            service["sysctls"] = {**sysctls, **dict.fromkeys(found, 0)}
+
+        yield _stack(files, name, node.name, f"{node.name}: {sentence}", switch_off)
+
+
+def _stack(
+    files: Sources, name: str, place: str, sentence: str, change: Callable[[dict[str, Any]], None], node: str = ""
+) -> Mutant:
+    """The stack with one service changed."""
+    document = copy.deepcopy(yaml.safe_load(files.text(files.stack)))
+    service = dict(document["services"][node or place])
+    change(service)
+    document["services"][node or place] = service
+    return Mutant(name, place, sentence, {files.stack: spelt_out(document)})
