@@ -21,7 +21,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
 from tunnelbed import bench as measurement
-from tunnelbed import report, scaffold, verification
+from tunnelbed import images, report, scaffold, verification
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.mutation import campaign, summary
@@ -38,7 +38,10 @@ HELP = {
     "engine": "what runs the nodes: docker (the default)",
     "driver": "how Docker makes the networks: macvlan (the default) or bridge",
     "data-plane": "who does ESP: kernel, user (strongSwan in user space), or auto (the default): try the kernel first",
-    "platform": "run the nodes for this platform, e.g. linux/arm64; this machine's own unless told",
+    "platform": "for this platform, e.g. linux/arm64 (`build`: several, with commas); this machine's own unless told",
+    "push": "send the images to a registry: `--push registry.example/me` names them registry.example/me/node:VERSION",
+    "output": "write the images to OCI archives: `--output x.tar` writes x-node.tar and x-node-nested.tar",
+    "no-cache": "build anew, with the packages as they are today",
     "nested": "run the servers as containers inside their node, which is then privileged: it can harm this machine",
     "json": "print JSON for a script instead of a table",
     "node": "the node's name, as in the stack",
@@ -216,6 +219,15 @@ def new(_: Context, name: str, auth: str = "certificates", path: str = "") -> No
         print(f"wrote {written.relative_to(root)}")
     where = f" --path {path}" if path else ""
     print(f"now: invoke up --scenario {name}{where}; invoke verify --scenario {name}{where}")
+
+
+@task("platform", "push", "output", "no-cache")
+def build(_: Context, platform: str = "", push: str = "", output: str = "", no_cache: bool = False) -> None:
+    """Build every image of the project, for one platform or many; leave them here, push them, or write them."""
+    platforms = [name.strip() for name in platform.split(",") if name.strip()]
+    archive = Path(output) if output else None
+    for name in images.build(platforms, push, archive, _progress(), fresh=no_cache):
+        print(name)
 
 
 @task("path")

@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("tunnelbed", deadline=None)
+settings.load_profile("tunnelbed")
 
 # A client and a server, and a gateway between them: two networks, one address each.
 TINY: dict[str, Any] = {

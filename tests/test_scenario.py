@@ -283,7 +283,7 @@ def every_place(value: object, here: tuple[Any, ...] = ()) -> list[tuple[Any, ..
     return [here, *(place for key, item in inner for place in every_place(item, (*here, key)))]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(st.sampled_from(every_place(TINY)[1:]), YAML_VALUE)
 def test_whatever_stands_in_a_stack_it_loads_or_is_answered_with_a_complaint(
     checkout: Checkout, place: tuple[Any, ...], value: object
@@ -299,7 +299,7 @@ def test_whatever_stands_in_a_stack_it_loads_or_is_answered_with_a_complaint(
         scenario.load("tiny", checkout.root)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.ip_addresses(v=4))
 def test_exactly_the_hosts_of_its_subnet_may_be_a_node_s_address(checkout: Checkout, address: Any) -> None:  # noqa: ANN401
     checkout.stack["services"]["server"]["networks"]["outside"]["ipv4_address"] = str(address)

@@ -235,7 +235,7 @@ def test_many_commands_at_once_all_end_and_the_last_leaves_nothing(checkout: Che
 
     def work(number: int) -> None:
         try:
-            for _ in range(10):
+            for _ in range(20):
                 bed = bed_of(checkout, engine)
                 if number % 2:
                     bed.up(FAKE, silent)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,8 @@ NODE_SCRIPTS = ROOT / "scripts" / "node"
 TARGETS = ("node", "node-nested")
 # What a stack's image name begins with when the image is made here.
 OURS = "tunnelbed/"
+# A host, perhaps its port, and a path: what a registry accepts before `/node:VERSION` (distribution/reference).
+REPOSITORY = re.compile(r"[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*(?::[0-9]+)?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*")
 # What stays on this machine needs no statement of where it comes from.
 UNATTESTED = ("--load", "--provenance", "false")
 
@@ -69,13 +72,17 @@ def build(
     """
     if push and output:
         raise BadInput("--push", "", f"--output {output} too", "one destination", "push and write in two runs")
+    if push and not REPOSITORY.fullmatch(push):
+        raise BadInput("--push", "", push, "a repository, such as registry.example/me", "correct the name")
+    if output and not output.resolve().parent.is_dir():
+        raise BadInput("--output", "", output, "a file in a folder that exists", "make the folder first")
     native = engine_platform()
     wanted = [known_platform(platform) for platform in dict.fromkeys(platforms)] or [native]
     bakery = Bakery.open(wanted, progress, exported=bool(push or output))
     anew = ["--no-cache"] if fresh else []
     bakery.bake(TARGETS, ["--set", "*.output=type=cacheonly", *anew], progress)
     if push:
-        names = {target: f"{push.rstrip('/')}/{target}:{__version__}" for target in TARGETS}
+        names = {target: f"{push}/{target}:{__version__}" for target in TARGETS}
         options = _set("tags", names) + _set("output", dict.fromkeys(TARGETS, "type=registry"))
         bakery.bake(TARGETS, [*options, *_attested(bakery, progress)], progress)
         return list(names.values())
@@ -144,8 +151,7 @@ def _attested(bakery: Bakery, progress: Progress) -> list[str]:
 def _archives(bakery: Bakery, output: Path, progress: Progress) -> Sequence[str]:
     """Write an OCI archive for each target, all of them or none."""
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".unfinished-") as scratch:
+        with tempfile.TemporaryDirectory(dir=output.resolve().parent, prefix=".unfinished-") as scratch:
             written = {target: Path(scratch).resolve() / target for target in TARGETS}
             # Quoted as a CSV field: a path may hold a comma.
             destinations = {t: f'type=oci,"dest={path}"' for t, path in written.items()}

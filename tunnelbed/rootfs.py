@@ -119,10 +119,13 @@ def reason(output: str) -> str:
     """One line out of the many of a failed build: the cause a person can remove, or else the last error."""
     known = {
         r"no space left on device": "no space is left on the disk; `docker system df` shows what images take",
+        r"failed to push.*(?:unauthorized|denied|forbidden|no basic auth|authorization failed)": (
+            "the registry refuses the push; `docker login` there, or push elsewhere"
+        ),
+        r"failed to push": "the registry does not take the push; see that it is up and that the name is right",
         r"could not resolve|failure resolving|could not connect|unable to connect|connection (?:refused|timed out)|"
         r"failed to fetch": f"the package mirror does not answer; check the network, or name one in {MIRROR_VARIABLE}",
-        r"exec format error|cannot be executed|arch-test": "no emulator runs that architecture; see docs/images.md",
-        r"unauthorized|denied|forbidden|no basic auth": "the registry refuses the push; log in with `docker login`",
+        r"exec format error": "no emulator runs that architecture; see docs/images.md",
         r"operation not permitted|must be root|newuidmap": "it needs root; run it with sudo",
     }
     for pattern, cause in known.items():

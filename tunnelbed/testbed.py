@@ -263,7 +263,12 @@ class Testbed:
         removed = dict(self.engine.stop(self.project, self.state))
         keys = self.state / "pki"
         removed["key"] = len(list(keys.glob("*/private/*"))) + len(list(keys.glob("authorities/*.key.pem")))
-        shutil.rmtree(self.state, ignore_errors=True)
+        # Not the folder itself: `_alone` removes it last, since a folder made after it is somebody else's.
+        for entry in self.state.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
         return removed
 
     def _node_status(self, node: Node, states: Mapping[str, str]) -> NodeStatus:
