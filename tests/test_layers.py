@@ -22,9 +22,10 @@ engines.docker
 bake agents probes
 images recording verification
 testbed
-report verdict naming bench
-agreement reachability
-application secrecy segments
+report verdict naming bench daemon
+agreement reachability journal changes
+application secrecy segments trust
+forgery stranger
 """
 LEVEL = {module: number for number, line in enumerate(LAYERS.split("\n")) for module in line.split()}
 MODULES = sorted(
