@@ -15,6 +15,7 @@ from typing import Any
 from behave.model import Feature, Scenario
 from behave.runner import Context
 
+from tunnelbed.changes import Changes
 from tunnelbed.errors import BadInput
 from tunnelbed.scenario import load, names
 from tunnelbed.testbed import Options, Testbed, open_testbed
@@ -26,6 +27,7 @@ def before_all(context: Context) -> None:
     """Know where scenarios are; nothing is up yet."""
     context.root = Path(context.config.userdata.get("path", ".")).resolve()
     context.beds = {}
+    context.changes_of = {}
     context.brought_up = []
 
 
@@ -42,10 +44,19 @@ def before_feature(context: Context, feature: Feature) -> None:
 
 
 def before_scenario(context: Context, scenario: Scenario) -> None:
-    """Nothing was recorded yet."""
+    """Nothing was recorded or changed yet."""
     del scenario
     context.recording = None
     context.requests = []
+    context.journal = None
+    context.attack = None
+    context.changes = context.changes_of.setdefault(context.bed.name, Changes(context.bed))
+
+
+def after_scenario(context: Context, scenario: Scenario) -> None:
+    """What the scenario changed is undone, and nothing is left of it."""
+    del scenario
+    context.changes.undo()
 
 
 def after_all(context: Context) -> None:

@@ -55,6 +55,7 @@ HELP = {
     "list": "only list what would be tried",
     "equivalent": "try what equivalent.yaml says cannot be noticed, to prove it wrong",
     "fresh": "begin anew, where an interrupted run would be taken up again",
+    "together": "measure all scenarios, up at once and proven at once, against one after another",
     "runs": "how many times everything is measured, 3 unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
     "verbose": "print each command as it is run, ready to be pasted",
@@ -191,18 +192,33 @@ def verify(
         raise Exit(code=worst)
 
 
-@task("scenario", "path", "runs")
-def bench(_: Context, scenario: str = "site-to-site", path: str = "", runs: int = 3) -> None:
-    """Measure a scenario against plain Compose in the same run; writes reports/bench/SCENARIO.json and .md."""
-    bed = _testbed(scenario, "", path)
+@task("scenario", "path", "runs", "together")
+def bench(_: Context, scenario: str = "site-to-site", path: str = "", runs: int = 3, together: bool = False) -> None:
+    """Measure a scenario against plain Compose in the same run, or `--together`: all of them at once against in turn.
+
+    Writes reports/bench/NAME.json and .md.
+    """
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
-    found = measurement.measure(bed, command, runs, _progress())
-    table = measurement.markdown(scenario, found, bed.engine.describe()["engine"])
-    for name, text in ((f"{scenario}.json", measurement.as_json(scenario, found)), (f"{scenario}.md", table)):
-        written = Path("reports") / "bench" / name
-        written.parent.mkdir(parents=True, exist_ok=True)
-        written.write_text(text + "\n", encoding="utf-8")
-    print(table)
+    if together:
+        name, found = "together", measurement.together(names(_root(path)), command, runs, _progress())
+    else:
+        bed = _testbed(scenario, "", path)
+        name, found = scenario, measurement.measure(bed, command, runs, _progress())
+    print(measurement.write(name, found, Path("reports") / "bench"))
+
+
+@task()
+def lint(_: Context) -> None:
+    """Check style and types, as CI does."""
+    for words in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
+        if status := subprocess.call([sys.executable, "-m", *words], cwd=ROOT):
+            raise Exit(code=status)
+
+
+@task()
+def test(_: Context) -> None:
+    """Run everything CI runs: set-up, style, types, unit tests, and every scenario live."""
+    raise Exit(code=subprocess.call([str(ROOT / "scripts" / "test")]))
 
 
 @task()

@@ -27,6 +27,18 @@ def asks(context: Context, sources: str) -> None:
     context.recording = recording
 
 
+@step("{sources:Nodes} asks the server once")
+def asks_once(context: Context, sources: str) -> None:
+    """Likewise, with one request each and no second one where it is not answered."""
+    with context.bed.record() as recording:
+        for source in nodes(context, sources):
+            request = application.Request()
+            application.ask_server(context.bed, source, request, 0.0)
+            context.requests.append(request)
+        recording.settle()
+    context.recording = recording
+
+
 @step("{sources:Nodes} pings {targets:Nodes}")
 def pings(context: Context, sources: str, targets: str) -> None:
     """A ping is sent, answered or not, while every node records."""
@@ -57,6 +69,21 @@ def does_not_cross(context: Context, kinds: list[str], networks: str) -> None:
     for network in links(context, networks):
         for kind in kinds:
             secrecy.does_not_cross(context.bed, _recorded(context), network, kind)
+
+
+@step("nothing crosses {networks:Links}")
+def nothing_crosses(context: Context, networks: str) -> None:
+    """No packet at all crossed any of the networks, neighbour discovery aside, and that would have been seen."""
+    for network in links(context, networks):
+        secrecy.nothing_crosses(context.bed, _recorded(context), network)
+
+
+@step("{sources:Nodes} sends nothing into {networks:Links}")
+def sends_nothing(context: Context, sources: str, networks: str) -> None:
+    """Likewise, nothing that these nodes sent."""
+    for network in links(context, networks):
+        for source in nodes(context, sources):
+            secrecy.nothing_crosses(context.bed, _recorded(context), network, source)
 
 
 @step("the text of the request is never seen in clear on {networks:Links}")

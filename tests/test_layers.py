@@ -22,9 +22,10 @@ engines.docker
 bake agents probes
 images recording verification
 testbed
-report verdict naming bench
-agreement reachability
-application secrecy segments
+report verdict naming bench daemon
+agreement reachability journal changes
+application secrecy segments trust
+forgery stranger
 mutation
 mutation.operators
 mutation.operators.nftables mutation.operators.swanctl mutation.operators.routes mutation.operators.stack

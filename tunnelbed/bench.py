@@ -15,6 +15,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from tunnelbed.errors import BadInput
 from tunnelbed.testbed import Options, Testbed
 
 # The paper's Table 1: fresh boot with Docker Compose, and the peak of memory, averaged over its three testbeds.
-PAPER_BOOT_SECONDS, PAPER_MEMORY = 75.0, 278e6
+PAPER_BOOT_SECONDS, PAPER_MEMORY_MB = 75.0, 278.0
 POSITIVE = re.compile(r"(can reach|gets a pong from|and is seen there as)")
 NEGATIVE = re.compile(r"(cannot reach|gets no pong|does not reach)")
 
@@ -82,25 +83,46 @@ def measure(bed: Testbed, invoke: Sequence[str], runs: int, progress: Progress) 
     return [Measured(name, "MB" if "memory" in name else "s", tuple(values)) for name, values in found.items()]
 
 
-def markdown(scenario: str, found: Sequence[Measured], engine: str) -> str:
-    """The figures as a table, with their ratio to plain Compose where that means something."""
-    floor = next(one.median for one in found if one.name.startswith("plain"))
+def together(scenarios: Sequence[str], invoke: Sequence[str], runs: int, progress: Progress) -> Sequence[Measured]:
+    """Measure all scenarios, none of them up: coming up one after another and at once, and proven in both ways."""
+    found: dict[str, list[float]] = {}
+    for number in range(1, runs + 1):
+        for name, jobs in (("one after another", 1), ("at once", len(scenarios))):
+            progress(f"run {number} of {runs}: {', '.join(scenarios)} come up {name}")
+            began = time.monotonic()
+            with ThreadPoolExecutor(max_workers=jobs) as pool:
+                list(pool.map(lambda scenario: _timed([*invoke, "up", "--scenario", scenario]), scenarios))
+            _add(found, f"`invoke up` of {len(scenarios)}, {name}", time.monotonic() - began)
+            _timed([*invoke, "down"])
+            progress(f"run {number} of {runs}: and are proven {name}, from nothing to nothing")
+            _add(found, f"`invoke verify --jobs {jobs}`", _timed([*invoke, "verify", "--jobs", str(jobs)]))
+    return [Measured(name, "s", tuple(values)) for name, values in found.items()]
+
+
+def write(name: str, found: Sequence[Measured], folder: Path) -> str:
+    """Write every run as JSON and the table as Markdown; the table."""
+    table = markdown(name, found)
+    every = json.dumps({"name": name, "measured": [asdict(one) for one in found]}, indent=2)
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix, text in ((".json", every), (".md", table)):
+        (folder / f"{name}{suffix}").write_text(text + "\n", encoding="utf-8")
+    return table
+
+
+def markdown(name: str, found: Sequence[Measured]) -> str:
+    """The figures as a table, each time with its ratio to the first one."""
+    first = found[0]
     lines = [
-        f"{scenario} on {engine}, {platform.machine()}, {_cores()} cores; medians of {len(found[0].runs)} runs.",
+        f"{name}: {platform.machine()}, {len(os.sched_getaffinity(0))} cores; medians of {len(first.runs)} runs.",
         "",
-        "| what | median | least to most | against plain Compose |",
+        "| what | median | least to most | against the first line |",
         "|---|---|---|---|",
     ]
     for one in found:
-        ratio = f"{one.median / floor:.2f}" if one.unit == "s" and "expectation" not in one.name else ""
+        ratio = f"{one.median / first.median:.2f}" if one.unit == "s" and "expectation" not in one.name else ""
         lines.append(f"| {one.name} | {one.median:.3g} {one.unit} | {one.spread} | {ratio} |")
-    lines += ["", f"The paper: {PAPER_BOOT_SECONDS:g} s from nothing to up, {PAPER_MEMORY / 1e6:g} MB at the peak."]
-    return "\n".join(lines)
-
-
-def as_json(scenario: str, found: Sequence[Measured]) -> str:
-    """Every run of everything."""
-    return json.dumps({"scenario": scenario, "measured": [asdict(one) for one in found]}, indent=2)
+    paper = f"{PAPER_BOOT_SECONDS:g} s from nothing to up, {PAPER_MEMORY_MB:g} MB at the peak"
+    return "\n".join([*lines, "", f"The paper's own figures, on its own machine, a scenario: {paper}."])
 
 
 def _floor(bed: Testbed, engine: DockerEngine) -> float:
@@ -156,7 +178,3 @@ def _expectations(report: Path) -> Sequence[tuple[str, float]]:
 
 def _add(found: dict[str, list[float]], name: str, value: float) -> None:
     found.setdefault(name, []).append(value)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

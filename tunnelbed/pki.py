@@ -29,6 +29,7 @@ from tunnelbed.model import Address
 CURVE = ec.SECP384R1()
 DIGEST = hashes.SHA512()
 USAGES = {"client": ExtendedKeyUsageOID.CLIENT_AUTH, "server": ExtendedKeyUsageOID.SERVER_AUTH}
+Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 FOLDERS = ("private", "x509", "x509ca", "x509crl")
 
 
@@ -110,7 +111,7 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         return Authority(_sign(builder.add_extension(_AUTHORITY_USE, critical=True), self.key), key)
 
-    def leaf(self, leaf: Leaf, *, expired: bool = False) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    def leaf(self, leaf: Leaf, *, expired: bool = False) -> Pair:
         """A node's certificate and key; with `expired`, its time ended an hour ago."""
         key = ec.generate_private_key(CURVE)
         builder = _builder(leaf.subject, self.certificate.subject, key, self.key, ended=expired)
@@ -145,7 +146,7 @@ class Pki:
     plan: Plan
     root: Authority
     intermediate: Authority
-    issued: Mapping[str, tuple[x509.Certificate, ec.EllipticCurvePrivateKey]]
+    issued: Mapping[str, Pair]
 
     @classmethod
     def make(cls, plan: Plan) -> Pki:

@@ -49,6 +49,14 @@ def does_not_cross(bed: Testbed, recording: Recording, network: Network, unwante
         raise unmet(bed, f"no {unwanted} crosses {network.name}", str(found[0]), recording)
 
 
+def nothing_crosses(bed: Testbed, recording: Recording, network: Network, source: Node | None = None) -> None:
+    """No packet (that `source` sent) crossed a network, neighbour discovery aside. Raises `Unmet`."""
+    expected = f"{source.name} sends nothing into {network.name}" if source else f"nothing crosses {network.name}"
+    for seen in recording.on(network.name):
+        if not is_neighbour_discovery(seen.packet) and (source is None or seen.node == source.name):
+            raise unmet(bed, expected, f"{kind(seen.packet)}: {seen}", recording)
+
+
 def text_is_unreadable(
     bed: Testbed, recording: Recording, requests: Sequence[Marked], networks: Iterable[Network]
 ) -> None:

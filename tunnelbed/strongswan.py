@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 Section = dict[str, "str | list[str] | Section"]
@@ -48,17 +48,40 @@ class Tunnel:
         )
 
 
+@dataclass(frozen=True)
+class Connection:
+    """A connection that charon has loaded: between which addresses, and the names of its children."""
+
+    name: str
+    local: tuple[str, ...]
+    remote: tuple[str, ...]
+    children: tuple[str, ...]
+
+
 def tunnels(raw: str) -> tuple[Tunnel, ...]:
     """The tunnels in the output of `swanctl --list-sas --raw`, oldest first."""
+    found = [_tunnel(name, said) for name, said in _events(raw, "list-sa")]
+    return tuple(sorted(found, key=lambda tunnel: tunnel.unique))
+
+
+def connections(raw: str) -> tuple[Connection, ...]:
+    """The connections in the output of `swanctl --list-conns --raw`."""
     found = []
+    for name, said in _events(raw, "list-conn"):
+        children = said.get("children", {})
+        names = tuple(children) if isinstance(children, dict) else ()
+        found.append(Connection(name, _list(said, "local_addrs"), _list(said, "remote_addrs"), names))
+    return tuple(found)
+
+
+def _events(raw: str, kind: str) -> Iterator[tuple[str, Section]]:
+    """The sections that `swanctl --raw` prints, an event a line."""
     for line in raw.splitlines():
         head, _, body = line.partition("event {")
-        if head.strip() != "list-sa":
-            continue
-        for name, said in parse(body.rstrip()[:-1]).items():
-            if isinstance(said, dict):
-                found.append(_tunnel(name, said))
-    return tuple(sorted(found, key=lambda tunnel: tunnel.unique))
+        if head.strip() == kind:
+            for name, said in parse(body.rstrip()[:-1]).items():
+                if isinstance(said, dict):
+                    yield name, said
 
 
 def parse(text: str) -> Section:

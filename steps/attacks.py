@@ -1,0 +1,71 @@
+"""Phrases: attackers on the links between the sites, and what becomes of their packets."""
+
+from __future__ import annotations
+
+import parse
+from behave import register_type, step
+from behave.runner import Context
+from changing import change
+from nouns import node
+
+from tunnelbed import forgery, stranger
+from tunnelbed.errors import BadInput
+from tunnelbed.forgery import Attack
+from tunnelbed.journal import Journal
+
+
+@parse.with_pattern("|".join(forgery.DROPS))
+def parse_drop(text: str) -> str:
+    """Why a gateway drops ESP: `a replay`, `a forgery`, `of no tunnel`."""
+    return text
+
+
+register_type(Drop=parse_drop)
+
+
+@step("ESP from {sender:Node} to {receiver:Node} is recorded and sent again")
+def replayed(context: Context, sender: str, receiver: str) -> None:
+    """On the link next to the receiver, every packet of a client's request is sent a second time, as it was."""
+    attack(context, forgery.attack(context.bed, node(context, sender), node(context, receiver), forgery.again))
+
+
+@step("ESP from {sender:Node} to {receiver:Node} is forged for their tunnel")
+def forged(context: Context, sender: str, receiver: str) -> None:
+    """Likewise, with later sequence numbers and random content: by somebody who knows the SPI but no key."""
+    attack(context, forgery.attack(context.bed, node(context, sender), node(context, receiver), forgery.altered))
+
+
+@step("ESP from {sender:Node} to {receiver:Node} is forged for no tunnel")
+def forged_for_none(context: Context, sender: str, receiver: str) -> None:
+    """Likewise, with SPIs that nobody agreed on."""
+    attack(context, forgery.attack(context.bed, node(context, sender), node(context, receiver), forgery.of_no_tunnel))
+
+
+@step("{gateway:Node} drops it as {why:Drop}")
+def drops(context: Context, gateway: str, why: str) -> None:
+    """The gateway counts or logs every packet of the attack for that reason."""
+    if not isinstance(context.attack, Attack):
+        expected = "forged ESP before this sentence"
+        raise BadInput("Then", "", "no attack", expected, "add `When ESP from gateway A to gateway S is forged ...`")
+    forgery.is_dropped(context.bed, node(context, gateway), context.attack, why)
+
+
+@step("{attacker:Node} poses as {gateway:Node}")
+def poses(context: Context, attacker: str, gateway: str) -> None:
+    """It takes the gateway's address and speaks IKE in its name, with a certificate of its own making."""
+    change(context, stranger.posing(context.bed, node(context, attacker), node(context, gateway)))
+
+
+@step("{attacker:Node} asks {target:Node} for a tunnel")
+def asks_for_tunnel(context: Context, attacker: str, target: str) -> None:
+    """A stranger that poses as a gateway asks another one for a tunnel, while every node records."""
+    context.journal = Journal(context.bed)
+    with context.bed.record() as recording:
+        stranger.asks_for_tunnel(context.bed, node(context, attacker), node(context, target))
+        recording.settle()
+    context.recording = recording
+
+
+def attack(context: Context, made: Attack) -> None:
+    """Keep what an attack brought about for the sentences that follow."""
+    context.attack, context.recording, context.journal = made, made.recording, made.journal

@@ -1,0 +1,83 @@
+"""Phrases: broken trust, and what a gateway says to it."""
+
+from __future__ import annotations
+
+import re
+
+import parse
+from behave import register_type, step
+from behave.runner import Context
+from changing import change, journal
+from nouns import node
+
+from tunnelbed import journal as journals
+from tunnelbed import trust
+
+
+@parse.with_pattern("|".join(trust.REFUSALS))
+def parse_refusal(text: str) -> str:
+    """Why a gateway refuses its peer."""
+    return text
+
+
+@parse.with_pattern("IKE|ESP")
+def parse_layer(text: str) -> str:
+    """One of the two layers of a tunnel: `IKE` or `ESP`."""
+    return text
+
+
+@parse.with_pattern(r"[A-Z][A-Z0-9_]+")
+def parse_notify(text: str) -> str:
+    """A message of IKE, in RFC 7296's words: `AUTHENTICATION_FAILED`."""
+    return text
+
+
+register_type(Refusal=parse_refusal, Layer=parse_layer, Notify=parse_notify)
+
+
+@step("the certificate of {holder:Node} is revoked")
+def certificate_revoked(context: Context, holder: str) -> None:
+    """Its authority publishes a CRL that names it, and every other gateway has that CRL."""
+    change(context, trust.revoked(context.bed, node(context, holder)))
+
+
+@step("{holder:Node} presents an expired certificate")
+def presents_expired(context: Context, holder: str) -> None:
+    """Its certificate is of the right authority and names it, and its time ended an hour ago."""
+    change(context, trust.expired(context.bed, node(context, holder)))
+
+
+@step("{holder:Node} presents a certificate of another authority")
+def presents_foreign(context: Context, holder: str) -> None:
+    """Its certificate says what it should, authority's name included; the authority's key is another."""
+    change(context, trust.of_another_authority(context.bed, node(context, holder)))
+
+
+@step("{holder:Node} presents a valid certificate of {other:Node}")
+def presents_other(context: Context, holder: str, other: str) -> None:
+    """Its certificate is of the right authority, and it claims to be that other node."""
+    change(context, trust.of_another_node(context.bed, node(context, holder), node(context, other)))
+
+
+@step("{gateway:Node} offers only {layer:Layer} {proposal}")
+def offers_only(context: Context, gateway: str, layer: str, proposal: str) -> None:
+    """It proposes this and nothing else, in swanctl.conf's keywords: `IKE aes128-sha256-modp2048`."""
+    change(context, trust.offers_only(context.bed, node(context, gateway), layer, proposal))
+
+
+@step("{gateway:Node} refuses its peer: {why:Refusal}")
+def refuses(context: Context, gateway: str, why: str) -> None:
+    """It says so, since what changed last."""
+    trust.refuses_peer(context.bed, journal(context), node(context, gateway), why)
+
+
+@step("{gateway:Node} is told {notify:Notify}")
+def is_told(context: Context, gateway: str, notify: str) -> None:
+    """It says that its peer answered so, in IKE's own words: `AUTHENTICATION_FAILED`."""
+    trust.is_told(context.bed, journal(context), node(context, gateway), notify)
+
+
+@step('{speaker:Node} says "{text}"')
+def says(context: Context, speaker: str, text: str) -> None:
+    """Its log has that text in a line, since what changed last."""
+    journals.says(context.bed, journal(context), node(context, speaker), re.escape(text))

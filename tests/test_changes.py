@@ -1,0 +1,23 @@
+"""Changes: what is told to be left of them, and what is no difference."""
+
+from __future__ import annotations
+
+from tunnelbed.changes import difference
+
+BEFORE = {"gateway": frozenset({"address isp 192.0.2.1/24", "firewall drop"}), "client": frozenset({"settings x"})}
+
+
+def test_the_same_state_is_no_difference() -> None:
+    assert difference(BEFORE, dict(BEFORE)) == []
+
+
+def test_what_is_lost_and_what_is_more_is_told_with_its_node() -> None:
+    after = {**BEFORE, "gateway": frozenset({"firewall drop", "route default"})}
+    assert difference(BEFORE, after) == ["gateway lost address isp 192.0.2.1/24", "gateway has more: route default"]
+
+
+def test_a_tunnel_may_add_to_a_firewall_and_nothing_may_be_taken_from_it() -> None:
+    assert difference(BEFORE, {**BEFORE, "client": frozenset({"settings x", "firewall dnat"})}) == []
+    assert difference(BEFORE, {**BEFORE, "gateway": BEFORE["gateway"] - {"firewall drop"}}) == [
+        "gateway lost firewall drop"
+    ]

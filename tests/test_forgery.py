@@ -1,0 +1,49 @@
+"""Forged ESP: what an attacker changes in a recorded packet and what stays; and the gateway's counters."""
+
+from __future__ import annotations
+
+import pytest
+from scapy.layers.inet import IP
+from scapy.layers.ipsec import ESP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
+
+from tunnelbed import forgery
+
+
+@pytest.fixture
+def recorded() -> Packet:
+    sent = Ether(src="02:00:00:00:00:02") / IP(src="192.0.2.1", dst="192.0.2.2", proto=50)
+    return Ether(bytes(sent / ESP(spi=0xC0FFEE01, seq=7, data=b"sealed" * 12)))
+
+
+def test_a_replay_is_the_packet_to_the_last_byte(recorded: Packet) -> None:
+    assert bytes(forgery.again(recorded)) == bytes(recorded)
+
+
+def test_a_forgery_is_a_later_packet_of_the_same_tunnel_with_other_content(recorded: Packet) -> None:
+    made = Ether(bytes(forgery.altered(recorded)))
+    assert (made[IP].src, made[IP].dst, made[ESP].spi) == ("192.0.2.1", "192.0.2.2", 0xC0FFEE01)
+    assert made[ESP].seq > recorded[ESP].seq
+    assert len(made) == len(recorded)
+    assert made[ESP].data != recorded[ESP].data
+
+
+def test_a_packet_of_no_tunnel_differs_in_nothing_but_its_spi(recorded: Packet) -> None:
+    made = Ether(bytes(forgery.of_no_tunnel(recorded)))
+    assert made[ESP].spi != recorded[ESP].spi
+    made[ESP].spi = recorded[ESP].spi
+    assert bytes(made) == bytes(recorded)
+
+
+def test_what_was_recorded_is_never_changed(recorded: Packet) -> None:
+    before = bytes(recorded)
+    forgery.altered(recorded)
+    forgery.of_no_tunnel(recorded)
+    assert bytes(recorded) == before
+
+
+def test_the_kernel_s_counters_are_read_by_name() -> None:
+    text = "XfrmInError             \t0\nXfrmInStateSeqError     \t12\n"
+    assert forgery.read_counters(text) == {"XfrmInError": 0, "XfrmInStateSeqError": 12}
+    assert forgery.read_counters("") == {}

@@ -1,0 +1,106 @@
+"""charon on a node, told what to do through swanctl: load its files anew, say more, obey other settings for a while."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from tunnelbed import strongswan
+from tunnelbed.errors import CommandFailed
+from tunnelbed.shell import Completed
+from tunnelbed.strongswan import Connection
+from tunnelbed.testbed import Testbed
+
+# Where a node keeps settings that are not its own: beside its own, since swanctl looks there for certificates too.
+OVERLAY = "/etc/swanctl/overlay.conf"
+SETTINGS = "/etc/strongswan.conf"
+
+
+def tell(bed: Testbed, node: str, *words: str) -> Completed:
+    """Run swanctl on a node: `tell(bed, "gateway-a", "--load-conns")`. Raises `CommandFailed`."""
+    return _run(bed, node, ["swanctl", *words])
+
+
+def load(bed: Testbed, node: str) -> None:
+    """Let charon forget all credentials and read credentials and connections from its files."""
+    tell(bed, node, "--load-creds", "--clear", "--noprompt")
+    tell(bed, node, "--load-conns")
+
+
+def connections(bed: Testbed, node: str) -> Sequence[Connection]:
+    """The connections a node has loaded."""
+    return strongswan.connections(tell(bed, node, "--list-conns", "--raw").stdout)
+
+
+def forget(bed: Testbed, node: str) -> None:
+    """Let charon forget what it has seen of its peers' certificates."""
+    tell(bed, node, "--flush-certs")
+
+
+def start_tunnels(bed: Testbed) -> None:
+    """Let every connection of every gateway have a tunnel, without waiting for traffic to ask for it.
+
+    After an attempt that failed, ESP in user space asks for no other one for 10 s (libipsec's pending acquire).
+    """
+    for gateway in bed.gateways():
+        up = {tunnel.name for tunnel in bed.tunnels(gateway.name) if tunnel.carries}
+        for found in connections(bed, gateway.name):
+            for child in found.children if found.name not in up else ():
+                tell(bed, gateway.name, "--initiate", "--ike", found.name, "--child", child)
+
+
+def end_tunnels(bed: Testbed, node: str) -> None:
+    """End every tunnel of a node at once, without waiting for the peer; what starts one on demand stays."""
+    for tunnel in bed.tunnels(node):
+        # One that ended by itself meanwhile is no failure.
+        bed.agents.on(node).run(["swanctl", "--terminate", "--ike-id", str(tunnel.unique), "--force"])
+
+
+@contextlib.contextmanager
+def overlaid(bed: Testbed, node: str, of_connection: str = "", of_child: str = "") -> Iterator[None]:
+    """Let other settings hold in each of a node's connections, and in each child of one, while the body runs.
+
+    Written as in swanctl.conf: `overlaid(bed, "gateway-a", of_child="esp_proposals = aes128-sha256")`.
+    """
+    text = overlay(connections(bed, node), of_connection, of_child)
+    bed.engine.run(bed.project, node, ["tee", OVERLAY], stdin=text.encode())
+    try:
+        tell(bed, node, "--load-conns", "--file", OVERLAY)
+        yield
+    finally:
+        tell(bed, node, "--load-conns")
+        _run(bed, node, ["rm", OVERLAY])
+
+
+def overlay(
+    found: Sequence[Connection], of_connection: str, of_child: str, own: str = "/etc/swanctl/swanctl.conf"
+) -> str:
+    """A swanctl.conf that is `own` with other settings: of sections that stand twice, the later one wins."""
+    lines = [f"include {own}", "connections {"]
+    for connection in found:
+        inner = "".join(f"{child} {{\n{of_child}\n}}\n" for child in connection.children)
+        lines.append(f"{connection.name} {{\n{of_connection}\nchildren {{\n{inner}}}\n}}")
+    return "\n".join([*lines, "}", ""])
+
+
+@contextlib.contextmanager
+def louder(bed: Testbed, node: str, group: str) -> Iterator[None]:
+    """Let charon say more of a subsystem (`esp`, `ike`: strongswan.conf(5), "Logger configuration")."""
+    own = _run(bed, node, ["readlink", SETTINGS]).stdout.strip()
+    text = f"include {own}\ncharon {{ filelog {{ node {{ {group} = 2 }} }} }}\n"
+    # The link is replaced, not the file it leads to, which is the image's.
+    _run(bed, node, ["rm", SETTINGS])
+    try:
+        bed.engine.run(bed.project, node, ["tee", SETTINGS], stdin=text.encode())
+        tell(bed, node, "--reload-settings")
+        yield
+    finally:
+        _run(bed, node, ["ln", "-sf", own, SETTINGS])
+        tell(bed, node, "--reload-settings")
+
+
+def _run(bed: Testbed, node: str, command: Sequence[str]) -> Completed:
+    done = bed.agents.on(node).run(command)
+    if done.status:
+        raise CommandFailed(command, done.status, done.output, node)
+    return done
