@@ -8,17 +8,19 @@ look at the engine.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tunnelbed import __version__
 from tunnelbed.bake import CACHE, RECIPE, ROOT, Bakery, Progress
-from tunnelbed.errors import BadInput, CommandFailed, EngineUnavailable, TunnelbedError
+from tunnelbed.errors import BadInput, CommandFailed, EngineUnavailable, ImageFailed, TunnelbedError
 from tunnelbed.rootfs import DEBIAN_ARCHITECTURES, SUITE, reason
 from tunnelbed.shell import run
 
@@ -49,11 +51,34 @@ def ensure(target: str = "node", progress: Progress = print, platform: str | Non
         platform = None
     tag = node_image(target, platform)
     if not _engine_has(tag):
-        progress(f"building {tag}")
-        bakery = Bakery.open([platform or engine_platform()], progress)
-        bakery.bake([target], [*UNATTESTED, *_set("tags", {target: tag})], progress)
-        _supersede(tag)
+        with _one_at_a_time():
+            if not _engine_has(tag):
+                progress(f"building {tag}")
+                _make(target, platform, tag, progress)
     return tag
+
+
+def _make(target: str, platform: str | None, tag: str, progress: Progress) -> None:
+    bakery = Bakery.open([platform or engine_platform()], progress)
+    try:
+        bakery.bake([target], [*UNATTESTED, *_set("tags", {target: tag})], progress)
+    except ImageFailed:
+        # The engine refuses a tag that another checkout gave meanwhile, to an image of the same content.
+        if not _engine_has(tag):
+            raise
+    _supersede(tag)
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Let testbeds that come up together build what they share once."""
+    CACHE.mkdir(exist_ok=True)
+    held = os.open(CACHE, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def build(
