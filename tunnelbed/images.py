@@ -37,7 +37,7 @@ UNATTESTED = ("--load", "--provenance", "false")
 
 def node_image(target: str = "node", platform: str | None = None) -> str:
     """The tag of an image for the engine's own platform, or for another: `tunnelbed/node:0123456789ab`."""
-    name = f"{OURS}{target}:{_fingerprint()}"
+    name = f"{OURS}{target}:{fingerprint([RECIPE, NODE_SCRIPTS], ROOT)}"
     return f"{name}-{platform.removeprefix('linux/').replace('/', '-')}" if platform else name
 
 
@@ -134,15 +134,14 @@ def known_platform(platform: str) -> str:
     return platform
 
 
-def _fingerprint() -> str:
-    """12 hexadecimal digits over the version, the recipe and the node's scripts: names, modes, contents."""
+def fingerprint(folders: Sequence[Path], root: Path) -> str:
+    """12 hexadecimal digits over the version and all files of some folders: names, modes, contents."""
     digest = hashlib.sha256(f"{__version__} {SUITE}".encode())
-    for folder in (RECIPE, NODE_SCRIPTS):
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                content = path.read_bytes()
-                executable = os.access(path, os.X_OK)
-                digest.update(f"\0{path.relative_to(ROOT)}\0{executable}\0{len(content)}\0".encode() + content)
+    for path in sorted(path for folder in folders for path in folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            content = path.read_bytes()
+            executable = os.access(path, os.X_OK)
+            digest.update(f"\0{path.relative_to(root)}\0{executable}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:12]
 
 

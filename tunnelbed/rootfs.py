@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tunnelbed.errors import CommandFailed, ImageFailed
@@ -54,6 +54,11 @@ def sources(targets: str, mirror: str | None = None) -> list[str]:
     return list(lines)
 
 
+def rootfs_folder(cache: Path, lines: Sequence[str]) -> Path:
+    """The folder for what is made from these sources."""
+    return cache / hashlib.sha256("\n".join([SUITE, *lines]).encode()).hexdigest()[:12]
+
+
 def bootstrap(platform: str, cache: Path, epoch: str, progress: Callable[[str], None]) -> Path:
     """Make the root file system of a platform, unless it is there, and return the folder it is in.
 
@@ -62,7 +67,7 @@ def bootstrap(platform: str, cache: Path, epoch: str, progress: Callable[[str], 
     Raises `ImageFailed`, and leaves nothing behind, when it cannot be made.
     """
     lines = sources(_apt_targets(), os.environ.get(MIRROR_VARIABLE))
-    folder = cache / hashlib.sha256("\n".join([SUITE, *lines]).encode()).hexdigest()[:12]
+    folder = rootfs_folder(cache, lines)
     made = folder / f"rootfs-{platform.split('/')[1]}.tar"
     if made.exists():
         return folder
