@@ -9,6 +9,7 @@ import functools
 import inspect
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -70,6 +71,8 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
         def run(*arguments: Any, verbose: bool = False, **options: Any) -> None:  # noqa: ANN401 # what the task takes
             if verbose:
                 logging.basicConfig(level=logging.INFO, format="+ %(message)s")
+            # Who ends us otherwise than by Ctrl-C, such as a CI machine, leaves as little behind.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             try:
                 body(*arguments, **options)
             except TunnelbedError as wrong:

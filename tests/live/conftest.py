@@ -73,14 +73,12 @@ class Person:
         checkout.stack = yaml.safe_load(STACK)
         checkout.write()
 
-    def command(self, *words: str) -> list[str]:
-        """An Invoke command about this folder."""
-        return [sys.executable, "-m", "invoke", "--search-root", str(HOME), *words, "--path", str(self.checkout.root)]
-
     def start(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start a command as a terminal does, in a process group of its own."""
+        """Start an Invoke task as a terminal does, in a process group of its own; `--path` goes before any `--`."""
+        end = words.index("--") if "--" in words else len(words)
+        words = (*words[:end], "--path", str(self.checkout.root), *words[end:])
         return subprocess.Popen(
-            self.command(*words),
+            [sys.executable, "-m", "invoke", "--search-root", str(HOME), *words],
             env={**os.environ, "PYTHONPATH": str(HOME), "COLUMNS": "200", **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -16,7 +16,7 @@ import docker
 from docker.errors import APIError, DockerException
 from docker.models.containers import Container
 
-from tunnelbed import shell, waiting
+from tunnelbed import documents, shell, waiting
 from tunnelbed.engines import Plan, Progress, Stream, compose, links
 from tunnelbed.engines.underlay import allocate
 from tunnelbed.errors import BadInput, CommandFailed, EngineUnavailable, NodeFailed, TunnelbedError
@@ -96,6 +96,7 @@ class DockerEngine:
 
     def stop(self, project: str, state: Path) -> Mapping[str, int]:
         """As `Engine.stop`."""
+        links.forget(self.client, project)
         containers = self._containers(project)
         networks = self.client.networks.list(filters={"label": f"{PROJECT}={project}"})
         parents = 0
@@ -196,7 +197,7 @@ class DockerEngine:
         """What Compose's complaint means to a person."""
         text = failed.output
         last = text.strip().splitlines()[-1] if text.strip() else "no word from Compose"
-        stack = str(plan.scenario.stack)
+        stack = documents.shorten(plan.scenario.stack)
         if "/dev/net/tun" in text:
             return EngineUnavailable(
                 "the kernel has no TUN device, which ESP in user space needs; `modprobe tun`, or `--data-plane kernel`"
@@ -204,11 +205,15 @@ class DockerEngine:
         if "operation not supported" in text and plan.driver in ("", "macvlan"):
             return EngineUnavailable("the kernel cannot make MACVLAN networks; use `--driver bridge`")
         if failed.status == _COMPOSE_REFUSED or "yaml:" in text or "validating" in text:
-            return BadInput(stack, "", last, "a stack that Compose accepts", "correct what it names")
+            said = last.removeprefix(f"validating {plan.scenario.stack}: ")
+            return BadInput(stack, "", said, "a stack that Compose accepts", "correct what it names")
+        if missing := re.search(r"No such image: (\S+)", text):
+            return BadInput(stack, "image", missing[1], "an image that the engine has", "build it, or `docker pull` it")
         for state in self._containers(plan.project):
             if state.status == "exited":
                 return NodeFailed(state.labels[SERVICE], state.logs(tail=5).decode(), "mend its configuration")
-        return failed
+        # What Compose did before it failed is in its log (`--verbose`), the reason in its last line.
+        return CommandFailed(failed.command, failed.status, last)
 
     def _own_image(self) -> str:
         """Any image of ours: what a helper needs is the same in all of them."""

@@ -7,6 +7,7 @@ network namespace, which may be another machine's, so a short-lived container ma
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
 
@@ -19,7 +20,7 @@ from tunnelbed.errors import EngineUnavailable
 def are_needed(client: docker.DockerClient, project: str) -> bool:
     """Whether Docker fails to make a MACVLAN network by itself; only the attempt tells."""
     try:
-        client.networks.create(f"{project}_trial", driver="macvlan", internal=True).remove()
+        client.networks.create(f"{project}_trial", driver="macvlan", internal=True, labels=_mark(project)).remove()
     except APIError as refused:
         if "not supported" in str(refused):
             return True
@@ -30,6 +31,17 @@ def are_needed(client: docker.DockerClient, project: str) -> bool:
 def names(project: str, networks: Iterable[str]) -> Mapping[str, str]:
     """A parent's name for each network: unique on the machine, and short enough (IFNAMSIZ)."""
     return {network: f"{_stem(project)}{index:03d}" for index, network in enumerate(networks)}
+
+
+def forget(client: docker.DockerClient, project: str) -> None:
+    """Remove what an interrupted command left of our own: a trial's network, a helper that still runs."""
+    mark: dict[str, str | list[str] | bool] = {"label": [f"{key}={value}" for key, value in _mark(project).items()]}
+    for helper in client.containers.list(all=True, filters=mark, ignore_removed=True):
+        # One that ends at this very moment removes itself.
+        with contextlib.suppress(APIError):
+            helper.remove(force=True)
+    for trial in client.networks.list(filters=mark):
+        trial.remove()
 
 
 def make(client: docker.DockerClient, image: str, project: str, count: int) -> None:
@@ -52,10 +64,16 @@ def _parents(client: docker.DockerClient, image: str, project: str, count: int) 
             cap_drop=["ALL"],
             cap_add=["NET_ADMIN"],
             remove=True,
+            labels=_mark(project),
         )
     except DockerException as refused:
         raise EngineUnavailable(f"could not make or remove the parents of MACVLAN networks: {refused}") from refused
     return int(output)
+
+
+def _mark(project: str) -> dict[str, str]:
+    """The label by which a testbed's helpers are found again."""
+    return {"tunnelbed.helper": project}
 
 
 def _stem(project: str) -> str:
