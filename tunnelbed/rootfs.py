@@ -133,10 +133,11 @@ def reason(output: str) -> str:
         r"exec format error": "no emulator runs that architecture; see docs/images.md",
         r"operation not permitted|must be root|newuidmap": "it needs root; run it with sudo",
     }
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     for pattern, cause in known.items():
-        found = re.search(rf"^.*(?:{pattern}).*$", output, re.IGNORECASE | re.MULTILINE)
-        if found:
-            return f"{cause} ({found.group().strip()})"
-    errors = [line for line in output.splitlines() if re.match(r"\s*(?:e:|error)", line, re.IGNORECASE)]
-    last = (errors or output.splitlines() or ["it said nothing"])[-1].strip()
-    return re.sub(r"^(?:E|ERROR|Error): ", "", last)
+        for line in lines:
+            if re.search(pattern, line, re.IGNORECASE):
+                return f"{cause} ({line})"
+    errors = [line for line in lines if re.match(r"e:|error", line, re.IGNORECASE)]
+    last = (errors or lines or ["it said nothing"])[-1]
+    return re.sub(r"^(?:E|ERROR|Error): ", "", last) or "it said nothing"

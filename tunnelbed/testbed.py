@@ -226,24 +226,33 @@ class Testbed:
         progress("waiting for the nodes")
         carrying = any(node.carried for node in self.scenario.nodes.values())
         seconds = CARRYING_SECONDS if carrying else NODE_SECONDS
-        waiting.until(self._unready, seconds, "every node to be ready", good=lambda names: not names)
+        waiting.until(self._ready(), seconds, "every node to be ready", good=lambda names: not names)
         checked = [node for node in self.scenario.nodes.values() if node.check and own]
         if checked:
             progress(f"checking from {', '.join(node.name for node in checked)}")
         list(self.pool.map(self._passes, checked))
 
-    def _unready(self) -> Sequence[str]:
-        """The nodes that have not said they are ready; a node that stopped fails everything at once."""
-        states = self.engine.states(self.project)
-        unready = []
-        for name in self.scenario.nodes:
-            log = self.engine.log(self.project, name) if name in states else ""
-            if states.get(name) == "exited":
-                files = documents.shorten(self.scenario.configs / name)
-                raise NodeFailed(name, _last_lines(log), f"mend {files}, or its command in the stack")
-            if READY not in log:
-                unready.append(name)
-        return unready
+    def _ready(self) -> Callable[[], Sequence[str]]:
+        """A check that names the nodes that have not said they are ready; each is asked until it has, no longer."""
+        unready = list(self.scenario.nodes)
+
+        def says(name: str) -> bool:
+            return READY in self.engine.log(self.project, name)
+
+        def check() -> Sequence[str]:
+            states = self.engine.states(self.project)
+            for name in unready:
+                if states.get(name) == "exited":
+                    files = documents.shorten(self.scenario.configs / name)
+                    said = _last_lines(self.engine.log(self.project, name))
+                    raise NodeFailed(name, said, f"mend {files}, or its command in the stack")
+            there = [name for name in unready if name in states]
+            for name, ready in zip(there, self.pool.map(says, there), strict=True):
+                if ready:
+                    unready.remove(name)
+            return unready
+
+        return check
 
     def _passes(self, node: Node) -> None:
         def attempt() -> tuple[int, str]:

@@ -8,13 +8,13 @@ import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import docker
 from docker.errors import APIError, DockerException
-from docker.models.containers import Container
 
 from tunnelbed import documents, shell, waiting
 from tunnelbed.engines import Plan, Progress, Stream, compose, links
@@ -83,11 +83,10 @@ class DockerEngine:
 
     def render(self, plan: Plan, parents: Mapping[str, str]) -> Sequence[Path]:
         """The Compose files of a testbed: the stack, its overlay if it has one, and the override written anew."""
-        override = plan.state / "override.yaml"
+        override = _files(plan)[-1]
         subnets = allocate(plan.scenario, plan.project, self._subnets())
         override.write_text(compose.render(plan, subnets, parents), encoding="utf-8")
-        overlay = [plan.scenario.overlay] if plan.scenario.overlay else []
-        return [plan.scenario.stack, *overlay, override]
+        return _files(plan)
 
     def compose_up(self, project: str, files: Sequence[Path], *more: str) -> None:
         """`docker compose up` of these files, without building or pulling anything; `more` are its further words."""
@@ -111,7 +110,7 @@ class DockerEngine:
 
     def states(self, project: str) -> Mapping[str, str]:
         """As `Engine.states`."""
-        return {container.labels[SERVICE]: container.status for container in self._containers(project)}
+        return {container.node: container.state for container in self._containers(project)}
 
     def projects(self) -> Sequence[str]:
         """Every Compose project that has a container of ours."""
@@ -123,7 +122,7 @@ class DockerEngine:
     ) -> Completed:
         """As `Engine.run`."""
         container = self._container(project, node)
-        shell.log.info("%s", shell.quoted(["docker", "exec", "-i", container.name or "", *command]))
+        shell.log.info("%s", shell.quoted(["docker", "exec", "-i", container.name, *command]))
         api = self.client.api
         made = api.exec_create(container.id, list(command), stdin=bool(stdin))["Id"]
         stream = _ExecStream(api.exec_start(made, socket=True))
@@ -143,7 +142,7 @@ class DockerEngine:
     def open(self, project: str, node: str, command: Sequence[str]) -> Stream:
         """As `Engine.open`."""
         container = self._container(project, node)
-        shell.log.info("%s", shell.quoted(["docker", "exec", "-i", container.name or "", *command[:2], "..."]))
+        shell.log.info("%s", shell.quoted(["docker", "exec", "-i", container.name, *command[:2], "..."]))
         api = self.client.api
         made = api.exec_create(container.id, list(command), stdin=True)["Id"]
         return _ExecStream(api.exec_start(made, socket=True))
@@ -152,16 +151,15 @@ class DockerEngine:
         """As `Engine.terminal`."""
         container = self._container(project, node)
         flags = ["-it"] if os.isatty(0) and os.isatty(1) else ["-i"]
-        return ["docker", "exec", *flags, container.name or "", *command]
+        return ["docker", "exec", *flags, container.name, *command]
 
     def follow(self, project: str, node: str) -> Sequence[str]:
         """As `Engine.follow`."""
-        return ["docker", "logs", "--follow", self._container(project, node).name or ""]
+        return ["docker", "logs", "--follow", self._container(project, node).name]
 
     def log(self, project: str, node: str) -> str:
         """As `Engine.log`."""
-        output: bytes = self._container(project, node).logs()
-        return output.decode(errors="replace")
+        return self._log(self._container(project, node))
 
     def describe(self) -> Mapping[str, str]:
         """As `Engine.describe`."""
@@ -170,12 +168,11 @@ class DockerEngine:
 
     def renew(self, plan: Plan, node: str) -> None:
         """As `Engine.renew`: the override stays, and with it the underlay."""
-        files = (plan.scenario.stack, plan.state / "override.yaml")
-        _until_mac_is_free(lambda: self.compose_up(plan.project, files, "--no-deps", node))
+        _until_mac_is_free(lambda: self.compose_up(plan.project, _files(plan), "--no-deps", node))
 
     def restart(self, project: str, node: str) -> None:
         """As `Engine.restart`."""
-        container = self._container(project, node)
+        container = self.client.containers.get(self._container(project, node).id)
         if container.status == "running":
             container.kill()
             container.wait()
@@ -209,16 +206,18 @@ class DockerEngine:
             return BadInput(stack, "", said, "a stack that Compose accepts", "correct what it names")
         if missing := re.search(r"No such image: (\S+)", text):
             return BadInput(stack, "image", missing[1], "an image that the engine has", "build it, or `docker pull` it")
-        for state in self._containers(plan.project):
-            if state.status == "exited":
-                return NodeFailed(state.labels[SERVICE], state.logs(tail=5).decode(), "mend its configuration")
+        for container in self._containers(plan.project):
+            if container.state == "exited":
+                return NodeFailed(container.node, self._log(container, last=5), "mend its configuration")
         # What Compose did before it failed is in its log (`--verbose`), the reason in its last line.
         return CommandFailed(failed.command, failed.status, last)
 
     def _own_image(self) -> str:
-        """Any image of ours: what a helper needs is the same in all of them."""
+        """Any image of ours for the engine's own platform: what a helper needs is the same in all of them."""
         for image in self.client.api.images(name="tunnelbed/node"):
-            return str(image["Id"])
+            for tag in image["RepoTags"] or ():
+                if _NATIVE_TAG.fullmatch(tag):
+                    return str(tag)
         raise EngineUnavailable("there is no node image; make it with `invoke build`")
 
     def _subnets(self) -> list[IPv4Network]:
@@ -228,17 +227,35 @@ class DockerEngine:
             found += [IPv4Network(pool["Subnet"]) for pool in pools if ":" not in pool["Subnet"]]
         return found
 
-    def _containers(self, project: str) -> Sequence[Container]:
-        return self.client.containers.list(all=True, filters={"label": f"{PROJECT}={project}"}, ignore_removed=True)
+    def _log(self, container: _Found, last: int | Literal["all"] = "all") -> str:
+        output: bytes = self.client.api.logs(container.id, tail=last)
+        return output.decode(errors="replace")
 
-    def _container(self, project: str, node: str) -> Container:
-        labels = [f"{PROJECT}={project}", f"{SERVICE}={node}"]
-        found = self.client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
+    def _containers(self, project: str, node: str = "") -> Sequence[_Found]:
+        """The containers of a testbed, or a node's, by one request: the library's own list inspects each."""
+        labels = [f"{PROJECT}={project}", *([f"{SERVICE}={node}"] if node else ())]
+        found = self.client.api.containers(all=True, filters={"label": labels})
+        return [_Found(one["Id"], one["Names"][0].lstrip("/"), one["Labels"][SERVICE], one["State"]) for one in found]
+
+    def _container(self, project: str, node: str) -> _Found:
+        found = self._containers(project, node)
         if not found:
             raise NodeFailed(node, "is not there", "bring the testbed up first")
         return found[0]
 
 
+@dataclass(frozen=True)
+class _Found:
+    """A container as the engine lists it."""
+
+    id: str
+    name: str
+    node: str
+    state: str
+
+
+# `images.node_image` without a platform at its end.
+_NATIVE_TAG = re.compile(r"tunnelbed/node:[0-9a-f]{12}")
 # The status with which Compose refuses a file it cannot use (compose/cmd/compose: `compose.go`, exit codes).
 _COMPOSE_REFUSED = 15
 
@@ -317,6 +334,12 @@ def _until_mac_is_free(start: Callable[[], object]) -> None:
         return True
 
     waiting.until(attempt, MAC_SECONDS, "the node's MAC to be free")
+
+
+def _files(plan: Plan) -> Sequence[Path]:
+    """A testbed's Compose files: the stack, its overlay if it has one, and the override."""
+    overlay = [plan.scenario.overlay] if plan.scenario.overlay else []
+    return [plan.scenario.stack, *overlay, plan.state / "override.yaml"]
 
 
 def _in_background(check: Callable[[], None]) -> Future[None]:
