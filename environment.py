@@ -48,6 +48,7 @@ def before_scenario(context: Context, scenario: Scenario) -> None:
     del scenario
     context.recording = None
     context.requests = []
+    context.ping = None
     context.journal = None
     context.attack = None
     context.changes = context.changes_of.setdefault(context.bed.name, Changes(context.bed))

@@ -44,7 +44,8 @@ def pings(context: Context, sources: str, targets: str) -> None:
     """A ping is sent, answered or not, while every node records."""
     with context.bed.record() as recording:
         for source, target in pairs(context, sources, targets):
-            reachability.send(context.bed, source, target, Ping())
+            context.ping = Ping()
+            reachability.send(context.bed, source, target, context.ping)
         recording.settle()
     context.recording = recording
 
@@ -114,6 +115,23 @@ def forged_request(context: Context, face: str, aim: str, port: int, networks: s
     for network in links(context, networks):
         who, where, to = node(context, face), node(context, target), node(context, aim)
         secrecy.forged_does_not_arrive(context.bed, who, where, network, Knock(port), to)
+
+
+@step("a plain answer forged as from {face:Node} and put on {networks:Links} does not reach {target:Node}")
+def forged_answer(context: Context, face: str, networks: str, target: str) -> None:
+    """Likewise, for a packet that passes for the answer to the last ping of that node's."""
+    for network in links(context, networks):
+        who, where = node(context, face), node(context, target)
+        secrecy.forged_answer_does_not_arrive(context.bed, who, where, network, context.ping)
+
+
+@step("{replier:Node} answers the ping of {asker:Node} again")
+def answers_again(context: Context, replier: str, asker: str) -> None:
+    """The answer to the last ping is sent once more, while every node records."""
+    with context.bed.record() as recording:
+        reachability.answer_again(context.bed, node(context, replier), node(context, asker), context.ping)
+        recording.settle()
+    context.recording = recording
 
 
 def _recorded(context: Context) -> Recording:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from behave import step
 from behave.runner import Context
+from changing import change
 from nouns import node, nodes
 
 from tunnelbed import agreement
@@ -65,3 +66,9 @@ def knows_peer(context: Context, gateway: str, identity: str) -> None:
 def no_tunnel_is_up(context: Context) -> None:
     """Every gateway ends its tunnels; what starts them on demand stays."""
     agreement.end_all(context.bed)
+
+
+@step("{gateway:Node} forgets its connections")
+def forgets(context: Context, gateway: str) -> None:
+    """The gateway's tunnels end at once, and nothing starts another, as if nobody had ever configured one."""
+    change(context, agreement.forgotten(context.bed, node(context, gateway)))

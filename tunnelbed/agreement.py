@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
-from tunnelbed import waiting
+from tunnelbed import daemon, waiting
 from tunnelbed.errors import BadInput, DeadlinePassed
 from tunnelbed.model import Node
 from tunnelbed.strongswan import Tunnel
@@ -79,7 +80,10 @@ def uses(bed: Testbed, gateway: Node, ike: str, esp: str) -> None:
 
 
 def selects(bed: Testbed, gateway: Node, local: Sequence[str], remote: Sequence[str]) -> None:
-    """A child of the gateway has exactly these traffic selectors, and no child has others. Raises `Unmet`."""
+    """A child of the gateway has exactly these traffic selectors, and asked for no others. Raises `Unmet`.
+
+    IKE narrows what one end asks for to what the other grants (RFC 7296, 2.9), so the child alone does not tell.
+    """
     established(bed, gateway)
     wanted = (tuple(sorted(local)), tuple(sorted(remote)))
     found = {
@@ -91,6 +95,15 @@ def selects(bed: Testbed, gateway: Node, local: Sequence[str], remote: Sequence[
         seen = "; ".join(f"{' '.join(ours)} === {' '.join(theirs)}" for ours, theirs in sorted(found))
         expected = f"{gateway.name} protects {' '.join(local)} === {' '.join(remote)}"
         raise unmet(bed, expected, seen, nodes=[gateway.name])
+    asked = {
+        (tuple(sorted(ours)), tuple(sorted(theirs)))
+        for connection in daemon.connections(bed, gateway.name)
+        for ours, theirs in connection.selectors
+    }
+    if wanted not in asked:
+        seen = "; ".join(f"{' '.join(ours)} === {' '.join(theirs)}" for ours, theirs in sorted(asked))
+        expected = f"{gateway.name} asks for {' '.join(local)} === {' '.join(remote)}"
+        raise unmet(bed, expected, f"{seen}, of which its peer grants less", nodes=[gateway.name])
 
 
 def knows_peer_as(bed: Testbed, gateway: Node, identity: str) -> None:
@@ -107,6 +120,18 @@ def end_all(bed: Testbed) -> None:
         for tunnel in bed.tunnels(gateway.name):
             command = ["swanctl", "--terminate", "--ike-id", str(tunnel.unique), "--force"]
             bed.agents.on(gateway.name).run(command)
+
+
+@contextlib.contextmanager
+def forgotten(bed: Testbed, gateway: Node) -> Iterator[None]:
+    """A gateway without tunnels or connections, and its peers without their tunnels with it, while the body runs."""
+    daemon.tell(bed, gateway.name, "--load-conns", "--file", "/dev/null")
+    for other in bed.gateways():
+        daemon.end_tunnels(bed, other.name)
+    try:
+        yield
+    finally:
+        daemon.tell(bed, gateway.name, "--load-conns")
 
 
 def proposal(said: str) -> str:

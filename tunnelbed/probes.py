@@ -57,6 +57,13 @@ class Ping:
             return IP(src=str(source), dst=str(target)) / ICMP(id=number, seq=1) / Raw(self.token)
         return IPv6(src=str(source), dst=str(target)) / ICMPv6EchoRequest(id=number, seq=1, data=self.token)
 
+    def answer(self, source: Address, target: Address) -> Packet:
+        """The answer to it, from whom it asked."""
+        number = int.from_bytes(self.token[:2], "big")
+        if target.version == 4:
+            return IP(src=str(source), dst=str(target)) / ICMP(type=ECHO_REPLY, id=number, seq=1) / Raw(self.token)
+        return IPv6(src=str(source), dst=str(target)) / ICMPv6EchoReply(id=number, seq=1, data=self.token)
+
     def asks(self, packet: Packet) -> bool:
         echo = (ICMP in packet and packet[ICMP].type == ECHO_REQUEST) or ICMPv6EchoRequest in packet
         return echo and self.shows(packet)

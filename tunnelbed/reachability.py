@@ -121,6 +121,12 @@ def speaks_only(bed: Testbed, version: int) -> None:
                 raise unmet(bed, f"every node has addresses of IPv{version} only", seen)
 
 
+def answer_again(bed: Testbed, source: Node, target: Node, asked: Ping) -> None:
+    """Send the answer to a ping of `target`'s once more: part of a conversation that is under way."""
+    address = address_towards(bed, source, target)
+    bed.agents.on(source.name).send_packet(bytes(asked.answer(source_address(source, address), address)))
+
+
 def control_arrives(bed: Testbed, recording: Recording, target: Node) -> None:
     """A packet from a neighbour arrives at the target: it is there, and its arrivals are seen.
 

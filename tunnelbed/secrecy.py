@@ -6,6 +6,7 @@ where it must be, and something was seen to cross the link at all.
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -13,7 +14,7 @@ from scapy.layers.l2 import Ether
 
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.model import Network, Node
-from tunnelbed.probes import Marked, Probe
+from tunnelbed.probes import Marked, Ping, Probe
 from tunnelbed.reachability import ON_ITS_WAY, control_arrives
 from tunnelbed.recording import Recording, Sighting
 from tunnelbed.testbed import Testbed
@@ -115,6 +116,29 @@ def forged_does_not_arrive(
         raise TunnelbedError(f"{expected}: cannot be judged, since it was not seen to enter {gateway.name}")
     if arrived := [seen for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]:
         raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, [gateway.name], probe.shows)
+
+
+def forged_answer_does_not_arrive(bed: Testbed, face: Node, target: Node, network: Network, asked: Ping) -> None:
+    """A plain answer to a ping of `target`'s, with `face`'s address, put next to its gateway, does not reach it.
+
+    It is seen to enter the gateway; a control is seen to arrive at the target. Raises `Unmet`.
+    """
+    expected = f"a plain answer forged as from {face.name} and put on {network.name} does not reach {target.name}"
+    gateway = _gateway_on(bed, network)
+    stranger = next((node for node in bed.scenario.on(network.name) if node.name != gateway.name), gateway)
+    frame = Ether(src=bed.mac(stranger.name, network.name), dst=bed.mac(gateway.name, network.name))
+    # An answer of its own: the true one may still be under way.
+    forged = Ping(token=asked.token[:2] + secrets.token_bytes(14))
+    packet = frame / forged.answer(face.addresses[0], target.addresses[0])
+    with bed.record() as recording:
+        bed.agents.on(stranger.name).send_frame(network.name, bytes(packet))
+        entered = recording.until(lambda seen: seen.node == gateway.name and forged.shows(seen.packet), ON_ITS_WAY)
+        control_arrives(bed, recording, target)
+        recording.settle()
+    if entered is None:
+        raise TunnelbedError(f"{expected}: cannot be judged, since it was not seen to enter {gateway.name}")
+    if arrived := [seen for seen in recording.arrivals(target.name) if forged.shows(seen.packet)]:
+        raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, [gateway.name], forged.shows)
 
 
 def _crossed(recording: Recording, network: Network) -> Sequence[Sighting]:

@@ -50,12 +50,13 @@ class Tunnel:
 
 @dataclass(frozen=True)
 class Connection:
-    """A connection that charon has loaded: between which addresses, and the names of its children."""
+    """A connection that charon has loaded: between which addresses, its children, and what each of them asks for."""
 
     name: str
     local: tuple[str, ...]
     remote: tuple[str, ...]
     children: tuple[str, ...]
+    selectors: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
 
 
 def tunnels(raw: str) -> tuple[Tunnel, ...]:
@@ -69,8 +70,14 @@ def connections(raw: str) -> tuple[Connection, ...]:
     found = []
     for name, said in _events(raw, "list-conn"):
         children = said.get("children", {})
-        names = tuple(children) if isinstance(children, dict) else ()
-        found.append(Connection(name, _list(said, "local_addrs"), _list(said, "remote_addrs"), names))
+        sections = children if isinstance(children, dict) else {}
+        asked = [
+            (_list(child, "local-ts"), _list(child, "remote-ts"))
+            for child in sections.values()
+            if isinstance(child, dict)
+        ]
+        local, remote = _list(said, "local_addrs"), _list(said, "remote_addrs")
+        found.append(Connection(name, local, remote, tuple(sections), tuple(asked)))
     return tuple(found)
 
 

@@ -1,0 +1,66 @@
+@scenario.site-to-site
+Feature: Every node keeps to its place, even when another line of defence is gone
+
+  Scenario: A node may do what its part needs, and no more
+    Then every client has exactly the capabilities NET_ADMIN and NET_RAW
+    And the server has exactly the capabilities NET_ADMIN and NET_RAW
+    And the router has exactly the capabilities NET_ADMIN and NET_RAW
+    And the Internet has exactly the capabilities NET_ADMIN and NET_RAW
+    And every gateway has exactly the capabilities NET_ADMIN, NET_RAW and NET_BIND_SERVICE
+
+  Scenario: A node stands where the plan puts it
+    Then every client of site A stands only in the intranet of site A
+    And every client of site B stands only in the intranet of site B
+    And the server stands only in the intranet of site S
+    And gateway A stands only in the ISP link of site A and the intranet of site A
+    And gateway B stands only in the ISP link of site B and the intranet of site B
+    And gateway S stands only in the ISP link of site S and the intranet of site S
+    And no two nodes have the same address
+
+  Scenario: No router believes an address from the wrong side
+    Then the router believes no packet from the Internet on any ISP link
+    And gateway A believes no packet from client A1 on the ISP link of site A
+    And gateway B believes no packet from client B1 on the ISP link of site B
+    And gateway S believes no packet from the server on the ISP link of site S
+
+  Scenario: The Internet knows no way to a private network
+    When the Internet pings every client
+    Then nothing crosses any ISP link
+    When the Internet pings the server
+    Then nothing crosses any ISP link
+
+  Scenario Outline: A site whose gateway forgot its tunnel falls silent
+    Given <client> can reach the server
+    When <client> pings the server
+    And <gateway> forgets its connections
+    And a plain answer forged as from the server and put on <link> does not reach <client>
+    And <client> pings the server
+    Then nothing crosses <link>
+
+    Examples:
+      | client    | gateway   | link                   |
+      | client A1 | gateway A | the ISP link of site A |
+      | client B1 | gateway B | the ISP link of site B |
+
+  Scenario: The cloud, whose gateway forgot its tunnels, falls silent towards the sites
+    Given client A1 can reach the server
+    When client A1 pings the server
+    And gateway S forgets its connections
+    And the server answers the ping of client A1 again
+    Then nothing crosses the ISP link of site S
+    When the server pings client A1
+    Then nothing crosses the ISP link of site S
+    And a plain packet forged as from client A1 and put on the ISP link of site S does not reach the server
+    But the server reaches the Internet and is seen there as gateway S
+
+  Scenario Outline: A conversation that goes on starts the tunnel from the cloud, too
+    Given <client> can reach the server
+    When <client> pings the server
+    And no tunnel is up
+    And the server answers the ping of <client> again
+    Then gateway S has a tunnel with <gateway> within 2 s
+
+    Examples:
+      | client    | gateway   |
+      | client A1 | gateway A |
+      | client B1 | gateway B |

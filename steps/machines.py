@@ -1,0 +1,43 @@
+"""Phrases: what a node may do, where it stands, and whom it believes."""
+
+from __future__ import annotations
+
+from behave import step
+from behave.runner import Context
+from nouns import links, node, nodes
+
+from tunnelbed import machines
+
+
+@step("{holders:Nodes} has exactly the capabilities {names}")
+def has_capabilities(context: Context, holders: str, names: str) -> None:
+    """What the node may ask of its kernel is this and no more: `NET_ADMIN and NET_RAW` (capabilities(7))."""
+    for holder in nodes(context, holders):
+        machines.may_exactly(context.bed, holder, names.replace(",", " and").split(" and "))
+
+
+@step("{places:Nodes} stands only in {networks:Links}")
+def stands_only(context: Context, places: str, networks: str) -> None:
+    """The node has an interface in each of these networks, and in no other."""
+    for place in nodes(context, places):
+        machines.stands_only_in(context.bed, place, links(context, networks))
+
+
+@step("{place:Node} stands only in {first:Links} and {second:Links}")
+def stands_only_in_two(context: Context, place: str, first: str, second: str) -> None:
+    """Likewise, for a node between two networks."""
+    both = [*links(context, first), *links(context, second)]
+    machines.stands_only_in(context.bed, node(context, place), both)
+
+
+@step("no two nodes have the same address")
+def no_address_twice(context: Context) -> None:
+    """On no network two nodes have the same address, whatever the stack says."""
+    machines.no_address_twice(context.bed)
+
+
+@step("{believer:Node} believes no packet from {face:Node} on {networks:Links}")
+def believes_none(context: Context, believer: str, face: str, networks: str) -> None:
+    """A packet with that node's address that comes in there, where it cannot come from, is refused for its source."""
+    for network in links(context, networks):
+        machines.refuses_source(context.bed, node(context, believer), node(context, face), network)

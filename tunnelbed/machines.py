@@ -1,0 +1,110 @@
+"""What a node is, as it says itself: what it may do, where it stands, which addresses it answers for."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+
+from scapy.layers.l2 import Ether
+
+from tunnelbed import waiting
+from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
+from tunnelbed.model import Address, Network, Node
+from tunnelbed.probes import Ping
+from tunnelbed.testbed import Testbed
+from tunnelbed.verdict import unmet
+
+# linux/capability.h, in the order of their bits.
+# fmt: off
+CAPABILITIES = (
+    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
+    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
+    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
+    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
+    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+    "CHECKPOINT_RESTORE",
+)
+# fmt: on
+COUNTED_SECONDS = 1.0
+
+
+def may_exactly(bed: Testbed, node: Node, wanted: Sequence[str]) -> None:
+    """The bounding set of the node's first process is exactly these capabilities. Raises `Unmet`."""
+    unknown = [name for name in wanted if name not in CAPABILITIES]
+    if unknown:
+        raise BadInput("Then", "", unknown[0], f"one of: {', '.join(CAPABILITIES)}", "correct the sentence")
+    found = capabilities(_said(bed, node, "cat", "/proc/1/status"))
+    if set(found) != set(wanted):
+        expected = f"{node.name} has exactly the capabilities {' '.join(sorted(wanted))}"
+        raise unmet(bed, expected, " ".join(sorted(found)) or "none")
+
+
+def capabilities(status: str) -> Sequence[str]:
+    """The bounding set in /proc/PID/status (proc(5), CapBnd), by name; a bit without one by its number."""
+    bits = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd:")), 16)
+    numbers = [number for number in range(bits.bit_length()) if bits >> number & 1]
+    return [CAPABILITIES[n] if n < len(CAPABILITIES) else str(n) for n in numbers]
+
+
+def stands_only_in(bed: Testbed, node: Node, networks: Sequence[Network]) -> None:
+    """The node has an interface in each of these networks and in no other. Raises `Unmet`."""
+    found = {str(link["ifname"]) for link in json.loads(_said(bed, node, "ip", "-json", "link", "show"))}
+    # Every namespace has these by itself; `ipsec0` is where ESP in user space begins.
+    found = {name for name in found if name in bed.scenario.networks}
+    wanted = {network.name for network in networks}
+    if found != wanted:
+        expected = f"{node.name} stands only in {' and '.join(sorted(wanted))}"
+        raise unmet(bed, expected, f"in {' and '.join(sorted(found)) or 'no network'}")
+
+
+def no_address_twice(bed: Testbed) -> None:
+    """On no network two nodes have the same address. Raises `Unmet`."""
+    owners: dict[tuple[str, Address], list[str]] = defaultdict(list)
+    for node in bed.scenario.nodes.values():
+        for link in json.loads(_said(bed, node, "ip", "-json", "address", "show")):
+            for said in link.get("addr_info", ()):
+                if link["ifname"] in bed.scenario.networks and "local" in said:
+                    owners[link["ifname"], ipaddress.ip_address(said["local"])].append(node.name)
+    for (network, address), names in owners.items():
+        if len(names) > 1:
+            expected = "every address belongs to one node"
+            raise unmet(bed, expected, f"{address} on {network} belongs to {' and '.join(names)}")
+
+
+def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> None:
+    """A packet with `face`'s address that comes in by the wrong network is refused for its source (rp_filter).
+
+    The kernel counts it (RFC 3704; `IPReversePathFilter` in /proc/net/netstat). Raises `Unmet`.
+    """
+    ours = node.address_on(network.name)
+    stranger = next((other for other in bed.scenario.on(network.name) if other.name != node.name), None)
+    if ours is None or stranger is None:
+        expected = f"a network on which {node.name} has a neighbour"
+        raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "none", expected, "name another")
+    before = refused(_said(bed, node, "cat", "/proc/net/netstat"))
+    frame = Ether(src=bed.mac(stranger.name, network.name), dst=bed.mac(node.name, network.name))
+    packet = frame / Ping().packet(face.addresses[0], ours)
+    bed.agents.on(stranger.name).send_frame(network.name, bytes(packet))
+    try:
+        waiting.until(
+            lambda: refused(_said(bed, node, "cat", "/proc/net/netstat")) - before, COUNTED_SECONDS, "a refusal"
+        )
+    except DeadlinePassed:
+        expected = f"{node.name} believes no packet from {face.name} on {network.name}"
+        raise unmet(bed, expected, "it was not refused for its source") from None
+
+
+def refused(netstat: str) -> int:
+    """How many packets were refused for their source, in /proc/net/netstat: lines of names, each before its numbers."""
+    lines = netstat.splitlines()
+    for names, numbers in zip(lines[::2], lines[1::2], strict=True):
+        counted = dict(zip(names.split(), numbers.split(), strict=True))
+        if "IPReversePathFilter" in counted:
+            return int(counted["IPReversePathFilter"])
+    raise TunnelbedError("the kernel does not count what it refuses for its source (IPReversePathFilter)")
+
+
+def _said(bed: Testbed, node: Node, *command: str) -> str:
+    return bed.agents.on(node.name).run(command).stdout
