@@ -23,7 +23,7 @@ from tunnelbed.mutation.ground import Ground, Refused
 from tunnelbed.mutation.verdicts import EQUIVALENT, INVALID, KILLED, SURVIVED, Failure, Verdict
 from tunnelbed.testbed import Options, Testbed
 
-BATCH = 30
+BATCH = 60
 # Seconds until something that must work is given up. A tunnel is there in 0.2 s; people give it 10.
 PATIENCE = 2.0
 

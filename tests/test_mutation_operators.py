@@ -1,0 +1,235 @@
+"""What each operator makes of a small file: the mistake, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.conftest import Checkout
+from tunnelbed.errors import BadInput
+from tunnelbed.mutation import Mutant, Sources
+from tunnelbed.mutation.mutants import mutants
+from tunnelbed.mutation.operators import registry
+from tunnelbed.scenario import load
+
+RULES = """\
+flush ruleset
+define peers = { 192.0.2.2, 192.0.2.3 }
+table inet filter {
+    # a comment {
+    chain input {
+        type filter hook input priority filter; policy drop;
+        iifname outside ip saddr $peers udp dport { 500, 4500 } accept
+        ct state established,related accept
+    }
+    chain forward {
+        type filter hook forward priority filter; policy drop;
+        oifname outside rt ipsec exists accept
+        ip daddr 10.2.0.0/16 drop
+    }
+}
+table ip nat {
+    chain nat {
+        type nat hook prerouting priority dstnat;
+        tcp dport 80 dnat to 10.1.0.3
+        oifname outside rt ipsec missing masquerade
+    }
+}
+"""
+CONNECTIONS = """\
+connections {
+    cloud {
+        version = 2
+        proposals = aes256gcm16-prfsha384-ecp384
+        local {
+            id = "CN=gateway"
+        }
+        remote {
+            id = "CN=peer"
+            cacerts = root.pem
+            revocation = strict
+        }
+        children {
+            cloud {
+                local_ts = 10.1.0.0/16
+                remote_ts = fc00:1::/64
+                esp_proposals = aes256gcm16-ecp384
+                start_action = trap
+            }
+        }
+    }
+}
+"""
+
+
+def made(checkout: Checkout, operator: str) -> list[Mutant]:
+    """The mutants of one operator in the small checkout."""
+    return list(mutants(load("tiny", checkout.root), operator))
+
+
+def changed(checkout: Checkout, mutant: Mutant) -> tuple[list[str], list[str]]:
+    """The lines a mutant takes away and those it adds, without indentation."""
+    lines = Sources(load("tiny", checkout.root)).diff(mutant).splitlines()
+    lost = [line[1:].strip() for line in lines if line.startswith("-") and not line.startswith("---")]
+    return lost, [line[1:].strip() for line in lines if line.startswith("+") and not line.startswith("+++")]
+
+
+@pytest.mark.parametrize(
+    ("operator", "lost", "added"),
+    [
+        ("rule-removed", "ct state established,related accept", None),
+        ("verdict-flipped", "ip daddr 10.2.0.0/16 drop", "ip daddr 10.2.0.0/16 accept"),
+        (
+            "policy-opened",
+            "type filter hook input priority filter; policy drop;",
+            "type filter hook input priority filter; policy accept;",
+        ),
+        ("masquerade-missing", "oifname outside rt ipsec missing masquerade", None),
+        ("masquerade-too-wide", "oifname outside rt ipsec missing masquerade", "masquerade"),
+        ("dnat-missing", "tcp dport 80 dnat to 10.1.0.3", None),
+        ("dnat-wrong-port", "tcp dport 80 dnat to 10.1.0.3", "tcp dport 80 dnat to 10.1.0.3:81"),
+        ("dnat-too-wide", "tcp dport 80 dnat to 10.1.0.3", "meta l4proto tcp dnat to 10.1.0.3"),
+        ("tunnel-not-required", "oifname outside rt ipsec exists accept", "oifname outside accept"),
+        ("state-ignored", "ct state established,related accept", "accept"),
+        (
+            "port-ignored",
+            "iifname outside ip saddr $peers udp dport { 500, 4500 } accept",
+            "iifname outside ip saddr $peers meta l4proto udp accept",
+        ),
+        ("address-ignored", "ip daddr 10.2.0.0/16 drop", "drop"),
+    ],
+)
+def test_a_firewall_s_mistake_is_one_line(checkout: Checkout, operator: str, lost: str, added: str | None) -> None:
+    checkout.configure("gateway/nftables.conf", RULES)
+    found = [changed(checkout, mutant) for mutant in made(checkout, operator)]
+    assert ([lost], [added] if added else []) in found
+    assert all(len(was) == 1 and len(now) <= 1 for was, now in found)
+
+
+def test_a_rule_is_removed_from_every_chain_and_nat_left_to_its_own_operators(checkout: Checkout) -> None:
+    checkout.configure("gateway/nftables.conf", RULES)
+    assert len(made(checkout, "rule-removed")) == 4
+
+
+def test_what_holds_while_a_tunnel_is_up_is_mutated_too(checkout: Checkout) -> None:
+    checkout.configure("gateway/while-up/cloud.nft", RULES)
+    (mutant,) = made(checkout, "dnat-missing")
+    assert [str(path) for path in mutant.changes] == ["configs/tiny/gateway/while-up/cloud.nft"]
+
+
+@pytest.mark.parametrize(
+    ("target", "now"),
+    [
+        ("10.1.0.3:8080", "10.1.0.3:8081"),
+        ("$server", "$server:81"),
+        ("[fc00::3]:80", "[fc00::3]:81"),
+        ("fc00::3", "[fc00::3]:81"),
+    ],
+)
+def test_another_port_is_written_as_nft_wants_it(checkout: Checkout, target: str, now: str) -> None:
+    checkout.configure("gateway/nftables.conf", f"table ip nat {{\nchain a {{\ntcp dport 80 dnat to {target}\n}}\n}}\n")
+    (mutant,) = made(checkout, "dnat-wrong-port")
+    assert changed(checkout, mutant)[1] == [f"tcp dport 80 dnat to {now}"]
+
+
+@pytest.mark.parametrize(
+    ("operator", "changes"),
+    [
+        ("selector-too-wide", {"local_ts = 10.0.0.0/14", "remote_ts = fc00:1::/60"}),
+        ("selector-too-narrow", {"local_ts = 10.1.0.0/17", "remote_ts = fc00:1::/65"}),
+        ("esp-unencrypted", {"esp_proposals = null-sha256"}),
+        ("esp-without-exchange", {"esp_proposals = aes256gcm16"}),
+        ("ike-weaker", {"proposals = aes128-sha1-modp2048"}),
+        ("any-identity", {"id = %any"}),
+        ("revocation-lax", set()),
+        ("any-authority", set()),
+        ("trigger-missing", set()),
+    ],
+)
+def test_a_connection_s_mistake_is_one_setting(checkout: Checkout, operator: str, changes: set[str]) -> None:
+    checkout.configure("gateway/swanctl.conf", CONNECTIONS)
+    found = [changed(checkout, mutant) for mutant in made(checkout, operator)]
+    assert found
+    assert {line for _, added in found for line in added} == changes
+    assert all(len(lost) == 1 for lost, _ in found)
+
+
+def test_only_the_peer_may_become_anybody(checkout: Checkout) -> None:
+    checkout.configure("gateway/swanctl.conf", CONNECTIONS)
+    (mutant,) = made(checkout, "any-identity")
+    assert changed(checkout, mutant)[0] == ['id = "CN=peer"']
+
+
+def test_a_missing_connection_leaves_the_others_alone(checkout: Checkout) -> None:
+    two = CONNECTIONS.removesuffix("}\n") + "    other {\n        version = 2\n    }\n}\n"
+    checkout.configure("gateway/swanctl.conf", two)
+    found = {mutant.place: "".join(mutant.changes.values()) for mutant in made(checkout, "connection-missing")}
+    assert set(found) == {"gateway cloud", "gateway other"}
+    assert found["gateway other"] == CONNECTIONS
+
+
+def test_a_missing_route_is_no_missing_address(checkout: Checkout) -> None:
+    checkout.configure(
+        "client/ip.batch", "# way out\naddress replace 10.1.0.9/16 dev inside\nroute replace default via 10.1.0.2\n"
+    )
+    assert [mutant.place for mutant in made(checkout, "route-missing")] == [
+        "client: route replace default via 10.1.0.2"
+    ]
+    assert len(made(checkout, "address-missing")) == 1
+
+
+def test_an_address_twice_is_a_neighbour_s(checkout: Checkout) -> None:
+    added = [line for mutant in made(checkout, "address-twice") for line in changed(checkout, mutant)[1]]
+    assert added == ["address replace 10.1.0.3/16 dev inside", "address replace 192.0.2.1/24 dev outside"]
+
+
+def test_a_host_is_joined_to_the_link_before_its_gateway(checkout: Checkout) -> None:
+    checkout.stack["networks"]["outside"]["labels"] = {"tunnelbed.role": "isp_link", "tunnelbed.site": "a"}
+    checkout.write()
+    (mutant,) = made(checkout, "network-joined")
+    stack = yaml.safe_load("".join(mutant.changes.values()))
+    assert stack["services"]["client"]["networks"]["outside"] == {"ipv4_address": "192.0.2.200"}
+
+
+@pytest.mark.parametrize(
+    ("operator", "key"),
+    [("forwarding-off", "net.ipv4.ip_forward"), ("source-check-off", "net.ipv4.conf.all.rp_filter")],
+)
+def test_a_sysctl_is_switched_off_where_it_was_on(checkout: Checkout, operator: str, key: str) -> None:
+    checkout.stack["services"]["gateway"]["sysctls"] = {key: 1}
+    checkout.stack["services"]["client"]["sysctls"] = [f"{key}=0"]
+    checkout.write()
+    (mutant,) = made(checkout, operator)
+    stack = yaml.safe_load("".join(mutant.changes.values()))
+    assert stack["services"]["gateway"]["sysctls"] == {key: 0}
+
+
+def test_every_node_may_get_a_capability_too_many(checkout: Checkout) -> None:
+    assert {mutant.place for mutant in made(checkout, "capability-added")} == {"gateway", "client", "server"}
+
+
+def test_plain_routing_opens_the_gateways_and_ends_their_tunnels(checkout: Checkout) -> None:
+    checkout.configure("gateway/nftables.conf", RULES)
+    checkout.configure("gateway/swanctl.conf", CONNECTIONS)
+    (mutant,) = made(checkout, "plain-routing")
+    texts = {path.name: text for path, text in mutant.changes.items()}
+    assert "cloud" not in texts["swanctl.conf"]
+    assert "drop" not in texts["nftables.conf"]
+    assert "masquerade" not in texts["nftables.conf"]
+
+
+def test_every_mutant_has_a_name_of_its_own(checkout: Checkout) -> None:
+    checkout.configure("gateway/nftables.conf", RULES)
+    checkout.configure("gateway/swanctl.conf", CONNECTIONS)
+    names = [mutant.name for mutant in mutants(load("tiny", checkout.root))]
+    assert len(names) == len(set(names)) > 30
+
+
+def test_every_operator_says_what_it_does() -> None:
+    assert len(registry()) >= 20
+    assert all((make.__doc__ or "").endswith(".") for make in registry().values())
+
+
+def test_an_unknown_operator_is_answered_with_those_there_are(checkout: Checkout) -> None:
+    with pytest.raises(BadInput, match="rule-removed"):
+        made(checkout, "rule-remved")
