@@ -50,6 +50,7 @@ def before_scenario(context: Context, scenario: Scenario) -> None:
     context.requests = []
     context.journal = None
     context.attack = None
+    context.rekeying = None
     context.changes = context.changes_of.setdefault(context.bed.name, Changes(context.bed))
 
 
