@@ -213,7 +213,7 @@ class DockerEngine:
         return CommandFailed(failed.command, failed.status, last)
 
     def _own_image(self) -> str:
-        """Any image of ours for the engine's own platform: what a helper needs is the same in all of them."""
+        """Any image of ours for the engine's own platform: what a helper needs of it, all have."""
         for image in self.client.api.images(name="tunnelbed/node"):
             for tag in image["RepoTags"] or ():
                 if _NATIVE_TAG.fullmatch(tag):

@@ -10,11 +10,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import docker
 from docker.errors import APIError, DockerException
 
 from tunnelbed.errors import EngineUnavailable
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "node" / "parents"
 
 
 def are_needed(client: docker.DockerClient, project: str) -> bool:
@@ -58,8 +61,9 @@ def _parents(client: docker.DockerClient, image: str, project: str, count: int) 
     try:
         output: bytes = client.containers.run(
             image,
-            command=[_stem(project), str(count)],
-            entrypoint=["/usr/lib/tunnelbed/parents"],
+            # The script of this checkout, since the image may be another one's: only its programs are used.
+            command=[SCRIPT.read_text(encoding="utf-8"), "parents", _stem(project), str(count)],
+            entrypoint=["/bin/sh", "-c"],
             network_mode="host",
             cap_drop=["ALL"],
             cap_add=["NET_ADMIN"],
