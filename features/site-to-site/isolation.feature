@@ -19,3 +19,12 @@ Feature: Who is kept from whom
   Scenario: Sites are isolated from each other
     Then client A1 is isolated from client B1
     And client B2 is isolated from client A2
+
+  Scenario: The host is no part of the testbed, nor the testbed of the host
+    Then the host has no route into the testbed
+    And the host's devices are not visible inside any node
+    And every node has exactly its own networks
+
+  Scenario: Nodes may do what their stack says, and nothing more
+    Then every node has exactly the capabilities its stack gives
+    And every node is unprivileged

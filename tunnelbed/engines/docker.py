@@ -170,6 +170,21 @@ class DockerEngine:
         """As `Engine.renew`: the override stays, and with it the underlay."""
         _until_mac_is_free(lambda: self.compose_up(plan.project, _files(plan), "--no-deps", node))
 
+    def machine(self, command: Sequence[str]) -> Completed:
+        """As `Engine.machine`: in a short-lived container, since the engine may be on another machine."""
+        try:
+            output: bytes = self.client.containers.run(
+                self._own_image(),
+                command=list(command[1:]),
+                entrypoint=[command[0]],
+                network_mode="host",
+                cap_drop=["ALL"],
+                remove=True,
+            )
+        except DockerException as refused:
+            raise CommandFailed(command, None, str(refused), "the engine's machine") from refused
+        return Completed(tuple(command), 0, output.decode(errors="replace"), "")
+
     def restart(self, project: str, node: str) -> None:
         """As `Engine.restart`."""
         container = self.client.containers.get(self._container(project, node).id)
