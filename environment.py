@@ -51,6 +51,7 @@ def before_scenario(context: Context, scenario: Scenario) -> None:
     context.ping = None
     context.journal = None
     context.attack = None
+    context.rekeying = None
     context.changes = context.changes_of.setdefault(context.bed.name, Changes(context.bed))
 
 

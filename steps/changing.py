@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import time
+from contextlib import AbstractContextManager, nullcontext
 
 from behave.runner import Context
 
@@ -10,7 +11,7 @@ from tunnelbed.errors import BadInput
 from tunnelbed.journal import Journal
 
 
-def change(context: Context, what: AbstractContextManager[object]) -> None:
+def change(context: Context, what: AbstractContextManager[object] = nullcontext()) -> None:  # noqa: B008 # holds nothing
     """Make a change that the scenario's end undoes, and note the moment."""
     context.journal = Journal(context.bed)
     context.changes.make(what)
@@ -22,3 +23,8 @@ def journal(context: Context) -> Journal:
         expected = "a change or an attack before this sentence"
         raise BadInput("Then", "", "nothing happened", expected, "add a When")
     return context.journal
+
+
+def since(context: Context) -> float:
+    """The moment of the last change or attack (of `time.monotonic`); now, where there was none."""
+    return context.journal.at if isinstance(context.journal, Journal) else time.monotonic()

@@ -53,6 +53,12 @@ def parse_kinds(text: str) -> list[str]:
     return [kind for part in text.split(", ") for kind in part.split(" and ")]
 
 
+@parse.with_pattern("IKE|ESP")
+def parse_layer(text: str) -> str:
+    """One of the two layers of a tunnel: `IKE` or `ESP`."""
+    return text
+
+
 register_type(
     Node=parse_node,
     Nodes=parse_nodes,
@@ -60,6 +66,7 @@ register_type(
     Port=parse_port,
     Seconds=parse_seconds,
     Kinds=parse_kinds,
+    Layer=parse_layer,
 )
 
 

@@ -20,19 +20,13 @@ def parse_refusal(text: str) -> str:
     return text
 
 
-@parse.with_pattern("IKE|ESP")
-def parse_layer(text: str) -> str:
-    """One of the two layers of a tunnel: `IKE` or `ESP`."""
-    return text
-
-
 @parse.with_pattern(r"[A-Z][A-Z0-9_]+")
 def parse_notify(text: str) -> str:
     """A message of IKE, in RFC 7296's words: `AUTHENTICATION_FAILED`."""
     return text
 
 
-register_type(Refusal=parse_refusal, Layer=parse_layer, Notify=parse_notify)
+register_type(Refusal=parse_refusal, Notify=parse_notify)
 
 
 @step("the certificate of {holder:Node} is revoked")

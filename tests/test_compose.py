@@ -132,10 +132,17 @@ def test_docker_makes_the_parents_where_none_are_named(checkout: Checkout) -> No
     assert "driver_opts" not in rendered(plan(checkout))["networks"]["inside"]
 
 
-def test_a_bridge_has_no_address_of_the_machine_s(checkout: Checkout) -> None:
-    inside = rendered(plan(checkout, driver="bridge"))["networks"]["inside"]
+def test_a_bridge_has_no_address_of_the_machine_s_and_nodes_ask_none_of_its_name_servers(checkout: Checkout) -> None:
+    said = rendered(plan(checkout, driver="bridge"), {"inside": "tb0", "outside": "tb1"})
+    inside = said["networks"]["inside"]
     assert inside["driver"] == "bridge"
-    assert inside["driver_opts"] == {"com.docker.network.bridge.inhibit_ipv4": "true"}
+    assert inside["internal"] is False
+    assert inside["driver_opts"] == {
+        "com.docker.network.bridge.name": "tb0",
+        "com.docker.network.bridge.inhibit_ipv4": "true",
+        "com.docker.network.bridge.enable_ip_masquerade": "false",
+    }
+    assert all(service["dns"] == ["192.0.2.53"] for service in said["services"].values())
 
 
 @pytest.mark.parametrize(("data_plane", "devices"), [("auto", True), ("user", True), ("kernel", False)])

@@ -25,7 +25,7 @@ testbed
 report verdict naming bench daemon
 agreement reachability journal changes
 application secrecy segments trust
-forgery stranger
+forgery stranger faults rekeying firewall isolation
 mutation
 mutation.operators
 mutation.operators.nftables mutation.operators.swanctl mutation.operators.routes mutation.operators.stack

@@ -57,6 +57,7 @@ class Bakery:
             "ROOT": str(ROOT),
             "CONTEXT": str(context),
             "BASE": base,
+            "BASE_NAME": "scratch" if base == "bootstrap" else base,
             "MIRROR": os.environ.get(MIRROR_VARIABLE, ""),
             "VERSION": __version__,
             "REVISION": git("rev-parse", "HEAD") or "unknown",
@@ -69,7 +70,7 @@ class Bakery:
 
     def bake(self, targets: Sequence[str], options: Sequence[str], progress: Progress) -> None:
         """Build targets, telling of each step that is run; raises `ImageFailed`."""
-        command = ["docker", "buildx", "bake", "--builder", self.builder, "--file", str(RECIPE / "docker-bake.hcl")]
+        command = ["docker", "buildx", "bake", "--builder", self.builder, "--file", str(RECIPE / "bake.yaml")]
         if "--allow" in run(["docker", "buildx", "bake", "--help"]).stdout:  # buildx 0.17 and later
             command += ["--allow", "network.host"]
         command += ["--progress", "plain", "--set", f"*.platform={','.join(self.platforms)}", *options, *targets]

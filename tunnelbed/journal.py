@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Sequence
 
 from tunnelbed import waiting
@@ -22,10 +23,11 @@ WRITTEN = 2.0
 
 
 class Journal:
-    """The logs of all nodes since this was made."""
+    """The logs of all nodes since this was made, `at` a moment of `time.monotonic`."""
 
     def __init__(self, bed: Testbed) -> None:
         self._bed = bed
+        self.at = time.monotonic()
         names = list(bed.scenario.nodes)
         lengths = bed.pool.map(lambda name: len(bed.engine.log(bed.project, name)), names)
         self._begun = dict(zip(names, lengths, strict=True))

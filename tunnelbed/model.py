@@ -55,6 +55,8 @@ class Node:
     check: tuple[str, ...] = ()
     # Images for containers that the node itself runs.
     carried: tuple[str, ...] = ()
+    # Capabilities taken away from those an engine gives by itself; ALL takes away every one.
+    dropped: tuple[str, ...] = ()
 
     @property
     def addresses(self) -> tuple[Address, ...]:

@@ -134,6 +134,7 @@ def _node(name: str, said: Section, networks: Mapping[str, Network]) -> Node:
         tuple(str(capability) for capability in said.items("cap_add")),
         bool(said.said.get("privileged", False)),
         _check(said.section("healthcheck")),
+        dropped=tuple(str(capability) for capability in said.items("cap_drop")),
     )
 
 

@@ -14,6 +14,7 @@ class Child:
     """A CHILD_SA: one pair of ESP security associations."""
 
     name: str
+    unique: int
     state: str
     proposal: str
     local: tuple[str, ...]
@@ -165,6 +166,7 @@ def _tunnel(name: str, said: Section) -> Tunnel:
 def _child(said: Section) -> Child:
     return Child(
         _text(said, "name"),
+        _number(said, "uniqueid"),
         _text(said, "state"),
         _proposal(said),
         _list(said, "local-ts"),

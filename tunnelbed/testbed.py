@@ -78,6 +78,8 @@ class Testbed:
         # No scenario's name has two dashes: a scenario `a-b` is not the instance `b` of a scenario `a`.
         self.project = f"{self.name.replace('.', '--')}-{checkout}"
         self.state = root / ".tunnelbed" / self.name
+        # Nodes and networks between which a fault has the link down.
+        self.absent: set[tuple[str, str]] = set()
         self.pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix=self.name)
 
     @property
@@ -156,13 +158,15 @@ class Testbed:
         return Agents(self.engine, self.project)
 
     def record(self) -> contextlib.AbstractContextManager[Recording]:
-        """Record what every node sees while the body runs."""
+        """Record what every node sees on its networks, those aside from which it is `absent`, while the body runs."""
         # Scapy takes half a second and more to import; only judging needs it, no `up` or `status`.
         from tunnelbed.recording import record  # noqa: PLC0415
 
-        return record(
-            self.agents, {name: [at.network for at in node.attachments] for name, node in self.scenario.nodes.items()}
-        )
+        watched = {
+            name: [at.network for at in node.attachments if (name, at.network) not in self.absent]
+            for name, node in self.scenario.nodes.items()
+        }
+        return record(self.agents, watched)
 
     def mac(self, node: str, network: str) -> str:
         """The MAC of a node's interface."""

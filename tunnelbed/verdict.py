@@ -21,7 +21,7 @@ class Unmet(AssertionError):
     """An expectation that does not hold: the network misbehaves, the testbed is well."""
 
     def __init__(self, expected: str, seen: str, evidence: Sequence[str] = ()) -> None:
-        self.expected, self.seen = expected, seen
+        self.expected, self.seen, self.evidence = expected, seen, evidence
         super().__init__("\n".join([f"expected: {expected}", f"seen:     {seen}", *evidence]))
 
 

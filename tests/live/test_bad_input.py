@@ -53,7 +53,7 @@ CASES: dict[str, tuple[Wrong, str, str]] = {
     "yaml": (lambda person: person.checkout.write("services: [a\n"), "compose/tiny.yaml: found", "expected ',' or ']'"),
     "unknown key": (
         change(*CLIENT, "colour", value="red"),
-        "compose/tiny.yaml: services.client",
+        "compose/tiny.yaml: found services.client",
         "Additional property colour is not allowed",
     ),
     "value Compose refuses": (
@@ -77,7 +77,11 @@ CASES: dict[str, tuple[Wrong, str, str]] = {
         "compose/tiny.yaml: image",
         "tunnelbed/node",
     ),
-    "image nobody has": (change(*CLIENT, "image", value="example/nothing:1"), "client", "example/nothing:1"),
+    "image nobody has": (
+        change(*CLIENT, "image", value="example/nothing:1"),
+        "compose/tiny.yaml: image",
+        "example/nothing:1",
+    ),
     "swanctl option": (
         file("gateway/swanctl.conf", "connections {\n  cloud {\n    versionn = 2\n  }\n}\n", "vpn"),
         "gateway: ",

@@ -94,6 +94,9 @@ class Engine(Protocol):
     def renew(self, plan: Plan, node: str) -> None:
         """Make one node of a testbed that is up anew, from a stack that changed in nothing but this node."""
 
+    def machine(self, command: Sequence[str]) -> Completed:
+        """Run a command in the network stack of the machine that runs the nodes, with no right to change it."""
+
     def restart(self, project: str, node: str) -> None:
         """Stop a node and start it again."""
 

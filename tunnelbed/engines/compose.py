@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tunnelbed.engines import Plan
+from tunnelbed.engines import Plan, links
 from tunnelbed.engines.underlay import addresses
 from tunnelbed.model import Node
 
@@ -21,7 +21,7 @@ HEADER = "# What this machine adds to {stack}; made anew by every `invoke up`.\n
 
 
 def render(plan: Plan, subnets: Mapping[str, IPv4Network], parents: Mapping[str, str]) -> str:
-    """The override file's text. `parents` names a link for each MACVLAN network; empty where Docker makes them."""
+    """The override file's text. `parents` names a link for each network; empty where Docker makes what it needs."""
     found = addresses(plan.scenario, subnets)
     document = {
         "services": {name: _service(plan, node, found) for name, node in plan.scenario.nodes.items()},
@@ -79,6 +79,9 @@ def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) ->
         **({"devices": ["/dev/net/tun"]} if vpn and plan.data_plane != "kernel" else {}),
         # `up` runs the check itself, when it wants to know: a testbed at rest is silent on the wire.
         **({"healthcheck": {"disable": True}} if node.check else {}),
+        # Docker asks the machine's name servers on behalf of a node that is in a network which is not internal. Nobody
+        # is at this address (RFC 5737).
+        **({"dns": ["192.0.2.53"]} if plan.driver == "bridge" else {}),
         # The log is read back whatever the engine's default driver is.
         "logging": {"driver": "local"},
         "labels": {"tunnelbed.node": node.name},
@@ -86,12 +89,18 @@ def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) ->
 
 
 def _driver_options(plan: Plan, network: str, parents: Mapping[str, str]) -> Mapping[str, Any]:
-    if network in parents:
-        return {"driver_opts": {"parent": parents[network]}}
     if plan.driver == "bridge":
-        # Without an address of its own the host is no neighbour of the nodes.
-        return {"driver_opts": {"com.docker.network.bridge.inhibit_ipv4": "true"}}
-    return {}
+        return {
+            # What an internal bridge may carry Docker limits, by iptables, to the addresses it handed out; and where
+            # br_netfilter is loaded, that holds inside the bridge too. Ours lets nothing out anyway (node/parents).
+            "internal": False,
+            "driver_opts": {
+                links.BRIDGE: parents[network],
+                "com.docker.network.bridge.inhibit_ipv4": "true",
+                "com.docker.network.bridge.enable_ip_masquerade": "false",
+            },
+        }
+    return {"driver_opts": {links.PARENT: parents[network]}} if network in parents else {}
 
 
 class _Override(dict[str, Any]):

@@ -72,13 +72,17 @@ class DockerEngine:
                 return
 
     def make_parents(self, plan: Plan, progress: Progress) -> Mapping[str, str]:
-        """A parent link for each MACVLAN network, by name, where Docker cannot make its own; else none."""
-        if plan.driver not in ("", "macvlan") or not links.are_needed(self.client, plan.project):
+        """A link for each network, by name: a bridge, or a parent where Docker cannot make its own; else none."""
+        kind = "bridge" if plan.driver == "bridge" else "veth"
+        if kind == "bridge":
+            progress("making bridges that this machine takes no part in")
+        elif plan.driver in ("", "macvlan") and links.are_needed(self.client, plan.project):
+            progress("this kernel has no dummy links: making the parents of the MACVLAN networks")
+        else:
             return {}
-        progress("this kernel has no dummy links: making the parents of the MACVLAN networks")
         parents = links.names(plan.project, plan.scenario.networks)
         (plan.state / PARENTS).touch()
-        links.make(self.client, self._own_image(), plan.project, len(parents))
+        links.make(self.client, self._own_image(), plan.project, len(parents), kind)
         return parents
 
     def render(self, plan: Plan, parents: Mapping[str, str]) -> Sequence[Path]:
@@ -102,7 +106,7 @@ class DockerEngine:
         if containers or networks:
             shell.run(compose.command(project, "down", "-t", "0", "--volumes", "--remove-orphans"))
         if (
-            any((network.attrs.get("Options") or {}).get("parent") for network in networks)
+            any(links.OPTIONS & (network.attrs.get("Options") or {}).keys() for network in networks)
             or (state / PARENTS).exists()
         ):
             parents = links.remove(self.client, self._own_image(), project)
@@ -170,6 +174,21 @@ class DockerEngine:
         """As `Engine.renew`: the override stays, and with it the underlay."""
         _until_mac_is_free(lambda: self.compose_up(plan.project, _files(plan), "--no-deps", node))
 
+    def machine(self, command: Sequence[str]) -> Completed:
+        """As `Engine.machine`: in a short-lived container, since the engine may be on another machine."""
+        try:
+            output: bytes = self.client.containers.run(
+                self._own_image(),
+                command=list(command[1:]),
+                entrypoint=[command[0]],
+                network_mode="host",
+                cap_drop=["ALL"],
+                remove=True,
+            )
+        except DockerException as refused:
+            raise CommandFailed(command, None, str(refused), "the engine's machine") from refused
+        return Completed(tuple(command), 0, output.decode(errors="replace"), "")
+
     def restart(self, project: str, node: str) -> None:
         """As `Engine.restart`."""
         container = self.client.containers.get(self._container(project, node).id)
@@ -213,7 +232,7 @@ class DockerEngine:
         return CommandFailed(failed.command, failed.status, last)
 
     def _own_image(self) -> str:
-        """Any image of ours for the engine's own platform: what a helper needs is the same in all of them."""
+        """Any image of ours for the engine's own platform: what a helper needs of it, all have."""
         for image in self.client.api.images(name="tunnelbed/node"):
             for tag in image["RepoTags"] or ():
                 if _NATIVE_TAG.fullmatch(tag):

@@ -109,6 +109,10 @@ class FakeEngine:
         self.plans.append(plan)
         self.restart(plan.project, node)
 
+    def machine(self, command: Sequence[str]) -> Completed:
+        """As `Engine.machine`: what `answer` says for a node called `machine`."""
+        return self.answer("machine", command)
+
     def restart(self, project: str, node: str) -> None:
         """As `Engine.restart`."""
         self._known(project, node)

@@ -1,8 +1,9 @@
-"""Parents for MACVLAN networks, where the kernel cannot make its own.
+"""Links of the machine's that networks need and Docker cannot make, or not well enough.
 
 Docker gives a MACVLAN network without a parent a `dummy` link. Small kernels have none (CONFIG_DUMMY); there each
-network gets a veth pair as its parent: both ends up, the second end leading nowhere. The links live in the engine's
-network namespace, which may be another machine's, so a short-lived container makes and removes them.
+network gets a veth pair as its parent: both ends up, the second end leading nowhere. A bridge that Docker makes has the
+machine as a neighbour; ours have not. The links live in the engine's network namespace, which may be another machine's,
+so a short-lived container makes and removes them.
 """
 
 from __future__ import annotations
@@ -10,11 +11,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import docker
 from docker.errors import APIError, DockerException
 
 from tunnelbed.errors import EngineUnavailable
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "node" / "parents"
+# The driver options by which a network uses one of these links.
+PARENT, BRIDGE = "parent", "com.docker.network.bridge.name"
+OPTIONS = frozenset({PARENT, BRIDGE})
 
 
 def are_needed(client: docker.DockerClient, project: str) -> bool:
@@ -29,7 +36,7 @@ def are_needed(client: docker.DockerClient, project: str) -> bool:
 
 
 def names(project: str, networks: Iterable[str]) -> Mapping[str, str]:
-    """A parent's name for each network: unique on the machine, and short enough (IFNAMSIZ)."""
+    """A link's name for each network: unique on the machine, and short enough (IFNAMSIZ)."""
     return {network: f"{_stem(project)}{index:03d}" for index, network in enumerate(networks)}
 
 
@@ -44,22 +51,23 @@ def forget(client: docker.DockerClient, project: str) -> None:
         trial.remove()
 
 
-def make(client: docker.DockerClient, image: str, project: str, count: int) -> None:
-    """Let exactly `count` parents exist, made anew."""
-    _parents(client, image, project, count)
+def make(client: docker.DockerClient, image: str, project: str, count: int, kind: str) -> None:
+    """Let exactly `count` links exist, made anew: of the kind `veth` (parents) or `bridge`."""
+    _links(client, image, project, count, kind)
 
 
 def remove(client: docker.DockerClient, image: str, project: str) -> int:
-    """Remove every parent of a testbed; how many there were."""
-    return _parents(client, image, project, 0)
+    """Remove every link of a testbed, of either kind; how many there were."""
+    return _links(client, image, project, 0, "veth")
 
 
-def _parents(client: docker.DockerClient, image: str, project: str, count: int) -> int:
+def _links(client: docker.DockerClient, image: str, project: str, count: int, kind: str) -> int:
     try:
         output: bytes = client.containers.run(
             image,
-            command=[_stem(project), str(count)],
-            entrypoint=["/usr/lib/tunnelbed/parents"],
+            # The script of this checkout, since the image may be another one's: only its programs are used.
+            command=[SCRIPT.read_text(encoding="utf-8"), "parents", _stem(project), str(count), kind],
+            entrypoint=["/bin/sh", "-c"],
             network_mode="host",
             cap_drop=["ALL"],
             cap_add=["NET_ADMIN"],
@@ -67,7 +75,7 @@ def _parents(client: docker.DockerClient, image: str, project: str, count: int) 
             labels=_mark(project),
         )
     except DockerException as refused:
-        raise EngineUnavailable(f"could not make or remove the parents of MACVLAN networks: {refused}") from refused
+        raise EngineUnavailable(f"could not make or remove the networks' own links: {refused}") from refused
     return int(output)
 
 
@@ -77,5 +85,5 @@ def _mark(project: str) -> dict[str, str]:
 
 
 def _stem(project: str) -> str:
-    """What the names of all parents of a testbed begin with: 9 characters, so that 15 are never passed."""
+    """What the names of all links of a testbed begin with: 9 characters, so that 15 are never passed."""
     return "tb" + hashlib.sha256(project.encode()).hexdigest()[:7]

@@ -1,0 +1,66 @@
+"""Phrases: faults, and how soon they are over."""
+
+from __future__ import annotations
+
+import parse
+from behave import register_type, step
+from behave.runner import Context
+from changing import change, since
+from nouns import links, node, nodes
+
+from tunnelbed import faults
+
+
+@parse.with_pattern(r"[a-z][\w.-]*")
+def parse_process(text: str) -> str:
+    """A program that runs on a node: `charon`."""
+    return text
+
+
+register_type(Process=parse_process)
+
+
+@step("{restarting:Node} restarts")
+def restarts(context: Context, restarting: str) -> None:
+    """The node is told to stop, stops at once and starts again."""
+    change(context, faults.restarted(context.bed, node(context, restarting)))
+
+
+@step("{process:Process} is killed on {place:Node}")
+def killed(context: Context, process: str, place: str) -> None:
+    """Every process of that name on the node ends at once."""
+    change(context, faults.killed(context.bed, node(context, place), process))
+
+
+@step("{networks:Links} goes down at {place:Node}")
+def goes_down(context: Context, networks: str, place: str) -> None:
+    """The node's interface on that network is down, until it comes back or the scenario ends."""
+    for network in links(context, networks):
+        change(context, faults.link_down(context.bed, node(context, place), network))
+
+
+@step("{networks:Links} comes back at {place:Node}")
+def comes_back(context: Context, networks: str, place: str) -> None:
+    """The interface is up again, with its addresses and the node's routes."""
+    change(context)
+    for network in links(context, networks):
+        faults.link_up(context.bed, node(context, place), network)
+
+
+@step("{gateway:Node} takes its tunnel with {peer:Node} down")
+def takes_down(context: Context, gateway: str, peer: str) -> None:
+    """The gateway ends the tunnel and tells its peer; what starts one on demand stays."""
+    change(context, faults.tunnel_down(context.bed, node(context, gateway), node(context, peer)))
+
+
+@step("{sources:Nodes} gets a pong from {server:Node} within {seconds:Seconds} s")
+def gets_pong_within(context: Context, sources: str, server: str, seconds: float) -> None:
+    """Each is answered before that time has passed since the last change; a failure says how long it took."""
+    faults.answered_within(context.bed, nodes(context, sources), node(context, server), seconds, since(context))
+
+
+@step("{sources:Nodes} gets a pong from {server:Node} through the tunnel within {seconds:Seconds} s")
+def gets_pong_through_tunnel_within(context: Context, sources: str, server: str, seconds: float) -> None:
+    """Likewise, through the tunnel and not readable outside it."""
+    asking, asked = nodes(context, sources), node(context, server)
+    faults.answered_within(context.bed, asking, asked, seconds, since(context), tunnel=True)

@@ -1,0 +1,38 @@
+"""Phrases: what firewalls decide, and who is isolated from whom."""
+
+from __future__ import annotations
+
+from behave import step
+from behave.runner import Context
+from nouns import node, nodes, pairs
+
+from tunnelbed import firewall, reachability
+from tunnelbed.probes import Datagram, Knock, Ping
+
+# The application's port: where a server listens, a wall that lets something through would show.
+PORT = 8080
+
+
+@step("the firewall of {gateway:Node} drops {kinds:Kinds} from {sources:Nodes} to {target:Node}")
+def drops(context: Context, gateway: str, kinds: list[str], sources: str, target: str) -> None:
+    """The kernel's trace of such a packet ends with drop."""
+    for kind in kinds:
+        for source in nodes(context, sources):
+            firewall.decides(context.bed, node(context, gateway), source, node(context, target), kind, "drop")
+
+
+@step("the firewall of {gateway:Node} accepts {kinds:Kinds} from {sources:Nodes} to {target:Node}")
+def accepts(context: Context, gateway: str, kinds: list[str], sources: str, target: str) -> None:
+    """The kernel's trace of such a packet goes through every chain and ends with accept."""
+    for kind in kinds:
+        for source in nodes(context, sources):
+            firewall.decides(context.bed, node(context, gateway), source, node(context, target), kind, "accept")
+
+
+@step("{sources:Nodes} is isolated from {targets:Nodes}")
+def isolated(context: Context, sources: str, targets: str) -> None:
+    """Neither reaches the other, by ping, TCP or UDP; each try is seen to be stopped on its way."""
+    for source, target in pairs(context, sources, targets):
+        for one, other in ((source, target), (target, source)):
+            for probe in (Ping(), Knock(PORT), Datagram(PORT)):
+                reachability.cannot_reach(context.bed, one, other, probe)

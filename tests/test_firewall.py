@@ -1,0 +1,56 @@
+"""Traces of nftables: which decision they end with."""
+
+from __future__ import annotations
+
+import pytest
+
+from tunnelbed import firewall
+from tunnelbed.errors import BadInput
+
+PACKET = 'trace id c0f4 inet filter forward packet: iif "in" oif "out" ip saddr 192.0.2.1 ip daddr 192.0.2.9'
+DROPPED = """\
+trace id c0f4 inet tunnelbed_trace arrives rule meta nftrace set 1 (verdict continue)
+trace id c0f4 ip nat prerouting policy accept
+trace id c0f4 inet filter forward policy drop
+"""
+ACCEPTED = """\
+trace id 99aa ip nat prerouting policy accept
+trace id 99aa inet filter forward rule tcp dport 8080 jump more (verdict jump more)
+trace id 99aa inet filter more rule oifname "out" accept (verdict accept)
+trace id 99aa ip nat postrouting policy accept
+"""
+
+
+def test_a_packet_that_a_chain_s_policy_drops_is_dropped() -> None:
+    trace = firewall.decisions([PACKET, *DROPPED.splitlines()])
+    assert trace == ["ip nat prerouting policy accept", "inet filter forward policy drop"]
+    assert firewall.decision(trace) == "drop"
+
+
+def test_a_packet_is_accepted_by_whoever_decides_last() -> None:
+    trace = firewall.decisions(ACCEPTED.splitlines())
+    assert firewall.decision(trace) == "accept"
+    assert trace[-1] == "ip nat postrouting policy accept"
+
+
+def test_nothing_is_decided_before_a_packet_is_on_its_way() -> None:
+    assert firewall.decisions(ACCEPTED.splitlines()[:2]) == ()
+    assert firewall.decision([]) == ""
+
+
+def test_the_traces_of_two_packets_are_kept_apart() -> None:
+    mixed = [line for pair in zip(DROPPED.splitlines(), ACCEPTED.splitlines(), strict=False) for line in pair]
+    assert firewall.decision(firewall.decisions(mixed)) == "drop"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("ICMP", "ping"), ("TCP port 80", "TCP port 80"), ("UDP port 9", "UDP port 9")]
+)
+def test_a_kind_of_packet_is_made_for_its_name(kind: str, name: str) -> None:
+    assert firewall.probe_of(kind).name == name
+
+
+@pytest.mark.parametrize("kind", ["TCP", "ICMP port 8", "IKE", ""])
+def test_a_kind_that_cannot_be_sent_is_answered_with_those_that_can(kind: str) -> None:
+    with pytest.raises(BadInput, match="ICMP, TCP port N or UDP port N"):
+        firewall.probe_of(kind)

@@ -1,0 +1,114 @@
+"""Faults: a node restarts, a daemon is killed, a link goes down and comes back, a tunnel is taken down.
+
+Each is a context manager, so that what does not heal by itself is healed at its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+
+from tunnelbed import application, daemon
+from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed
+from tunnelbed.journal import Journal
+from tunnelbed.model import Network, Node
+from tunnelbed.testbed import READY, Testbed
+from tunnelbed.verdict import Unmet
+
+# A node configures itself within a second.
+RESTART_SECONDS = 20.0
+# Ends every process of that name with SIGKILL, and fails where there is none. The image has no pkill.
+KILL = """
+found=1
+for process in /proc/[0-9]*; do
+    if [ "$(cat "$process/comm" 2>/dev/null)" = "$1" ]; then kill -KILL "${process#/proc/}" && found=0; fi
+done
+exit $found
+"""
+
+
+@contextlib.contextmanager
+def restarted(bed: Testbed, node: Node) -> Iterator[None]:
+    """The node is told to stop, stops at once and starts again; it is ready before the body runs."""
+    journal = Journal(bed)
+    bed.agents.forget(node.name)
+    bed.engine.restart(bed.project, node.name)
+    if not journal.count(node.name, READY, 1, RESTART_SECONDS):
+        raise DeadlinePassed(f"{node.name} to be ready again", RESTART_SECONDS, "its log does not say so")
+    yield
+
+
+@contextlib.contextmanager
+def killed(bed: Testbed, node: Node, process: str) -> Iterator[None]:
+    """Every process of that name ends at once, without a word to anybody (SIGKILL)."""
+    if bed.agents.on(node.name).run(["sh", "-c", KILL, "kill", process]).status:
+        raise BadInput(node.name, process, "no such process", "one that runs there", "name another")
+    yield
+
+
+@contextlib.contextmanager
+def link_down(bed: Testbed, node: Node, network: Network) -> Iterator[None]:
+    """The node's interface on a network is down; it comes back at the end, if it has not before."""
+    if node.address_on(network.name) is None:
+        listed = ", ".join(at.network for at in node.attachments)
+        raise BadInput(node.name, network.name, "no foot in it", f"one of: {listed}", "name another network")
+    bed.absent.add((node.name, network.name))
+    try:
+        _run(bed, node, ["ip", "link", "set", network.name, "down"])
+        yield
+    finally:
+        link_up(bed, node, network)
+
+
+def link_up(bed: Testbed, node: Node, network: Network) -> None:
+    """The interface is up, with what went with it: the addresses the stack gives it, and the node's own routes."""
+    _run(bed, node, ["ip", "link", "set", network.name, "up"])
+    for interface in next(at.addresses for at in node.attachments if at.network == network.name):
+        how = ["nodad"] if interface.version == 6 else ["brd", "+"]
+        _run(bed, node, ["ip", "address", "replace", str(interface), "dev", network.name, *how])
+    batch = "/etc/tunnelbed/node/ip.batch"
+    _run(bed, node, ["sh", "-c", f"[ ! -f {batch} ] || ip -batch {batch}"])
+    bed.absent.discard((node.name, network.name))
+
+
+@contextlib.contextmanager
+def tunnel_down(bed: Testbed, gateway: Node, peer: Node) -> Iterator[None]:
+    """One end takes its tunnels with a peer down and tells the peer so."""
+    theirs = {str(address) for address in peer.addresses}
+    found = [tunnel for tunnel in bed.tunnels(gateway.name) if tunnel.remote_host in theirs]
+    if not found:
+        expected = f"a tunnel with {peer.name}"
+        raise BadInput(bed.scenario.name, gateway.name, "none", expected, "let a client ask the server first")
+    for tunnel in found:
+        daemon.tell(bed, gateway.name, "--terminate", "--ike-id", str(tunnel.unique), "--timeout", "2")
+    yield
+
+
+def answered_within(
+    bed: Testbed, sources: Sequence[Node], server: Node, seconds: float, since: float, *, tunnel: bool | None = None
+) -> None:
+    """Every source gets its pong before `seconds` have passed since a moment (of `time.monotonic`). Raises `Unmet`.
+
+    A failure tells how long was waited, and who was answered by then and when.
+    """
+    answered: list[str] = []
+    for source in sources:
+        left = since + seconds - time.monotonic()
+        try:
+            application.gets_pong(bed, source, server, tunnel=tunnel, patience=max(left, 0.0))
+        except Unmet as unmet:
+            told = "; ".join(answered) or "nobody before it"
+            passed = time.monotonic() - since
+            expected = f"{unmet.expected} within {seconds:g} s"
+            raise Unmet(expected, f"after {passed:.1f} s: {unmet.seen} (answered: {told})", unmet.evidence) from unmet
+        passed = time.monotonic() - since
+        answered.append(f"{source.name} after {passed:.1f} s")
+        if passed > seconds:
+            raise Unmet(f"{source.name} gets a pong within {seconds:g} s", "; ".join(answered))
+
+
+def _run(bed: Testbed, node: Node, command: Sequence[str]) -> None:
+    done = bed.agents.on(node.name).run(command)
+    if done.status:
+        raise CommandFailed(command, done.status, done.output, node.name)

@@ -1,0 +1,114 @@
+"""Tunnels that change their keys while traffic goes on: new numbers on the wire, nothing lost."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from tunnelbed import agreement, daemon, waiting
+from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.model import Network, Node
+from tunnelbed.reachability import address_towards
+from tunnelbed.recording import Recording
+from tunnelbed.strongswan import Tunnel
+from tunnelbed.testbed import Testbed
+from tunnelbed.verdict import Unmet, unmet
+from tunnelbed.wire import spi
+
+# Traffic while keys change: packets, and seconds between two. An exchange takes some 50 ms on a busy machine.
+PACKETS, INTERVAL = 40, 0.02
+EXCHANGE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Rekeying:
+    """One change of keys: the tunnel before and after it, what was seen meanwhile, and how much traffic was lost."""
+
+    before: Tunnel
+    after: Tunnel
+    recording: Recording
+    sent: int
+    lost: int
+
+
+def rekey(bed: Testbed, gateway: Node, layer: str, source: Node, target: Node) -> Rekeying:
+    """Let a gateway change the keys of its first tunnel, of IKE or ESP, while `source` pings `target` through it."""
+    before = agreement.established(bed, gateway)
+    address = address_towards(bed, source, target)
+    pings = ("ping", "-q", "-c", str(PACKETS), "-i", str(INTERVAL), "-W", "1", str(address))
+    with bed.record() as recording:
+        pinging = bed.pool.submit(bed.agents.on(source.name).run, pings)
+        if not recording.until(lambda seen: spi(seen.packet) is not None, EXCHANGE_SECONDS):
+            raise TunnelbedError(f"{source.name} pings {target.name}, and no ESP is seen: nothing to change keys under")
+        daemon.tell(bed, gateway.name, "--rekey", *_which(before, layer))
+        after = _renewed(bed, gateway, before, layer)
+        said = pinging.result().stdout
+        recording.settle()
+    sent, received = counted(said)
+    return Rekeying(before, after, recording, sent, sent - received)
+
+
+def counted(said: str) -> tuple[int, int]:
+    """How many packets ping sent and got back, by its summary."""
+    match = re.search(r"(\d+) packets transmitted, (\d+) received", said)
+    if not match:
+        raise CommandFailed(["ping"], None, said)
+    return int(match[1]), int(match[2])
+
+
+def nothing_lost(bed: Testbed, made: Rekeying) -> None:
+    """Every ping was answered. Raises `Unmet`."""
+    if made.lost:
+        seen = f"{made.lost} of {made.sent} lost"
+        raise unmet(bed, f"all {made.sent} pings are answered while keys change", seen, made.recording)
+
+
+def new_spis_cross(bed: Testbed, made: Rekeying, network: Network) -> None:
+    """ESP crossed a network with the numbers agreed anew, both ways. Raises `Unmet`."""
+    new, old = _spis(made.after), _spis(made.before)
+    crossed = {found for seen in made.recording.on(network.name) if (found := spi(seen.packet)) is not None}
+    if new & old or not new <= crossed:
+        told = ", ".join(f"{number:08x}" for number in sorted(crossed)) or "none"
+        expected = f"ESP with SPIs {', '.join(f'{number:08x}' for number in sorted(new - old))} crosses {network.name}"
+        raise unmet(bed, expected, told, made.recording)
+
+
+def keeps_secrecy(made: Rekeying, group: str) -> None:
+    """The new ESP keys come from a key exchange of their own, in that group (RFC 7296, 1.3.1). Raises `Unmet`."""
+    wanted = agreement.proposal(group)
+    for child in made.after.children:
+        if not child.proposal.endswith(f"/{wanted}"):
+            raise Unmet(f"the new ESP keys come from {wanted}", child.proposal)
+
+
+def _which(tunnel: Tunnel, layer: str) -> tuple[str, str]:
+    if layer == "IKE":
+        return "--ike-id", str(tunnel.unique)
+    if len(tunnel.children) != 1:
+        raise BadInput(tunnel.name, "", f"{len(tunnel.children)} children", "one", "name a gateway with one")
+    return "--child-id", str(tunnel.children[0].unique)
+
+
+def _renewed(bed: Testbed, gateway: Node, before: Tunnel, layer: str) -> Tunnel:
+    """The tunnel once its keys are new, with what it sends by now."""
+
+    def look() -> Tunnel | None:
+        named = [tunnel for tunnel in bed.tunnels(gateway.name) if tunnel.name == before.name]
+        for tunnel in named if len(named) == 1 else ():
+            # What was replaced stays some seconds, for packets that are under way (charon.delete_rekeyed_delay).
+            found = replace(tunnel, children=tuple(child for child in tunnel.children if child.state == "INSTALLED"))
+            same = found.unique == before.unique if layer == "IKE" else bool(_spis(found) & _spis(before))
+            if found.carries and not same:
+                return found
+        return None
+
+    try:
+        found = waiting.until(look, EXCHANGE_SECONDS, "new keys")
+    except DeadlinePassed as late:
+        raise unmet(bed, f"{gateway.name} has new {layer} keys", "the old ones", nodes=[gateway.name]) from late
+    assert found is not None  # noqa: S101 # `until` returns what is true
+    return found
+
+
+def _spis(tunnel: Tunnel) -> set[int]:
+    return {number for child in tunnel.children for number in (child.spi_in, child.spi_out)}
