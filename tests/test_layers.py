@@ -24,7 +24,7 @@ images recording verification
 testbed
 report verdict naming bench daemon
 agreement reachability journal changes
-application secrecy segments trust
+application secrecy segments trust machines
 forgery stranger faults rekeying firewall isolation
 mutation
 mutation.operators

@@ -73,10 +73,10 @@ def no_address_twice(bed: Testbed) -> None:
             raise unmet(bed, expected, f"{address} on {network} belongs to {' and '.join(names)}")
 
 
-def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> None:
+def refuses_source(bed: Testbed, node: Node, face: Node, network: Network, seconds: float = COUNTED_SECONDS) -> None:
     """A packet with `face`'s address that comes in by the wrong network is refused for its source (rp_filter).
 
-    The kernel counts it (RFC 3704; `IPReversePathFilter` in /proc/net/netstat). Raises `Unmet`.
+    The kernel counts it (RFC 3704; `IPReversePathFilter` in /proc/net/netstat), within some `seconds`. Raises `Unmet`.
     """
     ours = node.address_on(network.name)
     stranger = next((other for other in bed.scenario.on(network.name) if other.name != node.name), None)
@@ -88,9 +88,7 @@ def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> No
     packet = frame / Ping().packet(face.addresses[0], ours)
     bed.agents.on(stranger.name).send_frame(network.name, bytes(packet))
     try:
-        waiting.until(
-            lambda: refused(_said(bed, node, "cat", "/proc/net/netstat")) - before, COUNTED_SECONDS, "a refusal"
-        )
+        waiting.until(lambda: refused(_said(bed, node, "cat", "/proc/net/netstat")) - before, seconds, "a refusal")
     except DeadlinePassed:
         expected = f"{node.name} believes no packet from {face.name} on {network.name}"
         raise unmet(bed, expected, "it was not refused for its source") from None

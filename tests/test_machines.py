@@ -1,0 +1,102 @@
+"""What a node says of itself, read from the kernel's own words; and a sentence about it that does not hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tests.conftest import Checkout
+from tunnelbed import machines, testbed
+from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.scenario import load
+from tunnelbed.shell import Completed
+from tunnelbed.verdict import Unmet
+
+NETSTAT = "TcpExt: SyncookiesSent IPReversePathFilter\nTcpExt: 0 {}\nIpExt: InOctets\nIpExt: 12\n"
+
+
+def bed(checkout: Checkout, said: Mapping[str, str]) -> testbed.Testbed:
+    """A testbed of which only what its nodes answer is there: by command, or by node and command."""
+
+    def agent(node: str) -> Any:  # noqa: ANN401 # as much of an agent as is asked for
+        def run(command: tuple[str, ...]) -> Completed:
+            line = " ".join(command)
+            return Completed(tuple(command), 0, said.get(f"{node} {line}", said.get(line, "[]")), "")
+
+        return SimpleNamespace(run=run, send_frame=lambda *_: None)
+
+    found = SimpleNamespace(
+        scenario=load("tiny", checkout.root),
+        agents=SimpleNamespace(on=agent),
+        mac=lambda *_: "02:00:00:00:00:02",
+        name="tiny",
+        state=Path("none"),
+    )
+    return cast("testbed.Testbed", found)
+
+
+def links(*names: str) -> str:
+    return json.dumps([{"ifname": name} for name in ("lo", "ipsec0", *names)])
+
+
+def test_capabilities_are_read_by_their_bits() -> None:
+    assert machines.capabilities("CapEff:\t0\nCapBnd:\t0000000000003000\n") == ["NET_ADMIN", "NET_RAW"]
+    assert machines.capabilities("CapBnd:\t0000000000000000\n") == []
+
+
+def test_a_capability_too_many_is_told(checkout: Checkout) -> None:
+    one = bed(checkout, {"cat /proc/1/status": "CapBnd:\t0000000000203000\n"})
+    with pytest.raises(Unmet, match=r"exactly the capabilities NET_ADMIN NET_RAW\nseen: +NET_ADMIN NET_RAW SYS_ADMIN"):
+        machines.may_exactly(one, one.scenario.nodes["client"], ["NET_ADMIN", "NET_RAW"])
+
+
+def test_a_capability_that_does_not_exist_is_no_failure_of_the_network(checkout: Checkout) -> None:
+    one = bed(checkout, {})
+    with pytest.raises(BadInput, match="NET_ADMYN"):
+        machines.may_exactly(one, one.scenario.nodes["client"], ["NET_ADMYN"])
+
+
+def test_a_network_too_many_is_told(checkout: Checkout) -> None:
+    one = bed(checkout, {"ip -json link show": links("inside", "outside")})
+    with pytest.raises(Unmet, match=r"client stands only in inside\nseen: +in inside and outside"):
+        machines.stands_only_in(one, one.scenario.nodes["client"], [one.scenario.networks["inside"]])
+
+
+def test_a_node_may_have_what_is_no_network_of_the_testbed(checkout: Checkout) -> None:
+    one = bed(checkout, {"ip -json link show": links("inside")})
+    machines.stands_only_in(one, one.scenario.nodes["client"], [one.scenario.networks["inside"]])
+
+
+def test_an_address_twice_is_told_with_both_owners(checkout: Checkout) -> None:
+    here = json.dumps([{"ifname": "inside", "addr_info": [{"local": "10.1.0.3"}]}])
+    command = "ip -json address show"
+    one = bed(checkout, {f"client {command}": here, f"gateway {command}": here})
+    with pytest.raises(Unmet, match=r"10.1.0.3 on inside belongs to client and gateway"):
+        machines.no_address_twice(one)
+
+
+def test_the_same_address_on_two_networks_is_well(checkout: Checkout) -> None:
+    command = "ip -json address show"
+    said = {
+        f"{node} {command}": json.dumps([{"ifname": network, "addr_info": [{"local": "10.1.0.3"}]}])
+        for node, network in (("client", "inside"), ("server", "outside"))
+    }
+    machines.no_address_twice(bed(checkout, said))
+
+
+def test_a_source_that_was_not_refused_is_told(checkout: Checkout) -> None:
+    one = bed(checkout, {"cat /proc/net/netstat": NETSTAT.format(7)})
+    nodes, networks = one.scenario.nodes, one.scenario.networks
+    with pytest.raises(Unmet, match="gateway believes no packet from client on outside"):
+        machines.refuses_source(one, nodes["gateway"], nodes["client"], networks["outside"], 0.0)
+
+
+def test_a_kernel_that_does_not_count_proves_nothing() -> None:
+    assert machines.refused(NETSTAT.format(7)) == 7
+    with pytest.raises(TunnelbedError, match="does not count"):
+        machines.refused("IpExt: InOctets\nIpExt: 12\n")
