@@ -28,8 +28,9 @@ def test_a_node_s_scripts_are_posix_sh(script: Path) -> None:
 
 @pytest.mark.parametrize("script", SHELL, ids=lambda path: path.name)
 def test_a_node_s_scripts_name_no_engine(script: Path) -> None:
+    said = [line for line in script.read_text().splitlines() if not line.lstrip().startswith("#")]
     # `nested` starts one inside the node: that is its whole business.
-    assert script.name == "nested" or "docker" not in script.read_text().lower()
+    assert script.name == "nested" or "docker" not in " ".join(said).lower()
 
 
 LINKS = """\
