@@ -109,7 +109,11 @@ def build(
     if push:
         names = {target: f"{push}/{target}:{__version__}" for target in TARGETS}
         options = _set("tags", names) + _set("output", dict.fromkeys(TARGETS, "type=registry"))
-        bakery.bake(TARGETS, [*options, *_attested(bakery, progress)], progress)
+        try:
+            bakery.bake(TARGETS, [*options, *_attested(bakery, progress)], progress)
+        finally:
+            if bakery.own:  # which names an image here before it pushes it, refused or not
+                run(["docker", "image", "rm", *names.values()], check=False)
         return list(names.values())
     if output:
         return _archives(bakery, output, progress)
