@@ -259,16 +259,20 @@ class Testbed:
         return check
 
     def _passes(self, node: Node) -> None:
-        def attempt() -> tuple[int, str]:
+        said = ""
+
+        def attempt() -> bool:
+            nonlocal said
             done = self.engine.run(self.project, node.name, node.check, check=False)
-            return done.status, done.output
+            said = _last_lines(done.output)
+            return done.status == 0
 
         try:
-            waiting.until(attempt, CHECK_SECONDS, "the check", every=0.1, good=lambda ended: ended[0] == 0)
+            waiting.until(attempt, CHECK_SECONDS, "the check", every=0.1)
         except DeadlinePassed as late:
             raise NodeFailed(
                 node.name,
-                f"its check `{' '.join(node.check)}` does not pass: {_last_lines(str(late.last))}",
+                f"its check `{' '.join(node.check)}` does not pass: {said}",
                 f"see the gateways' logs, `invoke logs --scenario {self.scenario.name}`",
             ) from late
 

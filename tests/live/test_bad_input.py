@@ -156,6 +156,17 @@ def test_a_compose_that_is_too_old_is_said_to_be(person: Person, said: str, told
     assert person.left() == []
 
 
+def test_a_kernel_without_tun_is_told_what_it_lacks(person: Person) -> None:
+    said = 'error gathering device information while adding custom device "/dev/net/tun": no such file or directory'
+    script = f"""case " $* " in *" up "*) echo 'Error response from daemon: {said}' >&2; exit 1 ;; esac
+exec /usr/bin/docker "$@" """
+    answer = person.up(env=stub(person, "docker", script))
+    assert len(answer.errors) == 1, answer.errors
+    assert answer.errors[0].startswith("tunnelbed: the kernel has no TUN device, which ESP in user space needs;")
+    assert answer.code == 2
+    assert person.left() == []
+
+
 def test_an_engine_without_compose_is_told_to_get_it(person: Person) -> None:
     script = """case "$1" in compose) echo "docker: 'compose' is not a docker command." >&2; exit 1 ;; esac
 exec /usr/bin/docker "$@" """
