@@ -22,9 +22,16 @@ def tell(bed: Testbed, node: str, *words: str) -> Completed:
 
 
 def load(bed: Testbed, node: str) -> None:
-    """Let charon forget all credentials and read credentials and connections from its files."""
+    """Let charon forget all credentials, read credentials and connections from its files, and start anew."""
     tell(bed, node, "--load-creds", "--clear", "--noprompt")
-    tell(bed, node, "--load-conns")
+    renew(bed, node)
+
+
+def renew(bed: Testbed, node: str, file: str = "") -> None:
+    """End a node's tunnels and load its connections (or another file's) as at the start, start actions included."""
+    tell(bed, node, "--load-conns", "--file", "/dev/null")
+    end_tunnels(bed, node)
+    tell(bed, node, "--load-conns", *(["--file", file] if file else []))
 
 
 def connections(bed: Testbed, node: str) -> Sequence[Connection]:
@@ -46,7 +53,8 @@ def start_tunnels(bed: Testbed) -> None:
         up = {tunnel.name for tunnel in bed.tunnels(gateway.name) if tunnel.carries}
         for found in connections(bed, gateway.name):
             for child in found.children if found.name not in up else ():
-                tell(bed, gateway.name, "--initiate", "--ike", found.name, "--child", child)
+                # It may just be on its way by itself, which is as good; whether it comes is seen by whoever needs it.
+                bed.agents.on(gateway.name).run(["swanctl", "--initiate", "--ike", found.name, "--child", child])
 
 
 def end_tunnels(bed: Testbed, node: str) -> None:
@@ -65,10 +73,10 @@ def overlaid(bed: Testbed, node: str, of_connection: str = "", of_child: str = "
     text = overlay(connections(bed, node), of_connection, of_child)
     bed.engine.run(bed.project, node, ["tee", OVERLAY], stdin=text.encode())
     try:
-        tell(bed, node, "--load-conns", "--file", OVERLAY)
+        renew(bed, node, OVERLAY)
         yield
     finally:
-        tell(bed, node, "--load-conns")
+        renew(bed, node)
         _run(bed, node, ["rm", OVERLAY])
 
 

@@ -76,6 +76,9 @@ def posing(bed: Testbed, node: Node, gateway: Node, address: Address | None = No
         _run(bed, node, ["nft", "-f", f"{HOME}/nftables.conf"])
         _run(bed, node, ["sh", "-c", START])
         waiting.until(lambda: _listens(bed, node), START_SECONDS, f"the stranger on {node.name} to listen")
+        for other in bed.gateways() if taken else ():
+            if other != gateway:
+                daemon.renew(bed, other.name)
         yield
     finally:
         _run(bed, node, ["sh", "-c", STOP])

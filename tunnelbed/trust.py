@@ -74,7 +74,6 @@ def of_another_node(bed: Testbed, node: Node, other: Node) -> Iterator[None]:
     identity = ", ".join(part.rfc4514_string() for part in leaf.subject.rdns)
     claims = daemon.overlaid(bed, node.name, of_connection=f'local {{ id = "{identity}" }}')
     with _presents(bed, node, pair), claims:
-        daemon.end_tunnels(bed, node.name)
         yield
 
 
@@ -86,7 +85,6 @@ def offers_only(bed: Testbed, node: Node, layer: str, proposal: str) -> Iterator
     else:
         made = daemon.overlaid(bed, node.name, of_child=f"esp_proposals = {proposal}")
     with made:
-        daemon.end_tunnels(bed, node.name)
         yield
 
 
@@ -149,10 +147,13 @@ def _changed(bed: Testbed, node: Node, writers: Mapping[Path, Write]) -> Iterato
 
 
 def _take_effect(bed: Testbed, node: Node) -> None:
-    daemon.load(bed, node.name)
-    daemon.end_tunnels(bed, node.name)
     for gateway in bed.gateways():
         daemon.forget(bed, gateway.name)
+    daemon.load(bed, node.name)
+    # A peer that starts its tunnel by itself may have tried too early, and given up.
+    for gateway in bed.gateways():
+        if gateway != node:
+            daemon.renew(bed, gateway.name)
 
 
 def _plan(bed: Testbed) -> pki.Plan:

@@ -1,0 +1,68 @@
+@scenario.host-to-host
+Feature: A gateway speaks only with the peer it knows, as well protected as agreed
+  Whoever cannot prove who it is gets no tunnel; what a client has to say is then said to nobody.
+
+  Scenario: A site's certificate was revoked
+    When the certificate of gateway A is revoked
+    And client A1 asks the server once
+    Then gateway S refuses its peer: certificate revoked
+    And gateway A is told AUTHENTICATION_FAILED
+    And gateway A has no tunnel
+    And no ESP crosses the ISP link of site A
+    And no private address is seen beyond a gateway
+    But client B1 gets a pong from the server through the tunnel
+
+  Scenario: The cloud's certificate was revoked
+    When the certificate of gateway S is revoked
+    And client A1 asks the server once
+    And client B1 asks the server once
+    Then gateway A refuses its peer: certificate revoked
+    And gateway B refuses its peer: certificate revoked
+    And no ESP crosses any ISP link
+    And no private address is seen beyond a gateway
+
+  Scenario Outline: <Whose> certificate does not prove who it is
+    When <gateway> presents <certificate>
+    And client A1 asks the server once
+    Then <other> refuses its peer: <reason>
+    And gateway A has no tunnel
+    And no ESP crosses the ISP link of site A
+    And no private address is seen beyond a gateway
+
+    Examples:
+      | Whose       | gateway   | other     | certificate                          | reason                              |
+      | A site's    | gateway A | gateway S | an expired certificate               | certificate expired                 |
+      | A site's    | gateway A | gateway S | a certificate of another authority   | certificate of an unknown authority |
+      | A site's    | gateway A | gateway S | a valid certificate of gateway B     | identity unknown                    |
+      | The cloud's | gateway S | gateway A | an expired certificate               | certificate expired                 |
+      | The cloud's | gateway S | gateway A | a certificate of another authority   | certificate of an unknown authority |
+
+  Scenario Outline: A site offers weak <layer> only
+    When gateway A offers only <layer> <proposal>
+    And client A1 asks the server once
+    Then gateway S refuses its peer: no common proposal
+    And gateway A is told NO_PROPOSAL_CHOSEN
+    And gateway A has no tunnel
+    And no ESP crosses the ISP link of site A
+    And no private address is seen beyond a gateway
+
+    Examples:
+      | layer | proposal                |
+      | IKE   | aes128-sha256-modp2048  |
+      | ESP   | aes128-sha256           |
+
+  Scenario: A stranger between the sites takes the cloud's place
+    When the router poses as gateway S
+    And client A1 asks the server once
+    Then gateway A refuses its peer: certificate of an unknown authority
+    And gateway A has no tunnel
+    And no ESP crosses the ISP link of site A
+    And no private address is seen beyond a gateway
+
+  Scenario: A stranger between the sites asks for a tunnel in the cloud's name
+    When the router poses as gateway S
+    And the router asks gateway A for a tunnel
+    Then gateway A refuses its peer: certificate of an unknown authority
+    And gateway A has no tunnel
+    And no ESP crosses the ISP link of site A
+    And nothing crosses the intranet of site A
