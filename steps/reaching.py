@@ -112,3 +112,10 @@ def told_unreachable(context: Context, sources: str, address: str) -> None:
     """A ping there is answered by an ICMP error (destination unreachable), which comes back to the sender."""
     for source in nodes(context, sources):
         reachability.told_unreachable(context.bed, source, ipaddress.ip_address(address))
+
+
+@step("{sources:Nodes} is told which packets fit the tunnel to {target:Node}")
+def told_too_large(context: Context, sources: str, target: str) -> None:
+    """A packet as large as the link's is answered by an ICMP error (fragmentation needed, packet too big)."""
+    for source in nodes(context, sources):
+        reachability.told_too_large(context.bed, source, node(context, target))

@@ -11,9 +11,10 @@ import contextlib
 import json
 from collections.abc import Sequence
 
-from scapy.layers.inet import ICMPerror
-from scapy.layers.inet6 import ICMPv6DestUnreach
+from scapy.layers.inet import ICMP, IP, ICMPerror
+from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig
 from scapy.layers.l2 import Ether
+from scapy.packet import Raw
 
 from tunnelbed import waiting
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
@@ -28,6 +29,8 @@ from tunnelbed.wire import ends, from_or_to, is_esp
 ATTEMPT = 0.4
 # A packet that is to be seen on its way is seen at once.
 ON_ITS_WAY = 1.0
+LINK_MTU = 1500  # Ethernet's
+FRAG_NEEDED = 4  # RFC 792, destination unreachable
 
 
 def reaches(
@@ -101,6 +104,33 @@ def told_unreachable(bed: Testbed, source: Node, address: Address) -> None:
         told = recording.until(tells, ON_ITS_WAY)
     if told is None:
         seen = f"it refused by itself: {refused}" if refused else f"no word; {_how_far(recording, probe)}"
+        raise unmet(bed, expected, seen, recording, gateways_of(bed, source), probe.shows)
+
+
+def told_too_large(bed: Testbed, source: Node, target: Node) -> None:
+    """A packet that fills the link, and so not the tunnel, is answered by the size that fits (RFC 1191, RFC 8201).
+
+    Raises `Unmet`.
+    """
+    probe = Ping()
+    address = address_towards(bed, source, target)
+    packet = probe.packet(source_address(source, address), address)
+    if IP in packet:
+        packet[IP].flags = "DF"
+    packet = packet / Raw(b"\0" * (LINK_MTU - len(packet)))
+    expected = f"{source.name} is told which packets fit the tunnel to {target.name}"
+
+    def tells(seen: Sighting) -> bool:
+        large = ICMPv6PacketTooBig in seen.packet or (ICMP in seen.packet and seen.packet[ICMP].code == FRAG_NEEDED)
+        return seen.node == source.name and not seen.outgoing and large and seen.packet != packet
+
+    with bed.record() as recording:
+        bed.agents.on(source.name).send_packet(bytes(packet))
+        told = recording.until(tells, ON_ITS_WAY)
+    # What it learnt would let the next such packet be refused by the source itself.
+    bed.agents.on(source.name).run(["sh", "-c", "ip route flush cache; ip -6 route flush cache"])
+    if told is None:
+        seen = f"no word; {_how_far(recording, probe)}"
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source), probe.shows)
 
 

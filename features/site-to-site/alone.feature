@@ -23,11 +23,27 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     And gateway B believes no packet from client B1 on the ISP link of site B
     And gateway S believes no packet from the server on the ISP link of site S
 
+  Scenario: A gateway itself speaks with its peers only
+    Then every gateway cannot reach the Internet
+    And every gateway cannot reach the Internet on TCP port 80
+    And the firewall of gateway A drops ICMP and TCP port 22 from client A1 to gateway A
+    And the firewall of gateway B drops ICMP and TCP port 22 from client B1 to gateway B
+    And the firewall of gateway S drops ICMP and TCP port 22 from the server to gateway S
+    And the firewall of gateway A drops ICMP and UDP port 500 from the router to gateway A
+    And the firewall of gateway B drops ICMP and UDP port 500 from the router to gateway B
+    And the firewall of gateway S drops ICMP and UDP port 500 from the router to gateway S
+
   Scenario: The Internet knows no way to a private network
     When the Internet pings every client
-    Then nothing crosses any ISP link
+    Then no ICMP crosses any ISP link
     When the Internet pings the server
-    Then nothing crosses any ISP link
+    Then no ICMP crosses any ISP link
+
+  Scenario: Who sends too much for the tunnel is told
+    Given every client can reach the server
+    Then client A1 is told which packets fit the tunnel to the server
+    And client B1 is told which packets fit the tunnel to the server
+    And the server is told which packets fit the tunnel to client A1
 
   Scenario Outline: A site whose gateway forgot its tunnel falls silent
     Given <client> can reach the server
@@ -35,7 +51,7 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     And <gateway> forgets its connections
     And a plain answer forged as from the server and put on <link> does not reach <client>
     And <client> pings the server
-    Then nothing crosses <link>
+    Then no ICMP crosses <link>
 
     Examples:
       | client    | gateway   | link                   |
@@ -47,9 +63,9 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     When client A1 pings the server
     And gateway S forgets its connections
     And the server answers the ping of client A1 again
-    Then nothing crosses the ISP link of site S
+    Then no ICMP crosses the ISP link of site S
     When the server pings client A1
-    Then nothing crosses the ISP link of site S
+    Then no ICMP crosses the ISP link of site S
     And a plain packet forged as from client A1 and put on the ISP link of site S does not reach the server
     But the server reaches the Internet and is seen there as gateway S
 

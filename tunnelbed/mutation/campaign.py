@@ -24,6 +24,8 @@ from tunnelbed.testbed import Options
 # Below the scenario's root: where mutated testbeds have their files, and where verdicts are kept.
 GROUNDS = ".mutants"
 KEPT = Path("reports") / "mutation"
+# So many mutants are judged in the time that proving every unit takes.
+FEW = 20
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def run(
             reasons,
             prover,
             campaign.doubting,
+            len(left) > FEW,
         )
         for number in range(1, min(max(campaign.jobs, 1), max(len(left), 1)) + 1)
     ]

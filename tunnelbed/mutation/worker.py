@@ -1,7 +1,8 @@
 """One testbed and one mutant after the other: make the mistake, prove until something fails, go on to the next.
 
-Runs in a process of its own, one a job. What it finds counts once the unmutated testbed, proven again after every
-`BATCH` mutants, still holds: else the batch is judged again on a fresh testbed.
+Runs in a process of its own, one a job. What it finds counts once every unit that noticed something is seen to hold on
+the unmutated testbed, after every `BATCH` mutants: else the batch is judged again on a fresh testbed. (A mutant that
+survived needs no such proof: everything held.)
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Prover(Protocol):
 class Job:
     """What a worker is told: the scenario, a folder of its own, how to bring a testbed up, and what is equivalent.
 
-    With `doubting`, mutants said to be equivalent are tried too.
+    With `doubting`, mutants said to be equivalent are tried too. With `proven` every unit is first proven to hold
+    without a mistake; for a few mutants that takes longer than the mutants.
     """
 
     scenario: Scenario
@@ -52,6 +54,7 @@ class Job:
     reasons: tuple[Reason, ...]
     prover: Callable[[Scenario], Prover]
     doubting: bool = False
+    proven: bool = True
 
 
 @dataclass
@@ -85,7 +88,7 @@ def work(job: Job, waiting: Any, answers: Any) -> None:  # noqa: ANN401 # multip
             prover = job.prover(job.scenario)
             plane = next((status.data_plane for status in ground.bed.status() if status.data_plane), "")
             judge = Judge(job, ground, prover, plane, lambda verdict: answers.put(("judged", verdict)))
-            judge.prove_unmutated()
+            judge.prove_unmutated(prover.units if job.proven else ())
             answers.put(("ready", judge.plane))
             while batch := _batch(waiting):
                 answers.put(("proven", judge.judge(batch)))
@@ -102,26 +105,29 @@ class Judge:
 
     def __init__(self, job: Job, ground: Ground, prover: Prover, plane: str, tell: Callable[[Verdict], None]) -> None:
         self.job, self.ground, self.prover, self.plane, self.tell = job, ground, prover, plane, tell
-        self.experience = Experience(dict.fromkeys(prover.units, 0.0), Counter())
+        self.experience = Experience({unit: float(index) for index, unit in enumerate(prover.units)}, Counter())
+        # An ordered set: each unit that noticed a mistake of this batch.
+        self.noticed: dict[str, None] = {}
 
-    def prove_unmutated(self) -> None:
-        """Every unit holds on the scenario as it is; raises `TunnelbedError` otherwise."""
+    def prove_unmutated(self, units: Sequence[str]) -> None:
+        """These units hold on the scenario as it is; raises `TunnelbedError` otherwise."""
         if not self.prover.units:
             name = self.job.scenario.name
             raise TunnelbedError(f"no feature has the tag @scenario.{name}: there is nothing to prove; write one")
-        if failure := self._first_failure(self.prover.units):
+        if failure := self._first_failure(units):
             raise TunnelbedError(
                 f"without any mistake made, `{failure.sentence}` ({failure.place}) does not hold: {failure.seen}; "
                 f"mend that first"
             )
 
     def judge(self, batch: Sequence[Mutant]) -> Sequence[Verdict]:
-        """The verdicts on a batch, after which the unmutated testbed is proven again."""
+        """The verdicts on a batch, after which the units that noticed something are proven to hold without it."""
         for last in (False, True):
+            self.noticed = {}
             verdicts = [self.verdict(mutant) for mutant in batch]
             try:
                 self.ground.become(None)
-                self.prove_unmutated()
+                self.prove_unmutated(tuple(self.noticed))
             except (Refused, TunnelbedError):
                 if last:
                     raise
@@ -158,6 +164,7 @@ class Judge:
             began = time.monotonic()
             if failure := self.prover.prove(self.ground.bed, unit):
                 if mutant:
+                    self.noticed[unit] = None
                     self.experience.learn(unit, mutant)
                 return failure
             self.experience.seconds[unit] = time.monotonic() - began

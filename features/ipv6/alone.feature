@@ -1,0 +1,76 @@
+@scenario.ipv6
+Feature: Every node keeps to its place, even when another line of defence is gone
+
+  Scenario: A node may do what its part needs, and no more
+    Then every client has exactly the capabilities NET_ADMIN and NET_RAW
+    And the server has exactly the capabilities NET_ADMIN and NET_RAW
+    And the router has exactly the capabilities NET_ADMIN and NET_RAW
+    And the Internet has exactly the capabilities NET_ADMIN and NET_RAW
+    And every gateway has exactly the capabilities NET_ADMIN, NET_RAW and NET_BIND_SERVICE
+
+  Scenario: A node stands where the plan puts it
+    Then every client of site A stands only in the intranet of site A
+    And every client of site B stands only in the intranet of site B
+    And the server stands only in the intranet of site S
+    And gateway A stands only in the ISP link of site A and the intranet of site A
+    And gateway B stands only in the ISP link of site B and the intranet of site B
+    And gateway S stands only in the ISP link of site S and the intranet of site S
+    And no two nodes have the same address
+
+  Scenario: A gateway itself speaks with its peers only
+    Then every gateway cannot reach the Internet
+    And every gateway cannot reach the Internet on TCP port 80
+    And the firewall of gateway A drops ICMP and TCP port 22 from client A1 to gateway A
+    And the firewall of gateway B drops ICMP and TCP port 22 from client B1 to gateway B
+    And the firewall of gateway S drops ICMP and TCP port 22 from the server to gateway S
+    And the firewall of gateway A drops ICMP and UDP port 500 from the router to gateway A
+    And the firewall of gateway B drops ICMP and UDP port 500 from the router to gateway B
+    And the firewall of gateway S drops ICMP and UDP port 500 from the router to gateway S
+
+  Scenario: The Internet knows no way to a private network
+    When the Internet pings every client
+    Then no ICMPv6 crosses any ISP link
+    When the Internet pings the server
+    Then no ICMPv6 crosses any ISP link
+
+  Scenario: Who sends too much for the tunnel is told
+    Given every client can reach the server
+    Then client A1 is told which packets fit the tunnel to the server
+    And client B1 is told which packets fit the tunnel to the server
+    And the server is told which packets fit the tunnel to client A1
+
+  Scenario Outline: A site whose gateway forgot its tunnel falls silent
+    Given <client> can reach the server
+    When <client> pings the server
+    And <gateway> forgets its connections
+    And a plain answer forged as from the server and put on <link> does not reach <client>
+    And <client> pings the server
+    Then no ICMPv6 crosses <link>
+
+    Examples:
+      | client    | gateway   | link                   |
+      | client A1 | gateway A | the ISP link of site A |
+      | client B1 | gateway B | the ISP link of site B |
+
+  Scenario: The cloud, whose gateway forgot its tunnels, falls silent towards the sites
+    Given client A1 can reach the server
+    When client A1 pings the server
+    And gateway S forgets its connections
+    And the server answers the ping of client A1 again
+    Then no ICMPv6 crosses the ISP link of site S
+    When the server pings client A1
+    Then no ICMPv6 crosses the ISP link of site S
+    And a plain packet forged as from client A1 and put on the ISP link of site S does not reach the server
+    But the server reaches the Internet and is seen there as gateway S
+
+  Scenario Outline: A conversation that goes on starts the tunnel from the cloud, too
+    Given <client> can reach the server
+    When <client> pings the server
+    And no tunnel is up
+    And the server answers the ping of <client> again
+    Then gateway S has a tunnel with <gateway> within 2 s
+
+    Examples:
+      | client    | gateway   |
+      | client A1 | gateway A |
+      | client B1 | gateway B |
