@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from behave import step
 from behave.runner import Context
+from changing import change
 from nouns import node, nodes, pairs
 
 from tunnelbed import firewall, reachability
@@ -36,3 +37,9 @@ def isolated(context: Context, sources: str, targets: str) -> None:
         for one, other in ((source, target), (target, source)):
             for probe in (Ping(), Knock(PORT), Datagram(PORT)):
                 reachability.cannot_reach(context.bed, one, other, probe)
+
+
+@step("the firewall of {gateway:Node} lets everything pass")
+def lets_everything_pass(context: Context, gateway: str) -> None:
+    """Its filters are gone until the scenario ends, NAT is not: what stops a packet now is another line of defence."""
+    change(context, firewall.opened(context.bed, node(context, gateway)))

@@ -111,6 +111,12 @@ def test_a_rule_is_removed_from_every_chain_and_nat_left_to_its_own_operators(ch
     assert len(made(checkout, "rule-removed")) == 4
 
 
+def test_an_icmp_redirect_is_no_nat(checkout: Checkout) -> None:
+    checkout.configure("gateway/nftables.conf", "table ip f {\nchain a {\nicmp type redirect drop\n}\n}\n")
+    assert not made(checkout, "dnat-missing")
+    assert len(made(checkout, "rule-removed")) == 1
+
+
 def test_what_holds_while_a_tunnel_is_up_is_mutated_too(checkout: Checkout) -> None:
     checkout.configure("gateway/while-up/cloud.nft", RULES)
     (mutant,) = made(checkout, "dnat-missing")

@@ -7,6 +7,7 @@ likewise.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,31 @@ def probe_of(kind: str) -> Probe:
     if match and match[1] != "ICMP" and match[2]:
         return (Knock if match[1] == "TCP" else Datagram)(int(match[2]))
     raise BadInput("Then", "", kind, "ICMP, TCP port N or UDP port N", "correct the sentence")
+
+
+@contextlib.contextmanager
+def opened(bed: Testbed, gateway: Node) -> Iterator[None]:
+    """A gateway whose filters let everything pass, NAT aside, while the body runs: what stops a packet now is another.
+
+    Afterwards its nftables.conf is read again.
+    """
+    for chain in filters(_nft(bed, gateway, "-j", "list", "chains")):
+        _nft(bed, gateway, "flush", "chain", *chain)
+        _nft(bed, gateway, "chain", *chain, "{ policy accept; }")
+    try:
+        yield
+    finally:
+        _nft(bed, gateway, "-f", "/etc/tunnelbed/node/nftables.conf")
+
+
+def filters(listed: str) -> Sequence[tuple[str, str, str]]:
+    """The chains that decide what passes, in the output of `nft -j list chains`: family, table, name."""
+    chains = [entry["chain"] for entry in json.loads(listed)["nftables"] if "chain" in entry]
+    return [(found["family"], found["table"], found["name"]) for found in chains if found.get("type") == "filter"]
+
+
+def _nft(bed: Testbed, node: Node, *words: str) -> str:
+    return bed.engine.run(bed.project, node.name, ["nft", *words]).stdout
 
 
 def decides(bed: Testbed, gateway: Node, source: Node, target: Node, kind: str, verdict: str) -> None:

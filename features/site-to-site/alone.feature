@@ -80,3 +80,18 @@ Feature: Every node keeps to its place, even when another line of defence is gon
       | client    | gateway   |
       | client A1 | gateway A |
       | client B1 | gateway B |
+
+  Scenario: The sites' gateways let only answers in, whatever the cloud's lets out
+    Given every client can reach the server
+    When the firewall of gateway S lets everything pass
+    Then the server cannot reach client A1
+    And the server cannot reach client B1
+    And the server cannot reach client B1 on TCP port 8080
+
+  Scenario: The cloud's gateway lets only requests to the application in, whatever the sites' let out
+    Given every client can reach the server
+    When the firewall of gateway A lets everything pass
+    And the firewall of gateway B lets everything pass
+    Then client A1 cannot reach the server on TCP port 22
+    And client B1 cannot reach the server on UDP port 8080
+    But client A1 can reach the server on TCP port 8080 through the tunnel

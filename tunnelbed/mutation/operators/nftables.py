@@ -15,7 +15,9 @@ from tunnelbed.mutation import Mutant, Sources
 from tunnelbed.mutation.operators import operator
 
 FILES = ("nftables.conf", "**/*.nft")
-NAT = re.compile(r"\b(masquerade|snat|dnat|redirect)\b")
+# Not the ICMP message of that name: `icmp type redirect drop`.
+REDIRECT = r"(?<!type )\bredirect\b"
+NAT = re.compile(rf"\b(?:masquerade|snat|dnat)\b|{REDIRECT}")
 # How a rule asks for ESP in the kernel (nft(8), "META EXPRESSIONS" and "ROUTING EXPRESSIONS") or in user space.
 BY_TUNNEL = re.compile(r"\s*\b(?:meta|rt) ipsec exists\b")
 BY_DEVICE = re.compile(r"\s*\b[io]ifname \"?ipsec\d+\"?")
@@ -125,7 +127,7 @@ def dnat_missing(files: Sources) -> Iterator[Mutant]:
     """What is sent to the public address goes no further."""
     for rules in _rulesets(files):
         for rule in rules.rules():
-            if re.search(r"\b(dnat|redirect)\b", rule.text):
+            if re.search(rf"\bdnat\b|{REDIRECT}", rule.text):
                 yield rules.mutant("dnat-missing", rule, "", f"the rule `{rule.text}` is missing")
 
 
