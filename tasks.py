@@ -165,7 +165,7 @@ def logs(_: Context, scenario: str, node: str = "", follow: bool = False, instan
             print(line if node else f"{name:12} {line}")
 
 
-@task("scenario", "instance", "path", "engine", "driver", "data-plane", "tags", "jobs", "junit", "stop")
+@task("scenario", "instance", "path", "engine", "driver", "data-plane", "nested", "tags", "jobs", "junit", "stop")
 def verify(
     _: Context,
     scenario: str = "",
@@ -174,6 +174,7 @@ def verify(
     engine: str = "",
     driver: str = "",
     data_plane: str = "",
+    nested: bool = False,
     tags: str = "",
     jobs: int = 1,
     junit: str = "",
@@ -184,7 +185,13 @@ def verify(
     asked = verification.Asked(
         root,
         [load(name, root) for name in ([scenario] if scenario else names(root))],
-        {"engine": engine, "driver": driver, "data_plane": data_plane, "instance": instance},
+        {
+            "engine": engine,
+            "driver": driver,
+            "data_plane": data_plane,
+            "nested": "yes" if nested else "",
+            "instance": instance,
+        },
         [tags] if tags else [],
         Path(junit) if junit else None,
         stop,
