@@ -83,7 +83,7 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
                 raise Exit(code=0) from closed
             except OSError as wrong:
                 raise Exit(
-                    f"tunnelbed: {' '.join(str(wrong).split())}; see what it names, then try again", 2
+                    f"tunnelbed: {' '.join(str(wrong).split())}; mend that, then try again", 2
                 ) from wrong
             except KeyboardInterrupt as stopped:
                 raise Exit("tunnelbed: interrupted; `invoke down` removes what is left, if anything", 130) from stopped
