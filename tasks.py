@@ -82,9 +82,7 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise Exit(code=0) from closed
             except OSError as wrong:
-                raise Exit(
-                    f"tunnelbed: {' '.join(str(wrong).split())}; mend that, then try again", 2
-                ) from wrong
+                raise Exit(f"tunnelbed: {' '.join(str(wrong).split())}; mend that, then try again", 2) from wrong
             except KeyboardInterrupt as stopped:
                 raise Exit("tunnelbed: interrupted; `invoke down` removes what is left, if anything", 130) from stopped
 
