@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from tunnelbed.errors import DeadlinePassed
-from tunnelbed.waiting import until
+from tunnelbed.errors import BadInput, DeadlinePassed
+from tunnelbed.waiting import PATIENCE_VARIABLE, stretched, until
 
 
 def test_what_is_so_already_is_not_waited_for() -> None:
@@ -41,3 +41,17 @@ def test_a_deadline_of_no_time_still_looks_once() -> None:
 def test_what_the_check_raises_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         until(lambda: 1 / 0, 5, "it")
+
+
+def test_patience_stretches_every_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PATIENCE_VARIABLE, "4")
+    assert stretched(0.5) == 2
+    with pytest.raises(DeadlinePassed, match=r"^waited 0\.04 s for the moon"):
+        until(lambda: False, 0.01, "the moon")
+
+
+@pytest.mark.parametrize("said", ["", "much", "0", "-1", "nan", "inf"])
+def test_patience_is_a_number_from_one_on(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv(PATIENCE_VARIABLE, said)
+    with pytest.raises(BadInput, match=PATIENCE_VARIABLE):
+        stretched(1)
