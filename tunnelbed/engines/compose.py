@@ -29,6 +29,8 @@ def render(plan: Plan, subnets: Mapping[str, IPv4Network], parents: Mapping[str,
         "networks": {
             name: {
                 **({"driver": plan.driver} if plan.driver else {}),
+                # Nothing a testbed sends leaves the machine, whatever the stack says or forgets.
+                "internal": True,
                 **_driver_options(plan, name, parents),
                 # The node gives itself its IPv6 addresses too, so no engine needs to be configured for IPv6.
                 **({"enable_ipv6": False} if any(net.version == 6 for net in network.subnets) else {}),
