@@ -1,8 +1,8 @@
 """behave's hooks: the testbed that a feature names by tag is there when it begins, and goes with the run.
 
 `@scenario.NAME` on a feature brings up compose/NAME.yaml, unless it is up already: then it is used and left.
-Options, as `behave -D KEY=VALUE features/`: `engine`, `driver`, `data_plane`, `platform`, `instance`, `path` (see
-`invoke --help up`), and `keep=yes` to leave up what the run brought up.
+Options, as `behave -D KEY=VALUE features/`: `engine`, `driver`, `data_plane`, `platform`, `nested`, `instance`, `path`
+(see `invoke --help up`), and `keep=yes` to leave up what the run brought up.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def after_all(context: Context) -> None:
 
 def _bring_up(context: Context, name: str) -> Testbed:
     told: dict[str, Any] = dict(context.config.userdata)
-    options = Options(**{key: told[key] for key in ("engine", "driver", "data_plane", "platform") if key in told})
+    chosen: dict[str, Any] = {key: told[key] for key in ("engine", "driver", "data_plane", "platform") if key in told}
+    options = Options(**chosen, nested=context.config.userdata.getbool("nested"))
     bed = open_testbed(load(name, context.root), context.root, told.get("engine", ""), told.get("instance", ""))
     if bed.is_up():
         return bed

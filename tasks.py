@@ -82,9 +82,7 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise Exit(code=0) from closed
             except OSError as wrong:
-                raise Exit(
-                    f"tunnelbed: {' '.join(str(wrong).split())}; see what it names, then try again", 2
-                ) from wrong
+                raise Exit(f"tunnelbed: {' '.join(str(wrong).split())}; mend that, then try again", 2) from wrong
             except KeyboardInterrupt as stopped:
                 raise Exit("tunnelbed: interrupted; `invoke down` removes what is left, if anything", 130) from stopped
 
@@ -165,7 +163,7 @@ def logs(_: Context, scenario: str, node: str = "", follow: bool = False, instan
             print(line if node else f"{name:12} {line}")
 
 
-@task("scenario", "instance", "path", "engine", "driver", "data-plane", "tags", "jobs", "junit", "stop")
+@task("scenario", "instance", "path", "engine", "driver", "data-plane", "nested", "tags", "jobs", "junit", "stop")
 def verify(
     _: Context,
     scenario: str = "",
@@ -174,6 +172,7 @@ def verify(
     engine: str = "",
     driver: str = "",
     data_plane: str = "",
+    nested: bool = False,
     tags: str = "",
     jobs: int = 1,
     junit: str = "",
@@ -184,7 +183,13 @@ def verify(
     asked = verification.Asked(
         root,
         [load(name, root) for name in ([scenario] if scenario else names(root))],
-        {"engine": engine, "driver": driver, "data_plane": data_plane, "instance": instance},
+        {
+            "engine": engine,
+            "driver": driver,
+            "data_plane": data_plane,
+            "nested": "yes" if nested else "",
+            "instance": instance,
+        },
         [tags] if tags else [],
         Path(junit) if junit else None,
         stop,

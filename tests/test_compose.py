@@ -69,12 +69,14 @@ services:
       tunnelbed.node: server
 networks:
   inside:
+    internal: true
     driver_opts:
       parent: tb000
     ipam: !override
       config:
       - subnet: 198.18.0.0/29
   outside:
+    internal: true
     driver_opts:
       parent: tb001
     ipam: !override

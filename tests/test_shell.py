@@ -98,13 +98,17 @@ def test_a_command_that_will_not_end_is_made_to(monkeypatch: pytest.MonkeyPatch)
     assert not is_alive(process)
 
 
-def test_an_interrupt_ends_the_command_too(tmp_path: Path) -> None:
-    note = tmp_path / "pid"
-    program = f"from tunnelbed import shell; shell.run(['sh', '-c', 'echo $$ >{note}; exec sleep 60'])"
-    caller = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL, cwd=Path.cwd())
-    process = int(until(lambda: note.read_text().strip() if note.exists() else "", 10, "the command to start"))
-    caller.send_signal(signal.SIGINT)
-    assert caller.wait(10) != 0
+def test_an_interrupt_ends_the_command_too() -> None:
+    script = "echo $$; exec sleep 60"
+    program = (
+        f"from tunnelbed import shell\nfor line in shell.follow(['sh', '-c', '{script}']): print(line, flush=True)"
+    )
+    words = [sys.executable, "-c", program]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as caller:
+        assert caller.stdout
+        process = int(caller.stdout.readline())
+        caller.send_signal(signal.SIGINT)
+        assert caller.wait(10) != 0
     assert not is_alive(process)
 
 

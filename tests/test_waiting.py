@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from tunnelbed.errors import DeadlinePassed
-from tunnelbed.waiting import until
+from tunnelbed.errors import BadInput, DeadlinePassed
+from tunnelbed.waiting import PATIENCE_VARIABLE, stretched, until
 
 
 def test_what_is_so_already_is_not_waited_for() -> None:
@@ -25,9 +25,11 @@ def test_the_first_good_value_is_returned() -> None:
 
 def test_a_deadline_tells_what_was_awaited_and_the_last_value_seen() -> None:
     numbers = count()
+    began = time.monotonic()
     with pytest.raises(DeadlinePassed, match=r"^waited 0\.05 s for the moon; last seen: -\d+$") as late:
         until(lambda: -next(numbers), 0.05, "the moon", every=0.01, good=lambda number: number > 0)
     assert late.value.last == 1 - next(numbers)
+    assert 0.05 <= time.monotonic() - began < 5
 
 
 def test_a_deadline_of_no_time_still_looks_once() -> None:
@@ -39,3 +41,17 @@ def test_a_deadline_of_no_time_still_looks_once() -> None:
 def test_what_the_check_raises_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         until(lambda: 1 / 0, 5, "it")
+
+
+def test_patience_stretches_every_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PATIENCE_VARIABLE, "4")
+    assert stretched(0.5) == 2
+    with pytest.raises(DeadlinePassed, match=r"^waited 0\.04 s for the moon"):
+        until(lambda: False, 0.01, "the moon")
+
+
+@pytest.mark.parametrize("said", ["", "much", "0", "-1", "nan", "inf"])
+def test_patience_is_a_number_from_one_on(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv(PATIENCE_VARIABLE, said)
+    with pytest.raises(BadInput, match=PATIENCE_VARIABLE):
+        stretched(1)

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from tunnelbed import waiting
 from tunnelbed.engines import Engine
 from tunnelbed.errors import CommandFailed, NodeFailed, TunnelbedError
 from tunnelbed.shell import Completed
@@ -74,7 +75,7 @@ class Agent:
 
     def run(self, command: Sequence[str], *, timeout: float = ANSWER_SECONDS) -> Completed:
         """Run a command to its end; whether its status is good is the caller's to judge. `timeout` in seconds."""
-        said = self._ask("run", argv=list(command), timeout=timeout, wait=timeout + 1)
+        said = self._ask("run", argv=list(command), timeout=waiting.stretched(timeout), wait=timeout + 1)
         if said["status"] is None:
             raise CommandFailed(command, None, said["err"], self.node)
         return Completed(tuple(command), said["status"], said["out"], said["err"])
@@ -94,6 +95,7 @@ class Agent:
                 self._stream.send(line.encode())
             except OSError as gone:
                 raise self._lost() from gone
+        wait = waiting.stretched(wait)
         try:
             return answer.result(wait)
         except TimeoutError as late:

@@ -100,15 +100,15 @@ class Recording:
         """Return when nothing is under way any more, and every node has shown that it sees each of its networks.
 
         A marker crosses every network and is told by all who have a foot there; then nothing moves anywhere for
-        `QUIET` seconds. Afterwards the recording can prove that something did *not* happen. Raises `DeadlinePassed`
-        where a marker is not seen.
+        `QUIET` seconds, stretched. Afterwards the recording can prove that something did *not* happen. Raises
+        `DeadlinePassed` where a marker is not seen.
         """
         for network in {name for names in self.watched.values() for name in names}:
             self._mark(network)
 
         def quiet() -> bool:
             self._heard.clear()
-            return not self._heard.wait(QUIET)
+            return not self._heard.wait(waiting.stretched(QUIET))
 
         with contextlib.suppress(DeadlinePassed):  # a busy testbed: what matters was waited for by name
             waiting.until(quiet, SETTLE_SECONDS, "the testbed to be quiet")

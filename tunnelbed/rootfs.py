@@ -59,6 +59,11 @@ def rootfs_folder(cache: Path, lines: Sequence[str]) -> Path:
     return cache / hashlib.sha256("\n".join([SUITE, *lines]).encode()).hexdigest()[:12]
 
 
+def sources_here() -> list[str]:
+    """`sources` as this machine has them, or the mirror that TUNNELBED_MIRROR names."""
+    return sources(_apt_targets(), os.environ.get(MIRROR_VARIABLE))
+
+
 def bootstrap(platform: str, cache: Path, epoch: str, progress: Callable[[str], None]) -> Path:
     """Make the root file system of a platform, unless it is there, and return the folder it is in.
 
@@ -66,7 +71,7 @@ def bootstrap(platform: str, cache: Path, epoch: str, progress: Callable[[str], 
     natively and three times that under emulation. `epoch`, in seconds since 1970, replaces every later time stamp.
     Raises `ImageFailed`, and leaves nothing behind, when it cannot be made.
     """
-    lines = sources(_apt_targets(), os.environ.get(MIRROR_VARIABLE))
+    lines = sources_here()
     folder = rootfs_folder(cache, lines)
     made = folder / f"rootfs-{platform.split('/')[1]}.tar"
     if made.exists():

@@ -96,6 +96,7 @@ def _one(asked: Asked, scene: Scenario, *, quiet: bool) -> Outcome:
         str(LAUNCHER),
         *("--format", "pretty" if not quiet else "plain", "--outfile", "/dev/stdout"),
         *("--format", "json", "--outfile", str(report)),
+        "--no-skipped",
         *("--tags", f"@scenario.{scene.name}"),
         *(word for tag in asked.tags for word in ("--tags", tag)),
         *(("--junit", "--junit-directory", str(asked.junit / scene.name)) if asked.junit else ()),

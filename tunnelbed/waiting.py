@@ -1,15 +1,23 @@
-"""Waiting for the thing itself, never for time to pass."""
+"""Waiting for the thing itself, never for time to pass.
+
+TUNNELBED_PATIENCE=8 makes every wait eight times as long, for a machine that is slower than the deadlines were made
+for, such as an emulated one. It moves no verdict: an absence rests on what was seen, not on a deadline.
+"""
 
 from __future__ import annotations
 
+import math
+import os
 import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from tunnelbed.errors import DeadlinePassed
+from tunnelbed.errors import BadInput, DeadlinePassed
 
 T = TypeVar("T")
+PATIENCE_VARIABLE = "TUNNELBED_PATIENCE"
+MOST_PATIENCE = 1000
 
 
 def until(
@@ -22,9 +30,10 @@ def until(
 ) -> T:
     """Call `check` until its value is good (true, unless `good` says otherwise) and return that value.
 
-    `check` runs at once, then `every` seconds. After `seconds` it raises `DeadlinePassed`, which tells `what`
-    was awaited and the last value seen.
+    `check` runs at once, then `every` seconds. After `seconds` it raises `DeadlinePassed`, which tells `what` was
+    awaited and the last value seen. Both times are `stretched`: a slow machine has no time for much looking, either.
     """
+    seconds, every = stretched(seconds), stretched(every)
     deadline = time.monotonic() + seconds
     pause = threading.Event()
     while True:
@@ -34,3 +43,16 @@ def until(
         if time.monotonic() >= deadline:
             raise DeadlinePassed(what, seconds, last)
         pause.wait(every)
+
+
+def stretched(seconds: float) -> float:
+    """As many seconds as these are on this machine: TUNNELBED_PATIENCE times as many. Raises `BadInput`."""
+    said = os.environ.get(PATIENCE_VARIABLE, "1")
+    try:
+        factor = float(said)
+    except ValueError:
+        factor = math.nan
+    if not 1 <= factor <= MOST_PATIENCE:
+        expected = f"a number from 1 to {MOST_PATIENCE}"
+        raise BadInput(PATIENCE_VARIABLE, "", repr(said), expected, "correct the variable, or unset it")
+    return seconds * factor

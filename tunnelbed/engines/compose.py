@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from tunnelbed import waiting
 from tunnelbed.engines import Plan, links
 from tunnelbed.engines.underlay import addresses
 from tunnelbed.model import Node
@@ -28,6 +29,8 @@ def render(plan: Plan, subnets: Mapping[str, IPv4Network], parents: Mapping[str,
         "networks": {
             name: {
                 **({"driver": plan.driver} if plan.driver else {}),
+                # Nothing a testbed sends leaves the machine, whatever the stack says or forgets.
+                "internal": True,
                 **_driver_options(plan, name, parents),
                 # The node gives itself its IPv6 addresses too, so no engine needs to be configured for IPv6.
                 **({"enable_ipv6": False} if any(net.version == 6 for net in network.subnets) else {}),
@@ -71,6 +74,8 @@ def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) ->
                 for at in node.attachments
             ),
             **({"TUNNELBED_DATA_PLANE": plan.data_plane} if vpn else {}),
+            # Only where it is more than 1: what waits inside a node reads the same variable.
+            **({waiting.PATIENCE_VARIABLE: f"{patience:g}"} if (patience := waiting.stretched(1)) > 1 else {}),
         },
         "networks": _Override(
             {at.network: {"ipv4_address": str(found[node.name, at.network])} for at in node.attachments}

@@ -35,7 +35,7 @@ MAC_SECONDS = 5.0
 def connect() -> DockerEngine:
     """The engine that DOCKER_HOST, or else the default socket, leads to."""
     try:
-        client = docker.from_env(timeout=60)
+        client = docker.from_env(timeout=int(waiting.stretched(60)))
         client.ping()
     except (DockerException, OSError) as wrong:
         raise _unreachable(wrong) from wrong
@@ -315,6 +315,9 @@ class _ExecStream:
 
     def close(self) -> None:
         self.socket.close()
+        # The response lies around the wrapper: closed after it, Python 3.13 would complain of that on the terminal.
+        if response := getattr(self.wrapper, "_response", None):
+            response.close()
         self.wrapper.close()
 
     def _piece(self) -> tuple[int, bytes]:

@@ -22,8 +22,8 @@ def make(name: str, root: Path, authentication: str = "certificates") -> list[Pa
 
     Raises `BadInput` for a name that cannot be one or is taken; nothing is written then.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
-        raise BadInput("NAME", "", repr(name), "a lower-case letter, then letters, digits or -", "choose another")
+    if not re.fullmatch(r"[a-z](?:-?[a-z0-9]){0,30}", name):
+        raise BadInput("NAME", "", repr(name), "a lower-case letter, then letters, digits, single -", "choose another")
     if authentication not in AUTHENTICATIONS:
         raise BadInput(
             "--auth", "", repr(authentication), f"one of: {', '.join(AUTHENTICATIONS)}", "choose one of them"
