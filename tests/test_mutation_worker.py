@@ -27,14 +27,17 @@ class FakeGround:
 
     def __init__(self, *refused: str) -> None:
         self.bed, self.refused, self.ups = SimpleNamespace(has=""), refused, 0
+        self.lost = False
 
     def become(self, mutant: Mutant | None) -> None:
+        if self.lost:
+            raise Refused("the conversation with it ended")
         self.bed.has = mutant.place if mutant else ""
         if self.bed.has in self.refused:
             raise Refused("not with me")
 
     def up(self) -> None:
-        self.bed.has, self.ups = "", self.ups + 1
+        self.bed.has, self.ups, self.lost = "", self.ups + 1, False
 
 
 class FakeFeatures:
@@ -95,3 +98,10 @@ def test_features_that_fail_by_themselves_are_told_before_any_mistake(checkout: 
 def test_a_scenario_without_features_has_nothing_to_prove(checkout: Checkout) -> None:
     with pytest.raises(TunnelbedError, match="no feature has the tag @scenario"):
         judge(checkout, FakeGround(), FakeFeatures()).prove_unmutated([])
+
+
+def test_a_testbed_that_was_lost_makes_no_mutant_invalid(checkout: Checkout) -> None:
+    ground = FakeGround()
+    ground.lost = True
+    (verdict,) = judge(checkout, ground, FakeFeatures(one={"bad"})).judge(mutants("bad"))
+    assert (verdict.outcome, ground.ups) == (KILLED, 1)

@@ -149,7 +149,7 @@ class Judge:
 
     def _tried(self, mutant: Mutant, began: float) -> Verdict:
         try:
-            self.ground.become(mutant)
+            self._become(mutant)
         except Refused as refused:
             return Verdict(mutant.name, INVALID, str(refused), seconds=time.monotonic() - began)
         units = self.experience.order(self.prover.units, mutant)
@@ -158,6 +158,14 @@ class Judge:
         if failure is None:
             return Verdict(mutant.name, SURVIVED, seconds=took)
         return Verdict(mutant.name, KILLED, failure.sentence, failure.place, failure.seen, took)
+
+    def _become(self, mutant: Mutant) -> None:
+        """Make the mistake; what refuses it may be what the mutant before left behind, so it is tried twice."""
+        try:
+            self.ground.become(mutant)
+        except Refused:
+            self.ground.up()
+            self.ground.become(mutant)
 
     def _first_failure(self, units: Sequence[str], mutant: Mutant | None = None) -> Failure | None:
         for unit in units:
