@@ -189,7 +189,7 @@ def test_a_base_that_is_there_is_not_made_again(tmp_path: Path) -> None:
     (made / "rootfs-arm64.tar").touch()
     with pytest.MonkeyPatch.context() as machine:
         machine.setenv(rootfs.MIRROR_VARIABLE, "http://mirror.example/debian")
-        assert rootfs.bootstrap("linux/arm64", tmp_path, "0", said.append) == made
+        assert rootfs.bootstrap("linux/arm64", tmp_path, said.append) == made
     assert not said
 
 
@@ -197,5 +197,5 @@ def test_a_machine_without_mmdebstrap_is_told_so(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PATH", str(tmp_path))
     assert shutil.which("mmdebstrap") is None
     with pytest.raises(ImageFailed, match="mmdebstrap is not installed"):
-        rootfs.bootstrap("linux/amd64", tmp_path, "0", print)
+        rootfs.bootstrap("linux/amd64", tmp_path, print)
     assert not list(tmp_path.iterdir())

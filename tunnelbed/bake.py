@@ -52,7 +52,7 @@ class Bakery:
         context.mkdir(parents=True, exist_ok=True)
         if base == "bootstrap":
             for platform in platforms:
-                context = bootstrap(platform, CACHE / "rootfs", epoch, progress)
+                context = bootstrap(platform, CACHE / "rootfs", progress)
         variables = {
             "ROOT": str(ROOT),
             "CONTEXT": str(context),

@@ -18,6 +18,9 @@ from tunnelbed.errors import CommandFailed, ImageFailed
 from tunnelbed.shell import run
 
 SUITE = "trixie"
+# The suite's release, 2025-08-09, in seconds since 1970: no file in a base is later, so that the same packages make
+# the same bytes in every checkout and at every commit, and the builder's cache serves them all.
+RELEASED = "1754697600"
 MIRROR_VARIABLE = "TUNNELBED_MIRROR"
 
 # Debian's name for each platform it releases packages for.
@@ -56,7 +59,7 @@ def sources(targets: str, mirror: str | None = None) -> list[str]:
 
 def rootfs_folder(cache: Path, lines: Sequence[str]) -> Path:
     """The folder for what is made from these sources."""
-    return cache / hashlib.sha256("\n".join([SUITE, *lines]).encode()).hexdigest()[:12]
+    return cache / hashlib.sha256("\n".join([SUITE, RELEASED, *lines]).encode()).hexdigest()[:12]
 
 
 def sources_here() -> list[str]:
@@ -64,12 +67,11 @@ def sources_here() -> list[str]:
     return sources(_apt_targets(), os.environ.get(MIRROR_VARIABLE))
 
 
-def bootstrap(platform: str, cache: Path, epoch: str, progress: Callable[[str], None]) -> Path:
+def bootstrap(platform: str, cache: Path, progress: Callable[[str], None]) -> Path:
     """Make the root file system of a platform, unless it is there, and return the folder it is in.
 
     In the folder, one for each set of sources, the file is named for the Dockerfile's TARGETARCH. Takes about 20 s
-    natively and three times that under emulation. `epoch`, in seconds since 1970, replaces every later time stamp.
-    Raises `ImageFailed`, and leaves nothing behind, when it cannot be made.
+    natively and three times that under emulation. Raises `ImageFailed`, and leaves nothing behind, when it cannot.
     """
     lines = sources_here()
     folder = rootfs_folder(cache, lines)
@@ -97,7 +99,7 @@ def bootstrap(platform: str, cache: Path, epoch: str, progress: Callable[[str], 
             *lines,
         ]
         try:
-            run(command, env={"SOURCE_DATE_EPOCH": epoch, "TMPDIR": scratch})
+            run(command, env={"SOURCE_DATE_EPOCH": RELEASED, "TMPDIR": scratch})
         except CommandFailed as failed:
             raise ImageFailed(f"no base for {platform} could be bootstrapped: {reason(failed.output)}") from failed
         unfinished.rename(made)
