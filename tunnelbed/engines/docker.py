@@ -29,7 +29,8 @@ PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 PARENTS = "parents"
 # Another testbed may take the same subnets between our look and our use.
 TRIES = 3
-MAC_SECONDS = 5.0
+# Seconds; the kernel takes network namespaces down one after another, and on a busy machine there is a queue.
+MAC_SECONDS = 60.0
 
 
 def connect() -> DockerEngine:
