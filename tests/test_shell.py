@@ -109,7 +109,7 @@ def test_an_interrupt_ends_the_command_too() -> None:
         process = int(caller.stdout.readline())
         caller.send_signal(signal.SIGINT)
         assert caller.wait(10) != 0
-    assert not is_alive(process)
+    until(lambda: not is_alive(process), 10, "the command to end")
 
 
 def test_a_lock_is_held_until_the_command_ends_even_if_its_caller_is_killed(tmp_path: Path) -> None:
