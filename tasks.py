@@ -21,8 +21,9 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
-from tunnelbed import bench as measurement
 from tunnelbed import images, report, scaffold, verification
+from tunnelbed.bench import measured, phases, table
+from tunnelbed.bench import together as side_by_side
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.mutation import campaign, summary
@@ -208,11 +209,13 @@ def bench(_: Context, scenario: str = "site-to-site", path: str = "", runs: int 
     """
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
     if together:
-        name, found = "together", measurement.together(names(_root(path)), command, runs, _progress())
+        name, found = "together", side_by_side.measure(names(_root(path)), command, runs, _progress())
     else:
         bed = _testbed(scenario, "", path)
-        name, found = scenario, measurement.measure(bed, command, runs, _progress())
-    print(measurement.write(name, found, Path("reports") / "bench"))
+        name, found = scenario, phases.measure(bed, command, runs, _progress())
+    told = table.markdown(name, found)
+    measured.write(name, measured.as_document(name, found), told, Path("reports") / "bench")
+    print(told)
 
 
 @task()

@@ -22,7 +22,11 @@ engines.docker
 bake agents probes
 images recording verification
 testbed
-report verdict naming bench daemon
+report verdict naming daemon
+bench
+bench.measured bench.stopwatch
+bench.table bench.floor bench.together
+bench.phases
 agreement reachability journal changes
 application secrecy segments trust machines
 forgery stranger faults rekeying firewall isolation
