@@ -13,7 +13,7 @@ LIBRARY = Path(__file__).parent.parent / "tunnelbed"
 LAYERS = """
 errors
 model waiting shell
-documents strongswan emulators wire scaffold
+capabilities documents strongswan emulators wire scaffold
 scenario pki rootfs
 engines
 engines.underlay engines.links engines.fake
