@@ -16,7 +16,7 @@ model waiting shell
 capabilities documents strongswan emulators wire scaffold
 scenario pki rootfs
 engines
-engines.underlay engines.links engines.fake
+engines.underlay engines.links engines.fake engines.cgroups
 engines.compose
 engines.docker
 bake agents probes

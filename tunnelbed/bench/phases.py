@@ -31,12 +31,12 @@ def measure(bed: Testbed, invoke: Sequence[str], runs: int, progress: Progress) 
         named = ("--scenario", bed.scenario.name)
         progress(f"run {number} of {runs}: `invoke up`")
         found.add("`invoke up`", timed([*invoke, "up", *named]))
-        found.add("peak memory of all nodes, up", _peak_memory(bed), "MB")
+        found.add("peak memory of all nodes, up", bed.engine.usage(bed.project).peak_memory / 1e6, "MB")
         progress(f"run {number} of {runs}: a second `invoke up`")
         found.add("a second `invoke up`", timed([*invoke, "up", *named]))
         progress(f"run {number} of {runs}: `invoke verify`")
         found.add("`invoke verify`, already up", timed([*invoke, "verify", *named]))
-        found.add("peak memory of all nodes, with agents", _peak_memory(bed), "MB")
+        found.add("peak memory of all nodes, with agents", bed.engine.usage(bed.project).peak_memory / 1e6, "MB")
         for step, seconds in _expectations(Path("reports") / "verify" / f"{bed.scenario.name}.json"):
             found.add(step, seconds)
         progress(f"run {number} of {runs}: `invoke down`")
@@ -44,13 +44,6 @@ def measure(bed: Testbed, invoke: Sequence[str], runs: int, progress: Progress) 
         progress(f"run {number} of {runs}: the whole acceptance run, up and down included")
         found.add("`invoke verify`, from nothing to nothing", timed([*invoke, "verify", *named]))
     return found.measured()
-
-
-def _peak_memory(bed: Testbed) -> float:
-    """The sum of the nodes' peaks in MB, page cache included, as their cgroups counted (cgroup v2, else v1)."""
-    look = "cat /sys/fs/cgroup/memory.peak 2>/dev/null || cat /sys/fs/cgroup/memory/memory.max_usage_in_bytes"
-    said = [bed.engine.run(bed.project, node, ["sh", "-c", look]).stdout for node in bed.scenario.nodes]
-    return sum(map(int, said)) / 1e6
 
 
 def _expectations(report: Path) -> Sequence[tuple[str, float]]:
