@@ -240,7 +240,8 @@ def test_a_greeting_says_how_the_client_is_seen(port: int) -> None:
     ids=["nothing", "an empty line", "a length that is none", "a negative length", "TLS", "a huge body"],
 )
 def test_nonsense_does_not_keep_the_server_from_the_next_client(port: int, request_: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection, contextlib.suppress(ConnectionError):
+    # The server may have closed at any of these; what it does with the next client is what counts.
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection, contextlib.suppress(OSError):
         connection.sendall(request_)
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):
