@@ -60,6 +60,7 @@ HELP = {
     "together": "measure all scenarios, up at once and proven at once, against one after another",
     "runs": "how many times everything is measured, 3 unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
+    "sites": "so many sites, 1 to 254, around a cloud that all reach through tunnels; two joined directly unless told",
     "verbose": "print each command as it is run, ready to be pasted",
 }
 
@@ -238,11 +239,11 @@ def phrases(_: Context) -> None:
     raise Exit(code=subprocess.call([sys.executable, str(verification.LAUNCHER), "--phrases"]))
 
 
-@task("auth", "path")
-def new(_: Context, name: str, auth: str = "certificates", path: str = "") -> None:
+@task("auth", "sites", "path")
+def new(_: Context, name: str, auth: str = "certificates", sites: int = 0, path: str = "") -> None:
     """Write a smallest working scenario NAME to begin from: `invoke new mine`, then `invoke verify --scenario mine`."""
     root = Path(path).resolve() if path else ROOT
-    for written in scaffold.make(name, root, auth):
+    for written in scaffold.make(name, root, auth, sites):
         print(f"wrote {written.relative_to(root)}")
     where = f" --path {path}" if path else ""
     print(f"now: invoke up --scenario {name}{where}; invoke verify --scenario {name}{where}")

@@ -13,7 +13,9 @@ LIBRARY = Path(__file__).parent.parent / "tunnelbed"
 LAYERS = """
 errors
 model waiting shell
-capabilities documents strongswan emulators wire scaffold
+capabilities documents strongswan emulators wire scaffold.templates
+scaffold.hub
+scaffold
 scenario pki rootfs
 engines
 engines.underlay engines.links engines.fake engines.cgroups
