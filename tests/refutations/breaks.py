@@ -98,6 +98,19 @@ def machine_is(node: str) -> Break:
     return lambda bed: patch.object(bed.engine, "machine", lambda command: bed.engine.run(bed.project, node, command))
 
 
+def same_mac(node: str, other: str) -> Break:
+    """A node has the MAC of another one, on a network of its own."""
+
+    @contextlib.contextmanager
+    def broken(bed: Testbed) -> Iterator[None]:
+        here, there = (bed.node(name).attachments[0].network for name in (node, other))
+        own, theirs = bed.mac(node, here), bed.mac(other, there)
+        with told(node, f"ip link set {here} address {theirs}", undo=f"ip link set {here} address {own}")(bed):
+            yield
+
+    return broken
+
+
 def given_more(node: str, capability: str) -> Break:
     """A node is made anew with a capability that its stack, as the testbed knows it, does not give."""
 
@@ -138,8 +151,8 @@ EXTRA_LINK = told(
 @contextlib.contextmanager
 def _any_peer(bed: Testbed) -> Iterator[None]:
     """Gateway A believes whoever has a certificate of the right authority; gateway S says that it is gateway B."""
-    accepts = daemon.overlaid(bed, "gateway-a", of_connection="remote { id = %any }")
-    with accepts, trust.of_another_node(bed, bed.node("gateway-s"), bed.node("gateway-b")):
+    says = trust.of_another_node(bed, bed.node("gateway-s"), bed.node("gateway-b"))
+    with says, daemon.overlaid(bed, "gateway-a", of_connection="remote { id = %any }"):
         yield
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.refutations import untrue
-from tests.refutations.breaks import told
+from tests.refutations.breaks import same_mac, told
 
 # Client A2 shares the network's wire with nobody any more.
 SECLUDED = told(
@@ -41,13 +41,8 @@ REFUTATIONS = (
     ),
     untrue(
         "every interface has a MAC of its own",
-        broken=told(
-            "client-b1",
-            "cat /sys/class/net/intranet_b/address >/run/tunnelbed/mac",
-            "ip link set intranet_b address 02:00:00:00:00:02",
-            undo="ip link set intranet_b address $(cat /run/tunnelbed/mac); rm /run/tunnelbed/mac",
-        ),
+        broken=same_mac("client-b1", "client-a1"),
         expected="every interface has a MAC of its own",
-        seen="02:00:00:00:00:02 is that of client-a1 on intranet_a and of client-b1 on intranet_b",
+        seen="* is that of client-a1 on intranet_a and of client-b1 on intranet_b",
     ),
 )

@@ -35,7 +35,7 @@ REFUTATIONS = (
         "gateway A has a tunnel with gateway S within 1 s",
         given="no tunnel is up",
         when="client A1 asks the server once",
-        broken=dropped("gateway-a", "output", "udp dport 500"),
+        broken=dropped("gateway-a", "output", "udp dport { 500, 4500 }"),
         expected="gateway-a has a tunnel with gateway-s within 1 s",
         seen="cloud CONNECTING",
     ),
