@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from tunnelbed import isolation
+from tunnelbed import capabilities, isolation
 from tunnelbed.model import Node
 
 SAID = """\
@@ -40,17 +40,17 @@ def test_a_route_to_more_than_the_subnet_does_not(stack: isolation.Stack) -> Non
 
 
 def test_a_stack_that_drops_all_gives_what_it_adds_and_nothing_else() -> None:
-    assert isolation.given(Node("a", (), capabilities=("NET_ADMIN", "CAP_NET_RAW"), dropped=("ALL",))) == {
+    assert capabilities.given(Node("a", (), capabilities=("NET_ADMIN", "CAP_NET_RAW"), dropped=("ALL",))) == {
         "NET_ADMIN",
         "NET_RAW",
     }
 
 
 def test_a_stack_that_drops_nothing_leaves_the_engine_s_own() -> None:
-    assert isolation.given(Node("a", ())) == isolation.DEFAULT
-    assert isolation.given(Node("a", (), dropped=("MKNOD",))) == isolation.DEFAULT - {"MKNOD"}
+    assert capabilities.given(Node("a", ())) == capabilities.DEFAULT
+    assert capabilities.given(Node("a", (), dropped=("MKNOD",))) == capabilities.DEFAULT - {"MKNOD"}
 
 
 def test_a_mask_is_read_bit_by_bit() -> None:
-    assert isolation.named("0000000000003400") == {"NET_BIND_SERVICE", "NET_ADMIN", "NET_RAW"}
-    assert isolation.named("0") == set()
+    assert capabilities.named("0000000000003400") == {"NET_BIND_SERVICE", "NET_ADMIN", "NET_RAW"}
+    assert capabilities.named("0") == set()

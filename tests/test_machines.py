@@ -45,8 +45,8 @@ def links(*names: str) -> str:
 
 
 def test_capabilities_are_read_by_their_bits() -> None:
-    assert machines.capabilities("CapEff:\t0\nCapBnd:\t0000000000003000\n") == ["NET_ADMIN", "NET_RAW"]
-    assert machines.capabilities("CapBnd:\t0000000000000000\n") == []
+    assert machines.bounding("CapEff:\t0\nCapBnd:\t0000000000003000\n") == {"NET_ADMIN", "NET_RAW"}
+    assert machines.bounding("CapBnd:\t0000000000000000\n") == set()
 
 
 def test_a_capability_too_many_is_told(checkout: Checkout) -> None:
