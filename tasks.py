@@ -37,7 +37,7 @@ HELP = {
     "scenario": "which scenario: a name of `compose/NAME.yaml` (`invoke scenarios` lists them)",
     "instance": "which copy of it, where several are up side by side: letters and digits, e.g. `2`",
     "path": "the folder that holds compose/, configs/ and features/; this checkout unless told",
-    "engine": "what runs the nodes: docker (the default)",
+    "engine": "what runs the nodes: docker (the default), or qemu: a virtual machine each",
     "driver": "how Docker makes the networks: macvlan (the default) or bridge",
     "data-plane": "who does ESP: kernel, user (strongSwan in user space), or auto (the default): try the kernel first",
     "platform": "for this platform, e.g. linux/arm64 (`build`: several, with commas); this machine's own unless told",
@@ -45,6 +45,8 @@ HELP = {
     "output": "write the images to OCI archives: `--output x.tar` writes x-node.tar and x-node-nested.tar",
     "no-cache": "build anew, with the packages as they are today",
     "nested": "run the servers as containers inside their node, which is then privileged: it can harm this machine",
+    "memory": "with qemu: megabytes of each node's machine, 192 unless told",
+    "cpus": "with qemu: processors of each node's machine, 1 unless told",
     "json": "print JSON for a script instead of a table",
     "node": "the node's name, as in the stack",
     "follow": "go on printing until interrupted",
@@ -96,7 +98,7 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
     return decorate
 
 
-@task("scenario", "instance", "path", "engine", "driver", "data-plane", "platform", "nested")
+@task("scenario", "instance", "path", "engine", "driver", "data-plane", "platform", "nested", "memory", "cpus")
 def up(
     _: Context,
     scenario: str,
@@ -107,10 +109,13 @@ def up(
     data_plane: str = "auto",
     platform: str = "",
     nested: bool = False,
+    memory: int = 0,
+    cpus: int = 0,
 ) -> None:
     """Bring a scenario up; returns when its tunnels carry traffic. Up already: only checks."""
     bed = _testbed(scenario, instance, path, engine)
-    bed.up(Options(engine, driver, data_plane, platform, nested), _progress())
+    bed.up(Options(engine, driver, data_plane, platform, nested, memory, cpus), _progress())
+    print(report.heading(bed))
     print(report.table(bed.status()))
 
 
