@@ -29,7 +29,7 @@ engines.qemu.keeper
 engines.qemu.door
 engines.qemu.engine engines.qemu.terminal
 agents probes
-recording verification
+recording verification readiness
 testbed
 report verdict naming daemon
 bench

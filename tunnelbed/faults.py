@@ -13,7 +13,8 @@ from tunnelbed import application, daemon
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed
 from tunnelbed.journal import Journal
 from tunnelbed.model import Network, Node
-from tunnelbed.testbed import READY, Testbed
+from tunnelbed.readiness import READY
+from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import Unmet
 
 # A node configures itself within a second.
