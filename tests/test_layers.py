@@ -24,9 +24,9 @@ images recording verification
 testbed
 report verdict naming daemon
 bench
-bench.measured bench.stopwatch
-bench.table bench.floor bench.together
-bench.phases
+bench.measured bench.stopwatch bench.machine bench.subjects bench.floor bench.tunnels bench.expectations
+bench.phases bench.together
+bench.table
 agreement reachability journal changes
 application secrecy segments trust machines
 forgery stranger faults rekeying firewall isolation
