@@ -22,7 +22,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
 from tunnelbed import images, report, scaffold, verification
-from tunnelbed.bench import measured, phases, table
+from tunnelbed.bench import phases, subjects, table
 from tunnelbed.bench import together as side_by_side
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
@@ -37,7 +37,7 @@ HELP = {
     "scenario": "which scenario: a name of `compose/NAME.yaml` (`invoke scenarios` lists them)",
     "instance": "which copy of it, where several are up side by side: letters and digits, e.g. `2`",
     "path": "the folder that holds compose/, configs/ and features/; this checkout unless told",
-    "engine": "what runs the nodes: docker (the default), or qemu: a virtual machine each",
+    "engine": "what runs the nodes: docker (the default), or qemu: a virtual machine each; `bench`: some, with commas",
     "driver": "how Docker makes the networks: macvlan (the default) or bridge",
     "data-plane": "who does ESP: kernel, user (strongSwan in user space), or auto (the default): try the kernel first",
     "platform": "for this platform, e.g. linux/arm64 (`build`: several, with commas); this machine's own unless told",
@@ -61,6 +61,9 @@ HELP = {
     "fresh": "begin anew, where an interrupted run would be taken up again",
     "together": "measure all scenarios, up at once and proven at once, against one after another",
     "runs": "how many times everything is measured, 3 unless told",
+    "proofs": "how many of the runs go on to prove every sentence, 1 unless told",
+    "vm": "the VMs of engine qemu, each as MEGABYTESxPROCESSORS, with commas: `512x2,128x1`",
+    "folder": "where to write: reports/bench unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
     "sites": "so many sites, 1 to 254, around a cloud that all reach through tunnels; two joined directly unless told",
     "verbose": "print each command as it is run, ready to be pasted",
@@ -207,20 +210,35 @@ def verify(
         raise Exit(code=worst)
 
 
-@task("scenario", "path", "runs", "together")
-def bench(_: Context, scenario: str = "site-to-site", path: str = "", runs: int = 3, together: bool = False) -> None:
-    """Measure a scenario against plain Compose in the same run, or `--together`: all of them at once against in turn.
+@task("scenario", "path", "engine", "vm", "runs", "proofs", "folder", "together")
+def bench(
+    _: Context,
+    scenario: str = "",
+    path: str = "",
+    engine: str = "",
+    vm: str = subjects.VMS,
+    runs: int = 3,
+    proofs: int = 1,
+    folder: str = "reports/bench",
+    together: bool = False,
+) -> None:
+    """Measure scenarios, phase by phase, on each engine and against plain Compose; `docs/benchmarks.md` says how.
 
-    Writes reports/bench/NAME.json and .md.
+    Writes FOLDER/bench.json and .md; with `--together`, what several scenarios at once take: together.json and .md.
     """
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
+    root, where = _root(path), Path(folder)
     if together:
-        name, found = "together", side_by_side.measure(names(_root(path)), command, runs, _progress())
+        results = side_by_side.measure(names(root), command, runs, _progress())
+        results.save(where / "together.json")
+        told = table.compared(results)
     else:
-        bed = _testbed(scenario, "", path)
-        name, found = scenario, phases.measure(bed, command, runs, _progress())
-    told = table.markdown(name, found)
-    measured.write(name, measured.as_document(name, found), told, Path("reports") / "bench")
+        chosen = [scenario] if scenario else names(root)
+        asked = phases.Asked(root, chosen, subjects.subjects(engine, vm), command, runs, proofs)
+        for results in phases.measure(asked, _progress()):
+            results.save(where / "bench.json")
+        told = table.markdown(results)
+    (where / f"{'together' if together else 'bench'}.md").write_text(told + "\n", encoding="utf-8")
     print(told)
 
 
