@@ -52,14 +52,8 @@ def measure(asked: Asked, progress: Progress) -> Iterator[Results]:
     found: dict[tuple[str, Subject], Runs] = {}
     emulated = set()
     for number in range(1, asked.runs + 1):
-        built = (
-            {}
-            if number > builds
-            else {
-                engine: environment.build(engine, progress)
-                for engine in dict.fromkeys(one.engine for one in asked.subjects)
-            }
-        )
+        engines = dict.fromkeys(subject.engine for subject in asked.subjects) if number <= builds else ()
+        built = {engine: environment.build(engine, progress) for engine in engines}
         for name, subject in product(asked.scenarios, (PLAIN, *asked.subjects)):
             progress(f"run {number} of {asked.runs}: {name}, {subject.name}")
             kept = found.setdefault((name, subject), Runs())
