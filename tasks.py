@@ -22,8 +22,9 @@ from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
 from tunnelbed import images, report, scaffold, verification
-from tunnelbed.bench import phases, subjects, table
+from tunnelbed.bench import phases, plot, subjects, table
 from tunnelbed.bench import together as side_by_side
+from tunnelbed.bench.measured import Results
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.mutation import campaign, summary
@@ -61,6 +62,8 @@ HELP = {
     "fresh": "begin anew, where an interrupted run would be taken up again",
     "together": "measure all scenarios, up at once and proven at once, against one after another",
     "runs": "how many times everything is measured, 3 unless told",
+    "builds": "how many of the runs make the engine's environment anew, from an empty cache, 1 unless told",
+    "again": "measure nothing: make table and plot anew from FOLDER's JSON",
     "proofs": "how many of the runs go on to prove every sentence, 1 unless told",
     "vm": "the VMs of engine qemu, each as MEGABYTESxPROCESSORS, with commas: `512x2,128x1`",
     "folder": "where to write: reports/bench unless told",
@@ -210,7 +213,7 @@ def verify(
         raise Exit(code=worst)
 
 
-@task("scenario", "path", "engine", "vm", "runs", "proofs", "folder", "together")
+@task("scenario", "path", "engine", "vm", "runs", "builds", "proofs", "folder", "together", "again")
 def bench(
     _: Context,
     scenario: str = "",
@@ -218,28 +221,32 @@ def bench(
     engine: str = "",
     vm: str = subjects.VMS,
     runs: int = 3,
+    builds: int = 1,
     proofs: int = 1,
     folder: str = "reports/bench",
     together: bool = False,
+    again: bool = False,
 ) -> None:
     """Measure scenarios, phase by phase, on each engine and against plain Compose; `docs/benchmarks.md` says how.
 
-    Writes FOLDER/bench.json and .md; with `--together`, what several scenarios at once take: together.json and .md.
+    Writes FOLDER/bench.json, .md and .svg. With `--together`, what all scenarios at once take: together.json and .md.
     """
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
-    root, where = _root(path), Path(folder)
-    if together:
-        results = side_by_side.measure(names(root), command, runs, _progress())
-        results.save(where / "together.json")
-        told = table.compared(results)
-    else:
+    root, kept = _root(path), Path(folder) / f"{'together' if together else 'bench'}.json"
+    if together and not again:
+        side_by_side.measure(names(root), command, runs, _progress()).save(kept)
+    elif not again:
         chosen = [scenario] if scenario else names(root)
-        asked = phases.Asked(root, chosen, subjects.subjects(engine, vm), command, runs, proofs)
+        asked = phases.Asked(root, chosen, subjects.subjects(engine, vm), command, runs, builds, proofs)
         for results in phases.measure(asked, _progress()):
-            results.save(where / "bench.json")
-        told = table.markdown(results)
-    (where / f"{'together' if together else 'bench'}.md").write_text(told + "\n", encoding="utf-8")
+            # After each life, so that an hour's work does not depend on the next.
+            results.save(kept)
+    found = Results.load(kept)
+    told = table.compared(found) if together else table.markdown(found)
+    kept.with_suffix(".md").write_text(told + "\n", encoding="utf-8")
     print(told)
+    if not together:
+        plot.bench(found, kept.with_suffix(".svg"))
 
 
 @task()

@@ -67,6 +67,11 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert Results.load(tmp_path / "deep" / "bench.json") == results()
 
 
+def test_what_was_never_measured_cannot_be_shown_again(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="measure first"):
+        Results.load(tmp_path / "bench.json")
+
+
 def test_runs_keep_the_order_in_which_quantities_came() -> None:
     runs = Runs()
     for value in (1.0, 2.0):

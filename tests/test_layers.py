@@ -34,8 +34,10 @@ testbed
 report verdict naming daemon
 bench
 bench.measured bench.stopwatch bench.machine bench.subjects bench.floor bench.tunnels bench.expectations
+bench.environment
 bench.phases bench.together
 bench.table
+bench.plot
 agreement reachability journal changes
 application secrecy segments trust machines
 forgery stranger faults rekeying firewall isolation

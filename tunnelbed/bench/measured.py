@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tunnelbed.errors import BadInput
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -62,7 +64,9 @@ class Results:
 
     @classmethod
     def load(cls, file: Path) -> Results:
-        """Read what `save` wrote."""
+        """Read what `save` wrote; raises `BadInput` where it is not there."""
+        if not file.exists():
+            raise BadInput(str(file), "", "nothing", "what `invoke bench` measured", "measure first, without `--again`")
         said = json.loads(file.read_text(encoding="utf-8"))
         return cls(
             said["conditions"],

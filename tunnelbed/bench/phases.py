@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from tunnelbed import shell
-from tunnelbed.bench import expectations, floor, machine, tunnels
+from tunnelbed.bench import environment, expectations, floor, machine, tunnels
 from tunnelbed.bench.measured import Results, Runs, Series
 from tunnelbed.bench.stopwatch import timed
 from tunnelbed.bench.subjects import PLAIN, Subject, is_emulated
@@ -27,7 +27,7 @@ NODES_CPU, MACHINE_CPU = "CPU until up, nodes", "CPU until up, whole machine"
 
 @dataclass(frozen=True)
 class Asked:
-    """What to measure, in so many `runs`, of which `proofs` go on to all features.
+    """What to measure, in so many `runs`; `builds` of them make the environment anew, `proofs` go on to all features.
 
     `invoke` is the command to prefix a task with.
     """
@@ -37,6 +37,7 @@ class Asked:
     subjects: Sequence[Subject]
     invoke: Sequence[str]
     runs: int
+    builds: int
     proofs: int
 
 
@@ -45,21 +46,27 @@ def measure(asked: Asked, progress: Progress) -> Iterator[Results]:
 
     Within one run plain Compose and all subjects take turns, so that what disturbs the machine disturbs each of them.
     """
-    facts = {**machine.conditions(), "runs": f"{asked.runs}, {min(asked.proofs, asked.runs)} of them with all features"}
+    builds, proofs = min(asked.builds, asked.runs), min(asked.proofs, asked.runs)
+    runs = f"{asked.runs}; {builds} of them with the environment built anew, {proofs} with every sentence proven"
+    facts = {**machine.conditions(), "runs": runs}
     found: dict[tuple[str, Subject], Runs] = {}
     emulated = set()
     for number in range(1, asked.runs + 1):
+        engines = dict.fromkeys(subject.engine for subject in asked.subjects) if number <= builds else ()
+        built = {engine: environment.build(engine, progress) for engine in engines}
         for name, subject in product(asked.scenarios, (PLAIN, *asked.subjects)):
             progress(f"run {number} of {asked.runs}: {name}, {subject.name}")
-            runs = found.setdefault((name, subject), Runs())
+            kept = found.setdefault((name, subject), Runs())
             bed = _bed(name, asked, subject)
             if subject is PLAIN:
-                _plain(bed, runs)
+                _plain(bed, kept)
             else:
-                said = _life(bed, subject, asked, runs, proven=number <= asked.proofs)
+                if subject.engine in built:
+                    kept.add(BUILD, built[subject.engine])
+                said = _life(bed, subject, asked, kept, proven=number <= proofs)
                 facts[subject.name] = ", ".join(f"{key} {value}" for key, value in said.items())
                 emulated |= {subject} if is_emulated(said) else set()
-            series = [Series(name, of.name, kept.measured(), of in emulated) for (name, of), kept in found.items()]
+            series = [Series(where, of.name, all_.measured(), of in emulated) for (where, of), all_ in found.items()]
             yield Results(facts, tuple(series))
 
 
