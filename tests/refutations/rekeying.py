@@ -38,6 +38,14 @@ REFUTATIONS = (
         seen="the old ones are still agreed: *, *",
     ),
     untrue(
+        "ESP with new numbers crosses the ISP link of site B",
+        given=(TUNNEL, "client B1 can reach the server"),
+        when="gateway B changes its ESP keys while client B1 pings the server",
+        otherwise=NEW_ESP,
+        expected="ESP with SPIs *, * crosses isp_link_b",
+        seen="none",
+    ),
+    untrue(
         "the new ESP keys come from a key exchange of their own, ecp384",
         given=TUNNEL,
         when=(TUNNEL, NEW_ESP),
