@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.conftest import Checkout
@@ -39,8 +37,7 @@ def test_a_child_that_was_replaced_and_lingers_is_no_second_one() -> None:
     assert rekeying._which(rekeying._current(lingering), "ESP") == ("--child-id", str(0xC3))
 
 
-def test_keys_that_did_not_change_are_named(bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_keys_that_did_not_change_are_named(bed: Bed) -> None:
     network = bed.scenario.networks["outside"]
     with pytest.raises(Unmet) as unmet:
         rekeying.new_spis_cross(bed, made(bed, tunnel(child(0xC1)), tunnel(child(0xC1))), network)
@@ -48,8 +45,7 @@ def test_keys_that_did_not_change_are_named(bed: Bed, tmp_path: Path, monkeypatc
     assert unmet.value.seen == "the old ones are still agreed: 000000c1, 000000c2"
 
 
-def test_new_numbers_that_do_not_cross_are_named(bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_new_numbers_that_do_not_cross_are_named(bed: Bed) -> None:
     network = bed.scenario.networks["outside"]
     with pytest.raises(Unmet) as unmet:
         rekeying.new_spis_cross(bed, made(bed, tunnel(child(0xC1)), tunnel(child(0xD1))), network)
