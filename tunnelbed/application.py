@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from scapy.packet import Packet
 
 from tunnelbed import waiting
-from tunnelbed.errors import DeadlinePassed, TunnelbedError
+from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Node
 from tunnelbed.reachability import ATTEMPT, by_way, control_arrives, gateways_of, went_by_tunnel
 from tunnelbed.recording import Recording
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
+
+# A command that was used wrongly, as argparse has it; a request that fails ends with 1.
+NOT_ASKED = 2
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,10 @@ def gets_no_pong(bed: Testbed, source: Node, server: Node) -> None:
 
 
 def ask_server(bed: Testbed, source: Node, request: Request, patience: float) -> tuple[dict[str, str], str]:
-    """Ask once or, for `patience` seconds, until there is an answer: the server's words, and the last complaint."""
+    """Ask once or, for `patience` seconds, until there is an answer: the server's words, and the last complaint.
+
+    Raises `BadInput` for a node that knows no server.
+    """
     command = ("pingpong", "ask", "--count", "1", "--timeout", str(ATTEMPT), "--ping", request.token)
     said: dict[str, str] = {}
     complaint = ""
@@ -76,6 +82,9 @@ def ask_server(bed: Testbed, source: Node, request: Request, patience: float) ->
     def attempt() -> bool:
         nonlocal said, complaint
         done = bed.agents.on(source.name).run(command)
+        if done.status == NOT_ASKED:
+            expected = "a client, whose stack sets LOCAL_SERVER"
+            raise BadInput(bed.scenario.name, source.name, "no server to ask", expected, "let another node ask")
         said = json.loads(done.stdout) if done.stdout.strip() else {}
         complaint = done.stderr.strip()
         return bool(said)
