@@ -125,6 +125,7 @@ def end_all(bed: Testbed) -> None:
 @contextlib.contextmanager
 def forgotten(bed: Testbed, gateway: Node) -> Iterator[None]:
     """A gateway without tunnels or connections, and its peers without their tunnels with it, while the body runs."""
+    daemon.required(bed, gateway)
     daemon.tell(bed, gateway.name, "--load-conns", "--file", "/dev/null")
     for other in bed.gateways():
         daemon.end_tunnels(bed, other.name)
@@ -155,8 +156,6 @@ def _without_exchange(name: str) -> str:
 
 def _of(bed: Testbed, gateway: Node, peer: Node | None) -> Sequence[Tunnel]:
     """The gateway's tunnels, with `peer` or with anybody."""
-    if not bed.is_vpn(gateway.name):
-        expected = "a node that runs strongSwan"
-        raise BadInput(bed.scenario.name, gateway.name, "no swanctl.conf", expected, "name another")
+    daemon.required(bed, gateway)
     theirs = {str(address) for address in peer.addresses} if peer else set()
     return [tunnel for tunnel in bed.tunnels(gateway.name) if not peer or tunnel.remote_host in theirs]

@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from tunnelbed import strongswan
-from tunnelbed.errors import CommandFailed
+from tunnelbed.errors import BadInput, CommandFailed
+from tunnelbed.model import Node
 from tunnelbed.shell import Completed
 from tunnelbed.strongswan import Connection
 from tunnelbed.testbed import Testbed
@@ -19,6 +20,13 @@ SETTINGS = "/etc/strongswan.conf"
 def tell(bed: Testbed, node: str, *words: str) -> Completed:
     """Run swanctl on a node: `tell(bed, "gateway-a", "--load-conns")`. Raises `CommandFailed`."""
     return _run(bed, node, ["swanctl", *words])
+
+
+def required(bed: Testbed, node: Node) -> None:
+    """The node is one that runs strongSwan; raises `BadInput` where it is not."""
+    if not bed.is_vpn(node.name):
+        listed = ", ".join(gateway.name for gateway in bed.gateways())
+        raise BadInput(bed.scenario.name, node.name, "no swanctl.conf", f"one of: {listed}", "name another node")
 
 
 def load(bed: Testbed, node: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.refutations import telling, untrue
+from tests.refutations import impossible, telling, untrue
 from tests.refutations.breaks import ANY_PEER, all_of, dropped, initiated, no_tunnel, overlaid
 
 TUNNEL = "client A1 can reach the server"
@@ -87,6 +87,11 @@ REFUTATIONS = (
         then="gateway A has no tunnel",
         expected="gateway-a has no tunnel",
         seen="cloud is up",
+    ),
+    impossible(
+        "client A1 forgets its connections",
+        possible="gateway A forgets its connections",
+        says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
     ),
     telling(
         "gateway A forgets its connections",
