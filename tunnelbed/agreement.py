@@ -45,7 +45,7 @@ EXCHANGES = ("MODP_", "ECP_", "CURVE_", "ML_KEM_")
 
 def established(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds: float = 0.0) -> Tunnel:
     """The gateway's tunnel (to `peer`), which carries traffic, waiting up to `seconds` for it. Raises `Unmet`."""
-    expected = f"{gateway.name} has a tunnel{f' with {peer.name}' if peer else ''}"
+    expected = f"{gateway.name} has a tunnel{_with(peer)}{f' within {seconds:g} s' if seconds else ''}"
     try:
         return waiting.until(
             lambda: [tunnel for tunnel in _of(bed, gateway, peer) if tunnel.carries], seconds, "a tunnel", every=0.1
@@ -57,8 +57,11 @@ def established(bed: Testbed, gateway: Node, peer: Node | None = None, *, second
 
 def no_tunnel(bed: Testbed, gateway: Node, peer: Node | None = None) -> None:
     """The gateway has no tunnel that carries traffic (to `peer`), though it answers. Raises `Unmet`."""
+    expected = f"{gateway.name} has no tunnel{_with(peer)}"
+    daemon.required(bed, gateway)
+    daemon.awaited(bed, gateway.name)
     if found := [tunnel for tunnel in _of(bed, gateway, peer) if tunnel.carries]:
-        raise unmet(bed, f"{gateway.name} has no tunnel", f"{found[0].name} is up", nodes=[gateway.name])
+        raise unmet(bed, expected, f"{found[0].name} is up", nodes=[gateway.name])
 
 
 def uses(bed: Testbed, gateway: Node, ike: str, esp: str) -> None:
@@ -142,6 +145,10 @@ def proposal(said: str) -> str:
         known = ", ".join(ALGORITHMS)
         raise BadInput("proposal", said, unknown[0], f"one of: {known}", "correct the proposal")
     return "/".join(ALGORITHMS[word] for word in said.split("-"))
+
+
+def _with(peer: Node | None) -> str:
+    return f" with {peer.name}" if peer else ""
 
 
 def _agrees(found: str, wanted: str) -> bool:
