@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import secrets
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from scapy.packet import Packet
 from tunnelbed import waiting
 from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Node
-from tunnelbed.reachability import ATTEMPT, by_way, control_arrives, gateways_of, went_by_tunnel
+from tunnelbed.reachability import ATTEMPT, by_way, control_arrives, gateways_of, owned, went_by_tunnel
 from tunnelbed.recording import Recording
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
@@ -103,7 +104,7 @@ def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
         recording.sync()
     faces = {str(address) for address in face.addresses}
     if said.get("pong") != request.token or said.get("seen_as") not in faces:
-        seen = f"seen as {said['seen_as']}" if "seen_as" in said else complaint
+        seen = f"seen as {owned(bed, ipaddress.ip_address(said['seen_as']))}" if "seen_as" in said else complaint
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source, server), request.shows)
 
 
