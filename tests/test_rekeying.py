@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.conftest import Checkout
@@ -29,7 +31,19 @@ def bed(checkout: Checkout) -> Bed:
 
 
 def made(bed: Bed, before: Tunnel, after: Tunnel) -> Rekeying:
-    return Rekeying(before, after, Recording(Agents(bed.engine, bed.project), {}), 40, 0)
+    return Rekeying(before, after, Recording(Agents(bed.engine, bed.project), {}), "pings", 40, 0)
+
+
+def test_requests_are_counted_by_their_answers() -> None:
+    assert rekeying.answered('{"pong": "1"}\n{"pong": "2"}\n{"error": "invalid request"}\n') == (rekeying.PACKETS, 2)
+
+
+def test_lost_traffic_is_told_by_its_name(bed: Bed) -> None:
+    lossy = replace(made(bed, tunnel(child(0xC1)), tunnel(child(0xD1))), traffic="requests", lost=3)
+    with pytest.raises(Unmet) as unmet:
+        rekeying.nothing_lost(bed, lossy)
+    told = ("all 40 requests are answered while keys change", "3 of 40 lost")
+    assert (unmet.value.expected, unmet.value.seen) == told
 
 
 def test_a_child_that_was_replaced_and_lingers_is_no_second_one() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from scapy.packet import Packet
@@ -15,6 +16,7 @@ from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Node
 from tunnelbed.reachability import ATTEMPT, by_way, control_arrives, gateways_of, owned, went_by_tunnel
 from tunnelbed.recording import Recording
+from tunnelbed.shell import Completed
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
 
@@ -72,20 +74,14 @@ def gets_no_pong(bed: Testbed, source: Node, server: Node) -> None:
 
 
 def ask_server(bed: Testbed, source: Node, request: Request, patience: float) -> tuple[dict[str, str], str]:
-    """Ask once or, for `patience` seconds, until there is an answer: the server's words, and the last complaint.
-
-    Raises `BadInput` for a node that knows no server.
-    """
-    command = ("pingpong", "ask", "--count", "1", "--timeout", str(ATTEMPT), "--ping", request.token)
+    """Ask once or, for `patience` seconds, until there is an answer: the server's words, and the last complaint."""
+    options = ("--count", "1", "--timeout", str(ATTEMPT), "--ping", request.token)
     said: dict[str, str] = {}
     complaint = ""
 
     def attempt() -> bool:
         nonlocal said, complaint
-        done = bed.agents.on(source.name).run(command)
-        if done.status == NOT_ASKED:
-            expected = "a client, whose stack sets LOCAL_SERVER"
-            raise BadInput(bed.scenario.name, source.name, "no server to ask", expected, "let another node ask")
+        done = ask(bed, source, options)
         said = json.loads(done.stdout) if done.stdout.strip() else {}
         complaint = done.stderr.strip()
         return bool(said)
@@ -93,6 +89,15 @@ def ask_server(bed: Testbed, source: Node, request: Request, patience: float) ->
     with contextlib.suppress(DeadlinePassed):
         waiting.until(attempt, patience, "an answer")
     return said, complaint
+
+
+def ask(bed: Testbed, source: Node, options: Sequence[str]) -> Completed:
+    """Run the application's client to its end; raises `BadInput` for a node that knows no server."""
+    done = bed.agents.on(source.name).run(["pingpong", "ask", *options])
+    if done.status == NOT_ASKED:
+        expected = "a client, whose stack sets LOCAL_SERVER"
+        raise BadInput(bed.scenario.name, source.name, "no server to ask", expected, "let another node ask")
+    return done
 
 
 def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:

@@ -22,6 +22,21 @@ REFUTATIONS = (
         seen="the old ones",
     ),
     untrue(
+        "gateway A changes its IKE keys while client A1 asks the server",
+        given=TUNNEL,
+        broken=dropped("gateway-a", "output", "udp dport { 500, 4500 }"),
+        expected="gateway-a has new IKE keys",
+        seen="the old ones",
+    ),
+    untrue(
+        "no request is lost",
+        given=TUNNEL,
+        when="gateway A changes its ESP keys while client A1 asks the server",
+        broken=dropped("gateway-s", "forward", "tcp flags syn numgen inc mod 20 0"),
+        expected="all 40 requests are answered while keys change",
+        seen="* of 40 lost",
+    ),
+    untrue(
         "no ping is lost",
         given=TUNNEL,
         when=NEW_ESP,
