@@ -26,7 +26,7 @@ class Verdict:
     """A mutant's fate: killed by a failure, survived, invalid (the testbed does not take it) or equivalent.
 
     `why` is the sentence that failed, what the testbed complained of, or the reason given for its being equivalent;
-    `place` the feature that noticed. `seconds` is what it cost.
+    `place` the feature that noticed, `unit` the part of it that was run. `seconds` is what it cost.
     """
 
     mutant: str
@@ -35,6 +35,12 @@ class Verdict:
     place: str = ""
     seen: str = ""
     seconds: float = 0.0
+    unit: str = ""
+
+    @classmethod
+    def killed(cls, mutant: str, failure: Failure, unit: str, seconds: float) -> Verdict:
+        """What a failure makes of a mutant."""
+        return cls(mutant, KILLED, failure.sentence, failure.place, failure.seen, seconds, unit)
 
 
 class Ledger:
@@ -43,10 +49,13 @@ class Ledger:
     def __init__(self, path: Path, about: str) -> None:
         self.path, self.about = path, about
         self.verdicts: dict[str, Verdict] = {}
+        # What noticed which mutant, also where that was another version of the files: where to look first.
+        self.noticed: dict[str, str] = {}
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             first, *lines = path.read_text(encoding="utf-8").splitlines()
+            read = [Verdict(**json.loads(line)) for line in lines]
+            self.noticed = {verdict.mutant: verdict.unit for verdict in read if verdict.unit}
             if json.loads(first)["about"] == about:
-                read = (Verdict(**json.loads(line)) for line in lines)
                 self.verdicts = {verdict.mutant: verdict for verdict in read}
 
     def forget(self, mutants: Iterable[str]) -> None:
