@@ -103,8 +103,9 @@ def _failure(feature: Feature, said: str) -> Failure:
                 place = f"{Path(str(feature.filename)).name}:{step.line}"
                 return Failure(place, f"{step.keyword} {step.name}", _seen(step))
         if scenario.hook_failed:
-            return Failure(f"{Path(str(feature.filename)).name}:{scenario.line}", scenario.name, said[-LONGEST:])
-    return Failure(str(feature.filename), feature.name, said[-LONGEST:])
+            place = f"{Path(str(feature.filename)).name}:{scenario.line}"
+            return Failure(place, scenario.name, said[-LONGEST:], said=False)
+    return Failure(str(feature.filename), feature.name, said[-LONGEST:], said=False)
 
 
 def _seen(step: Step) -> str:

@@ -44,8 +44,9 @@ class FakeFeatures:
 
     def __init__(self, **fails: set[str]) -> None:
         self.fails, self.asked = fails, list[str]()
-        # Units that fail once more than they should: a busy machine.
+        # Units that fail once more than they should: a busy machine. Units whose sentences hold, and yet they fail.
         self.shaky: set[str] = set()
+        self.mute: set[str] = set()
 
     @property
     def units(self) -> Sequence[str]:
@@ -57,7 +58,8 @@ class FakeFeatures:
         if unit in self.shaky:
             self.shaky.remove(unit)
             return Failure("x.feature:1", "too slow", "no")
-        return Failure("x.feature:1", f"{unit} holds", "no") if has in self.fails[unit] else None
+        failure = Failure("x.feature:1", f"{unit} holds", "no", said=unit not in self.mute)
+        return failure if has in self.fails[unit] else None
 
 
 def judge(ground: FakeGround, features: FakeFeatures) -> Judge:
@@ -128,3 +130,16 @@ def test_a_testbed_that_was_lost_makes_no_mutant_invalid() -> None:
     ground.lost = True
     verdict = judge(ground, FakeFeatures(one={"bad"})).tried(mutant("bad"), ("one",)).verdict
     assert (verdict.outcome, ground.ups) == (KILLED, 1)
+
+
+def test_a_sentence_says_better_what_is_wrong_than_a_change_that_cannot_be_undone() -> None:
+    features = FakeFeatures(one={"bad"}, two={"bad"})
+    features.mute = {"one"}
+    assert judge(FakeGround(), features).tried(mutant("bad"), ("one", "two")).verdict.unit == "two"
+
+
+def test_a_change_that_cannot_be_undone_notices_too_where_every_sentence_holds() -> None:
+    features = FakeFeatures(one={"bad"}, two=set())
+    features.mute = {"one"}
+    verdict = judge(FakeGround(), features).tried(mutant("bad"), ("one", "two")).verdict
+    assert (verdict.outcome, verdict.unit) == (KILLED, "one")

@@ -59,7 +59,7 @@ class Changes:
         self._changed = False
         self._made.close()
         daemon.start_tunnels(self._bed)
-        well(self._bed)
+        well(self._bed, self._bed.patience if self._bed.hasty else WELL_SECONDS)
         if left := difference(self._found, state(self._bed)):
             told = "; ".join(left[:5])
             raise TunnelbedError(f"{self._bed.name} is not as it was found: {told}; take it down and up again")
@@ -70,8 +70,8 @@ class Changes:
         self._made.close()
 
 
-def well(bed: Testbed) -> None:
-    """Every node's own check passes, or will before long. Raises `NodeFailed`."""
+def well(bed: Testbed, seconds: float = WELL_SECONDS) -> None:
+    """Every node's own check passes, or will within `seconds`. Raises `NodeFailed`."""
 
     def is_well(node: Node) -> None:
         def attempt() -> str:
@@ -79,7 +79,7 @@ def well(bed: Testbed) -> None:
             return done.output if done.status else ""
 
         try:
-            waiting.until(attempt, WELL_SECONDS, "the check", good=lambda complaint: not complaint)
+            waiting.until(attempt, seconds, "the check", good=lambda complaint: not complaint)
         except DeadlinePassed as late:
             raise NodeFailed(node.name, f"its check does not pass: {late.last}", "see `invoke logs`") from late
 

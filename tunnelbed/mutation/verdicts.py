@@ -14,11 +14,15 @@ KILLED, SURVIVED, INVALID, EQUIVALENT = "killed", "survived", "invalid", "equiva
 
 @dataclass(frozen=True)
 class Failure:
-    """A sentence that did not hold: which, where it stands, and what it said."""
+    """A sentence that did not hold: which, where it stands, and what it said.
+
+    Not `said`: every sentence held, but what the unit had changed could not be undone, or it could not begin.
+    """
 
     place: str
     sentence: str
     seen: str
+    said: bool = True
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,9 @@ class Verdict:
     unit: str = ""
 
     @classmethod
-    def killed(cls, mutant: str, failure: Failure, unit: str, seconds: float) -> Verdict:
+    def killed(cls, mutant: str, failure: Failure, unit: str) -> Verdict:
         """What a failure makes of a mutant."""
-        return cls(mutant, KILLED, failure.sentence, failure.place, failure.seen, seconds, unit)
+        return cls(mutant, KILLED, failure.sentence, failure.place, failure.seen, unit=unit)
 
 
 class Ledger:

@@ -11,7 +11,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -158,21 +158,38 @@ class Judge:
         """What becomes of one mutant."""
         began = time.monotonic()
         held: dict[str, float] = {}
-        wavered = ""
         try:
-            self._become(mutant)
+            verdict = self._judged(mutant, units, held)
         except Refused as refused:
-            return Tried(Verdict(mutant.name, INVALID, str(refused), seconds=time.monotonic() - began))
+            verdict = Verdict(mutant.name, INVALID, str(refused))
+        return Tried(replace(verdict, seconds=time.monotonic() - began), held)
+
+    def _judged(self, mutant: Mutant, units: Sequence[str], held: dict[str, float]) -> Verdict:
+        """The verdict; `held` gets the seconds of each unit that held. Raises `Refused`."""
+        self._become(mutant)
+        why = ""
+        unsaid: dict[str, Failure] = {}
         for unit in units:
             asked = time.monotonic()
-            if self.prover.prove(self.ground.bed, unit):
-                self.ground.become(mutant)
-                if failure := self.prover.prove(self.ground.bed, unit):
-                    took = time.monotonic() - began
-                    return Tried(Verdict.killed(mutant.name, failure, unit, took), held)
-                wavered = f"{unit} failed once, and held when it was asked again"
+            failure = self.prover.prove(self.ground.bed, unit)
+            if failure and failure.said:
+                if again := self._fails_again(mutant, unit):
+                    return Verdict.killed(mutant.name, again, unit)
+                why = f"{unit} failed once, and held when it was asked again"
+            elif failure:
+                # Every sentence held. Another unit's may not, which says better what is wrong.
+                unsaid[unit] = failure
+                self._become(mutant)
             held[unit] = time.monotonic() - asked
-        return Tried(Verdict(mutant.name, SURVIVED, wavered, seconds=time.monotonic() - began), held)
+        for unit in unsaid:
+            if again := self._fails_again(mutant, unit):
+                return Verdict.killed(mutant.name, again, unit)
+        return Verdict(mutant.name, SURVIVED, why)
+
+    def _fails_again(self, mutant: Mutant, unit: str) -> Failure | None:
+        """What a unit that failed says of a testbed with this mistake that nothing else was done to."""
+        self._become(mutant)
+        return self.prover.prove(self.ground.bed, unit)
 
     def proven(self, unit: str) -> Proven:
         """A unit holds on the scenario as it is; raises `TunnelbedError` where it fails even on a fresh testbed."""
