@@ -31,7 +31,8 @@ from tunnelbed.testbed import READY, Options, Testbed, find, open_testbed
 
 # How a node reads a file again, by the file's name; a status other than 0 says that the file was refused.
 RULES = {
-    "nftables.conf": "nft -f /etc/tunnelbed/node/nftables.conf",
+    # All else goes, since not every file begins so: a table of the mutant before would stay.
+    "nftables.conf": "{ echo flush ruleset; cat /etc/tunnelbed/node/nftables.conf; } | nft -f -",
     "iptables.rules": "iptables-restore /etc/tunnelbed/node/iptables.rules",
     "ip6tables.rules": "ip6tables-restore /etc/tunnelbed/node/ip6tables.rules",
 }
