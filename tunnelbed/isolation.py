@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tunnelbed import capabilities
 from tunnelbed.engines.underlay import POOL
 from tunnelbed.model import Interface, Node, Subnet
 from tunnelbed.testbed import Testbed
@@ -23,55 +23,6 @@ ip -j -6 route show table all
 # Devices that a kernel with those modules puts into every network stack by itself (ip-sysctl.rst,
 # fb_tunnels_only_for_init_net); they lead nowhere.
 FALLBACK = {"tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"}
-# By their bits (linux/capability.h), as far as a container may have them by default, and those that matter here.
-CAPABILITIES = {
-    "CHOWN": 0,
-    "DAC_OVERRIDE": 1,
-    "DAC_READ_SEARCH": 2,
-    "FOWNER": 3,
-    "FSETID": 4,
-    "KILL": 5,
-    "SETGID": 6,
-    "SETUID": 7,
-    "SETPCAP": 8,
-    "LINUX_IMMUTABLE": 9,
-    "NET_BIND_SERVICE": 10,
-    "NET_BROADCAST": 11,
-    "NET_ADMIN": 12,
-    "NET_RAW": 13,
-    "IPC_LOCK": 14,
-    "IPC_OWNER": 15,
-    "SYS_MODULE": 16,
-    "SYS_RAWIO": 17,
-    "SYS_CHROOT": 18,
-    "SYS_PTRACE": 19,
-    "SYS_PACCT": 20,
-    "SYS_ADMIN": 21,
-    "SYS_BOOT": 22,
-    "SYS_NICE": 23,
-    "SYS_RESOURCE": 24,
-    "SYS_TIME": 25,
-    "SYS_TTY_CONFIG": 26,
-    "MKNOD": 27,
-    "LEASE": 28,
-    "AUDIT_WRITE": 29,
-    "AUDIT_CONTROL": 30,
-    "SETFCAP": 31,
-    "MAC_OVERRIDE": 32,
-    "MAC_ADMIN": 33,
-    "SYSLOG": 34,
-    "WAKE_ALARM": 35,
-    "BLOCK_SUSPEND": 36,
-    "AUDIT_READ": 37,
-    "PERFMON": 38,
-    "BPF": 39,
-    "CHECKPOINT_RESTORE": 40,
-}
-# What Docker gives where a stack drops nothing (Docker documentation, "Runtime privilege and Linux capabilities").
-DEFAULT = {
-    *("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "NET_BIND_SERVICE"),
-    *("NET_RAW", "SYS_CHROOT", "MKNOD", "AUDIT_WRITE", "SETFCAP"),
-}
 
 
 @dataclass(frozen=True)
@@ -162,7 +113,7 @@ def capabilities_exact(bed: Testbed, nodes: Iterable[Node]) -> None:
     """A node's first process has exactly the capabilities the stack gives, and can get no others. Raises `Unmet`."""
     for node in nodes:
         effective, bounding = _capabilities(bed, node)
-        wanted = given(node)
+        wanted = capabilities.given(node)
         if not node.privileged and (effective != wanted or bounding != wanted):
             told = ", ".join(sorted(effective | bounding)) or "none"
             raise Unmet(f"{node.name} has exactly {', '.join(sorted(wanted)) or 'no capability'}", told)
@@ -176,24 +127,8 @@ def unprivileged(bed: Testbed, nodes: Iterable[Node]) -> None:
             raise Unmet(f"{node.name} is unprivileged", "privileged" if node.privileged else "it has SYS_ADMIN")
 
 
-def given(node: Node) -> set[str]:
-    """The capabilities that a stack gives a node which is not privileged."""
-    added = {name.removeprefix("CAP_") for name in node.capabilities}
-    dropped = {name.removeprefix("CAP_") for name in node.dropped}
-    kept = set() if "ALL" in dropped else DEFAULT - dropped
-    return set(CAPABILITIES) if "ALL" in added else kept | added
-
-
-def named(mask: str) -> set[str]:
-    """The capabilities of a mask in hexadecimal, as /proc/PID/status has it."""
-    bits = int(mask, 16)
-    return {name for name, bit in CAPABILITIES.items() if bits >> bit & 1}
-
-
-def _capabilities(bed: Testbed, node: Node) -> tuple[set[str], set[str]]:
-    said = bed.agents.on(node.name).run(["cat", "/proc/1/status"]).stdout
-    found = dict(re.findall(r"^(Cap\w+):\s+(\w+)", said, re.MULTILINE))
-    return named(found["CapEff"]), named(found["CapBnd"])
+def _capabilities(bed: Testbed, node: Node) -> tuple[frozenset[str], frozenset[str]]:
+    return capabilities.held(bed.agents.on(node.name).run(["cat", "/proc/1/status"]).stdout)
 
 
 def _stacks(bed: Testbed) -> Sequence[tuple[Node, Stack]]:

@@ -9,43 +9,25 @@ from collections.abc import Sequence
 
 from scapy.layers.l2 import Ether
 
-from tunnelbed import waiting
+from tunnelbed import capabilities, waiting
 from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Address, Network, Node
 from tunnelbed.probes import Ping
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
 
-# linux/capability.h, in the order of their bits.
-# fmt: off
-CAPABILITIES = (
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
-    "CHECKPOINT_RESTORE",
-)
-# fmt: on
 COUNTED_SECONDS = 1.0
 
 
 def may_exactly(bed: Testbed, node: Node, wanted: Sequence[str]) -> None:
     """The bounding set of the node's first process is exactly these capabilities. Raises `Unmet`."""
-    unknown = [name for name in wanted if name not in CAPABILITIES]
+    unknown = [name for name in wanted if name not in capabilities.NAMES]
     if unknown:
-        raise BadInput("Then", "", unknown[0], f"one of: {', '.join(CAPABILITIES)}", "correct the sentence")
-    found = capabilities(_said(bed, node, "cat", "/proc/1/status"))
-    if set(found) != set(wanted):
+        raise BadInput("Then", "", unknown[0], f"one of: {', '.join(capabilities.NAMES)}", "correct the sentence")
+    _, found = capabilities.held(_said(bed, node, "cat", "/proc/1/status"))
+    if found != set(wanted):
         expected = f"{node.name} has exactly the capabilities {' '.join(sorted(wanted))}"
         raise unmet(bed, expected, " ".join(sorted(found)) or "none")
-
-
-def capabilities(status: str) -> Sequence[str]:
-    """The bounding set in /proc/PID/status (proc(5), CapBnd), by name; a bit without one by its number."""
-    bits = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd:")), 16)
-    numbers = [number for number in range(bits.bit_length()) if bits >> number & 1]
-    return [CAPABILITIES[n] if n < len(CAPABILITIES) else str(n) for n in numbers]
 
 
 def stands_only_in(bed: Testbed, node: Node, networks: Sequence[Network]) -> None:

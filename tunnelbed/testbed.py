@@ -46,6 +46,8 @@ class Options:
     data_plane: str = "auto"
     platform: str = ""
     nested: bool = False
+    memory: int = 0
+    cpus: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,14 @@ class Testbed:
                 for node in self.scenario.nodes.values():
                     if node.privileged:
                         progress(f"WARNING: {node.name} is privileged: what runs there can do anything to this machine")
+            kept = self.options
+            if kept and kept.engine != options.engine:
+                expected = f"--engine {kept.engine}, on which it is now"
+                raise BadInput("up", self.name, f"--engine {options.engine}", expected, "take it down first")
             if self.is_up():
-                if self.options != options:
+                if kept != options:
                     raise BadInput(
-                        "up", self.name, _told(options), f"{_told(self.options)}, as it is up now", "take it down first"
+                        "up", self.name, _told(options), f"{_told(kept)}, as it is up now", "take it down first"
                     )
                 progress("already up: checking")
                 self._check(progress, own=check)
@@ -199,16 +205,17 @@ class Testbed:
         if strange := sorted(used - known):
             stack = documents.shorten(self.scenario.stack)
             raise BadInput(stack, "image", strange[0], f"one of: {', '.join(sorted(known))}", "correct the name")
-        platform = options.platform or None
         return Plan(
             self.scenario,
             self.project,
             self.state,
-            {name: images.ensure(name.removeprefix(images.OURS), progress, platform) for name in sorted(used)},
+            self.engine.provide(sorted(used), options.platform, progress),
             self.state / "pki" if self._certificates() else None,
             options.data_plane,
             options.driver,
             options.platform,
+            options.memory,
+            options.cpus,
         )
 
     def _start(self, options: Options, progress: Progress) -> None:
@@ -330,7 +337,7 @@ def open_testbed(scene: Scenario, root: Path, engine: str = "", instance: str = 
     kept = root / ".tunnelbed" / _name(scene.name, instance) / "options.json"
     if not engine and kept.exists():
         engine = str(json.loads(kept.read_text(encoding="utf-8")).get("engine", ""))
-    bed = Testbed(scene, root, engines.connect(engine or "docker"), instance)
+    bed = Testbed(scene, root, engines.connect(engine or "docker", root), instance)
     if scene.nodes and bed.options and bed.options.nested:
         bed.scenario = scenario.nested(scene)
     return bed
