@@ -1,7 +1,8 @@
 """behave's hooks: the testbed that a feature names by tag is there when it begins, and goes with the run.
 
 `@scenario.NAME` on a feature brings up compose/NAME.yaml, unless it is up already: then it is used and left.
-Options, as `behave -D KEY=VALUE features/`: `engine`, `driver`, `data_plane`, `platform`, `nested`, `instance`, `path`
+Options, as `behave -D KEY=VALUE features/`: `engine`, `driver`, `data_plane`, `platform`, `nested`, `memory`, `cpus`,
+`instance`, `path`
 (see `invoke --help up`), and `keep=yes` to leave up what the run brought up.
 """
 
@@ -73,7 +74,8 @@ def after_all(context: Context) -> None:
 def _bring_up(context: Context, name: str) -> Testbed:
     told: dict[str, Any] = dict(context.config.userdata)
     chosen: dict[str, Any] = {key: told[key] for key in ("engine", "driver", "data_plane", "platform") if key in told}
-    options = Options(**chosen, nested=context.config.userdata.getbool("nested"))
+    sizes: dict[str, Any] = {key: _number(key, told[key]) for key in ("memory", "cpus") if key in told}
+    options = Options(**chosen, **sizes, nested=context.config.userdata.getbool("nested"))
     bed = open_testbed(load(name, context.root), context.root, told.get("engine", ""), told.get("instance", ""))
     if bed.is_up():
         return bed
@@ -85,3 +87,10 @@ def _bring_up(context: Context, name: str) -> Testbed:
     context.brought_up.append(bed)
     bed.up(options, say)
     return bed
+
+
+def _number(key: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as wrong:
+        raise BadInput(f"-D {key}", "", repr(text), "a number", "correct it") from wrong

@@ -38,7 +38,7 @@ HELP = {
     "scenario": "which scenario: a name of `compose/NAME.yaml` (`invoke scenarios` lists them)",
     "instance": "which copy of it, where several are up side by side: letters and digits, e.g. `2`",
     "path": "the folder that holds compose/, configs/ and features/; this checkout unless told",
-    "engine": "what runs the nodes: docker (the default); `bench`: some, with commas, all unless told",
+    "engine": "what runs the nodes: docker (the default), or qemu: a virtual machine each (`bench`: some, with commas)",
     "driver": "how Docker makes the networks: macvlan (the default) or bridge",
     "data-plane": "who does ESP: kernel, user (strongSwan in user space), or auto (the default): try the kernel first",
     "platform": "for this platform, e.g. linux/arm64 (`build`: several, with commas); this machine's own unless told",
@@ -46,6 +46,8 @@ HELP = {
     "output": "write the images to OCI archives: `--output x.tar` writes x-node.tar and x-node-nested.tar",
     "no-cache": "build anew, with the packages as they are today",
     "nested": "run the servers as containers inside their node, which is then privileged: it can harm this machine",
+    "memory": "with qemu: megabytes of each node's machine, 192 unless told",
+    "cpus": "with qemu: processors of each node's machine, 1 unless told",
     "json": "print JSON for a script instead of a table",
     "node": "the node's name, as in the stack",
     "follow": "go on printing until interrupted",
@@ -66,6 +68,7 @@ HELP = {
     "vm": "the VMs of engine qemu, each as MEGABYTESxPROCESSORS, with commas: `512x2,128x1`",
     "folder": "where to write: reports/bench unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
+    "sites": "so many sites, 1 to 254, around a cloud that all reach through tunnels; two joined directly unless told",
     "verbose": "print each command as it is run, ready to be pasted",
 }
 
@@ -101,7 +104,7 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
     return decorate
 
 
-@task("scenario", "instance", "path", "engine", "driver", "data-plane", "platform", "nested")
+@task("scenario", "instance", "path", "engine", "driver", "data-plane", "platform", "nested", "memory", "cpus")
 def up(
     _: Context,
     scenario: str,
@@ -112,10 +115,13 @@ def up(
     data_plane: str = "auto",
     platform: str = "",
     nested: bool = False,
+    memory: int = 0,
+    cpus: int = 0,
 ) -> None:
     """Bring a scenario up; returns when its tunnels carry traffic. Up already: only checks."""
     bed = _testbed(scenario, instance, path, engine)
-    bed.up(Options(engine, driver, data_plane, platform, nested), _progress())
+    bed.up(Options(engine, driver, data_plane, platform, nested, memory, cpus), _progress())
+    print(report.heading(bed))
     print(report.table(bed.status()))
 
 
@@ -263,11 +269,11 @@ def phrases(_: Context) -> None:
     raise Exit(code=subprocess.call([sys.executable, str(verification.LAUNCHER), "--phrases"]))
 
 
-@task("auth", "path")
-def new(_: Context, name: str, auth: str = "certificates", path: str = "") -> None:
+@task("auth", "sites", "path")
+def new(_: Context, name: str, auth: str = "certificates", sites: int = 0, path: str = "") -> None:
     """Write a smallest working scenario NAME to begin from: `invoke new mine`, then `invoke verify --scenario mine`."""
     root = Path(path).resolve() if path else ROOT
-    for written in scaffold.make(name, root, auth):
+    for written in scaffold.make(name, root, auth, sites):
         print(f"wrote {written.relative_to(root)}")
     where = f" --path {path}" if path else ""
     print(f"now: invoke up --scenario {name}{where}; invoke verify --scenario {name}{where}")

@@ -13,14 +13,23 @@ LIBRARY = Path(__file__).parent.parent / "tunnelbed"
 LAYERS = """
 errors
 model waiting shell
-capabilities documents strongswan emulators wire scaffold
+capabilities documents strongswan emulators wire scaffold.templates
+scaffold.hub
+scaffold
 scenario pki rootfs
+bake
+images
 engines
 engines.underlay engines.links engines.fake engines.cgroups
-engines.compose
-engines.docker
-bake agents probes
-images recording verification
+engines.compose engines.qemu
+engines.docker engines.qemu.accelerator engines.qemu.conversation engines.qemu.segment engines.qemu.served
+engines.qemu.machine
+engines.qemu.files
+engines.qemu.keeper
+engines.qemu.door
+engines.qemu.engine engines.qemu.terminal
+agents probes
+recording verification readiness
 testbed
 report verdict naming daemon
 bench

@@ -51,7 +51,7 @@ def ensure(target: str = "node", progress: Progress = print, platform: str | Non
         platform = None
     tag = node_image(target, platform)
     if not _engine_has(tag):
-        with _one_at_a_time():
+        with one_at_a_time():
             if not _engine_has(tag):
                 progress(f"building {tag}")
                 _make(target, platform, tag, progress)
@@ -70,7 +70,7 @@ def _make(target: str, platform: str | None, tag: str, progress: Progress) -> No
 
 
 @contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def one_at_a_time() -> Iterator[None]:
     """Let testbeds that come up together build what they share once."""
     CACHE.mkdir(exist_ok=True)
     held = os.open(CACHE, os.O_RDONLY)

@@ -20,7 +20,7 @@ HEADINGS = ("node", "role", "site", "addresses", "state", "tunnel")
 def heading(bed: Testbed) -> str:
     """One line: the testbed, and who does what for it."""
     options = bed.options
-    facts = {**bed.engine.describe(), "network driver": (options.driver if options else "") or "macvlan"}
+    facts = {**bed.engine.describe(), "network driver": (options.driver if options else "") or bed.engine.driver}
     return f"{bed.name}: " + ", ".join(f"{key} {value}" for key, value in facts.items())
 
 

@@ -12,10 +12,13 @@ import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 from tunnelbed.errors import CommandFailed
 
 log = logging.getLogger("tunnelbed.shell")
+# A command that goes on by itself, as `start` returns it.
+Process = subprocess.Popen[bytes]
 # Seconds that a command has to end when asked to.
 PATIENCE = 5.0
 
@@ -77,6 +80,23 @@ def follow(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> I
             yield line.rstrip()
     if process.returncode != 0:
         raise CommandFailed(command, process.returncode, "".join(said))
+
+
+def start(
+    command: Sequence[str], *, fds: Sequence[int] = (), stdin: int = subprocess.DEVNULL, output: IO[bytes] | None = None
+) -> Process:
+    """Start a command that goes on by itself, apart from this terminal, and return it.
+
+    It inherits the descriptors `fds` and `stdin` and no other: no lock of ours. What it says goes to `output`.
+    """
+    log.info("%s &", quoted(command))
+    said = output or subprocess.DEVNULL
+    try:
+        return subprocess.Popen(
+            list(command), stdin=stdin, stdout=said, stderr=said, pass_fds=fds, start_new_session=True
+        )
+    except OSError as refused:
+        raise CommandFailed(command, 126, f"{command[0]}: {refused.strerror}") from refused
 
 
 @contextlib.contextmanager

@@ -46,6 +46,12 @@ def until(
         pause.wait(every)
 
 
+def be_patient(factor: float) -> None:
+    """Let waits of this process, and of what it starts, be so many times as long, unless a person has said how long."""
+    if factor > 1:
+        os.environ.setdefault(PATIENCE_VARIABLE, f"{factor:g}")
+
+
 def stretched(seconds: float) -> float:
     """As many seconds as these are on this machine: TUNNELBED_PATIENCE times as many. Raises `BadInput`."""
     said = os.environ.get(PATIENCE_VARIABLE, "1")

@@ -15,7 +15,7 @@ from tunnelbed.errors import BadInput
 from tunnelbed.model import Scenario
 from tunnelbed.shell import Completed
 
-ENGINES = {"docker": "tunnelbed.engines.docker"}
+ENGINES = {"docker": "tunnelbed.engines.docker", "qemu": "tunnelbed.engines.qemu.engine"}
 DATA_PLANES = ("auto", "kernel", "user")
 
 Progress = Callable[[str], None]
@@ -38,6 +38,9 @@ class Plan:
     data_plane: str = "auto"
     driver: str = ""
     platform: str = ""
+    # Of each node, where it is a machine of its own: megabytes and processors; 0 leaves it to the engine.
+    memory: int = 0
+    cpus: int = 0
 
     def is_vpn(self, node: str) -> bool:
         """Whether the node has connections, and so needs keys and perhaps a TUN device."""
@@ -74,6 +77,13 @@ class Engine(Protocol):
     """How nodes are brought up, reached and taken down. `project` names the testbed in every call."""
 
     name: str
+    # How networks are made where a person does not choose.
+    driver: str
+    # Whether each node has a clock of its own, which differs from this machine's.
+    own_clocks: bool
+
+    def provide(self, images: Sequence[str], platform: str, progress: Progress) -> Mapping[str, str]:
+        """Make what runs as these images of ours, unless it is there, and what the engine calls each of them."""
 
     def start(self, plan: Plan, progress: Progress) -> None:
         """Make the networks and nodes. Raises `TunnelbedError`; what was made by then, `stop` removes."""
@@ -117,8 +127,8 @@ class Engine(Protocol):
         """What the nodes of a testbed that is up have cost. Raises `TunnelbedError` where nobody counts it."""
 
 
-def connect(name: str) -> Engine:
-    """The engine of that name, ready to be used; raises `EngineUnavailable` with what to do."""
+def connect(name: str, root: Path) -> Engine:
+    """The engine of that name, for the testbeds of the folder `root`; raises `EngineUnavailable` with what to do."""
     if name not in ENGINES:
         raise BadInput("--engine", "", repr(name), f"one of: {', '.join(ENGINES)}", "choose one of them")
-    return cast("Engine", importlib.import_module(ENGINES[name]).connect())
+    return cast("Engine", importlib.import_module(ENGINES[name]).connect(root))

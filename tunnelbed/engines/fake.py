@@ -29,8 +29,9 @@ def well(node: str, command: Sequence[str]) -> Completed:
     return Completed(tuple(command), 0, "", "")
 
 
-def connect() -> FakeEngine:
+def connect(root: Path) -> FakeEngine:
     """An engine on which nothing is up."""
+    del root
     return FakeEngine()
 
 
@@ -38,6 +39,8 @@ class FakeEngine:
     """See `engines.Engine` for what each method promises. `halfway` is called when half of the nodes are there."""
 
     name = "fake"
+    driver = "none"
+    own_clocks = False
 
     def __init__(
         self,
@@ -51,6 +54,11 @@ class FakeEngine:
         self.costs = Usage(0, 0.0)
         self._nodes: dict[str, dict[str, str]] = {}
         self._networks: dict[str, int] = {}
+
+    def provide(self, images: Sequence[str], platform: str, progress: Progress) -> Mapping[str, str]:
+        """As `Engine.provide`: a name is enough."""
+        del platform, progress
+        return {name: f"{name}:fake" for name in images}
 
     def start(self, plan: Plan, progress: Progress) -> None:
         """As `Engine.start`."""

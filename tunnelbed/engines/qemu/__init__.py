@@ -1,0 +1,15 @@
+"""Nodes as virtual machines of QEMU, one each, with Debian's own kernel; `engine` is the engine, the rest its parts.
+
+    engine         what the testbed asks for
+    keeper         the process that holds a testbed's machines, and joins them by networks
+    segment        one of these networks
+    door           how the keeper is spoken to, from this side of it
+    conversation   how a command on a node is spoken with, on either side of the keeper
+    served         the node's files, as the machine reads them
+    machine        QEMU's command, and what the node's first process is told
+    accelerator    who carries out the machine's instructions
+    files          the kernel and the root file system, made once
+    terminal       a command with a person's terminal
+
+docs/vms.md tells it from outside.
+"""

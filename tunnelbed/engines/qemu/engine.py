@@ -1,0 +1,250 @@
+"""The QEMU engine: nodes are virtual machines, held by a keeper and reached through its door."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tunnelbed import documents, shell, waiting
+from tunnelbed.engines import Plan, Progress, Usage
+from tunnelbed.engines.qemu import accelerator, files, keeper
+from tunnelbed.engines.qemu.accelerator import Accelerator
+from tunnelbed.engines.qemu.conversation import Conversation
+from tunnelbed.engines.qemu.door import Door
+from tunnelbed.engines.qemu.machine import Machine, machines, settings
+from tunnelbed.errors import BadInput, CommandFailed, NodeFailed
+from tunnelbed.shell import Completed
+
+# Below a testbed's own folder.
+FOLDER = "vms"
+IMAGE = "tunnelbed/node"
+# What of a service in a stack a machine makes; and what is Docker's business alone, with no effect on the network.
+HONOURED = {
+    *("image", "command", "cap_add", "cap_drop", "sysctls", "environment", "labels", "networks", "healthcheck"),
+    *("hostname", "privileged", "container_name", "restart", "stop_grace_period", "init"),
+}
+# Seconds a keeper has to end its machines.
+END_SECONDS = 10.0
+
+
+def connect(root: Path) -> QemuEngine:
+    """The engine for the testbeds of a folder; raises `EngineUnavailable` where there is no QEMU."""
+    engine = QemuEngine(root, accelerator.version())
+    with contextlib.suppress(OSError, StopIteration):
+        # What is up decides; else what is known already. `start` finds out.
+        engine.believe(next(iter(root.glob(f".tunnelbed/*/{FOLDER}/{keeper.MACHINES}"))))
+    return engine
+
+
+class QemuEngine:
+    """See `engines.Engine` for what each method promises."""
+
+    name = "qemu"
+    driver = "segments of its own"
+    own_clocks = True
+
+    def __init__(self, root: Path, version: str) -> None:
+        self.root, self.version = root, version
+        self._found: Accelerator | None = None
+        self._kernel = ""
+
+    def provide(self, images: Sequence[str], platform: str, progress: Progress) -> Mapping[str, str]:
+        """As `Engine.provide`: all nodes share the files of one image."""
+        own = accelerator.architecture().platform
+        if platform not in ("", own):
+            raise BadInput("--platform", "", platform, f"{own}, this machine's own", "leave it away, or use docker")
+        return {name: str(files.ensure(progress)) for name in images if name == IMAGE}
+
+    def start(self, plan: Plan, progress: Progress) -> None:
+        """As `Engine.start`: a keeper is started, and told of every machine."""
+        _refuse_what_cannot_work(plan)
+        shared = Path(plan.images[IMAGE])
+        self._learn(files.find_accelerator(shared, progress), shared)
+        folder = plan.state / FOLDER
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(mode=0o700)
+        self._write(plan, folder)
+        accelerated = self._accelerator
+        progress(
+            f"starting {len(plan.scenario.nodes)} machines on {len(plan.scenario.networks)} networks, "
+            f"by {accelerated.name}{': be patient' if accelerated.emulates else ''}"
+        )
+        with Door(folder).listen() as listener, (folder / "keeper.log").open("wb") as said:
+            # Not in our folder, nor our terminal's: it goes on when we have ended.
+            process = shell.start(
+                [sys.executable, "-m", keeper.__name__, str(folder)], stdin=listener.fileno(), output=said
+            )
+        (folder / "keeper.pid").write_text(str(process.pid), encoding="utf-8")
+
+    def stop(self, project: str, state: Path) -> Mapping[str, int]:
+        """As `Engine.stop`."""
+        del project
+        folder = state / FOLDER
+        if not folder.exists():
+            return {}
+        answer = Door(folder).ask("end")
+        if answer is None:
+            _end_by_force(folder)
+        known = keeper.read(folder) if (folder / keeper.MACHINES).exists() else ()
+        shutil.rmtree(folder, ignore_errors=True)
+        return {"VM": len(known), "network": len({network for machine in known for network, _ in machine.feet})}
+
+    def states(self, project: str) -> Mapping[str, str]:
+        """As `Engine.states`; `dead` is a machine that its keeper has left."""
+        folder = self._folder(project)
+        if (answer := Door(folder).ask("states")) is not None:
+            return dict(answer)
+        with contextlib.suppress(OSError, ValueError):
+            return {machine.node: "dead" for machine in keeper.read(folder)}
+        return {}
+
+    def run(
+        self, project: str, node: str, command: Sequence[str], *, stdin: bytes = b"", check: bool = True
+    ) -> Completed:
+        """As `Engine.run`."""
+        stream = self.open(project, node, command)
+        try:
+            if stdin:
+                stream.send(stdin)
+            stream.end()
+            out, err = stream.all()
+        finally:
+            stream.close()
+        if stream.status is None:
+            raise NodeFailed(node, "went off while a command ran", "see `invoke logs`")
+        completed = Completed(tuple(command), stream.status, out.decode(errors="replace"), err.decode(errors="replace"))
+        if check and stream.status:
+            raise CommandFailed(command, stream.status, completed.output, node)
+        return completed
+
+    def open(self, project: str, node: str, command: Sequence[str]) -> Conversation:
+        """As `Engine.open`."""
+        shell.log.info("%s", shell.quoted([*self._by_hand(project, node), *command[:2]]))
+        return Door(self._folder(project)).run(node, command)
+
+    def terminal(self, project: str, node: str, command: Sequence[str]) -> Sequence[str]:
+        """As `Engine.terminal`."""
+        self._known(project, node)
+        return [*self._by_hand(project, node), *command]
+
+    def follow(self, project: str, node: str) -> Sequence[str]:
+        """As `Engine.follow`."""
+        return ["tail", "--lines", "+1", "--follow", str(self._known(project, node).log)]
+
+    def log(self, project: str, node: str) -> str:
+        """As `Engine.log`: what the node said and, where a machine did not get that far, what was said of it."""
+        machine = self._known(project, node)
+        said = ""
+        for path in (machine.log, machine.console, machine.console.with_suffix(".qemu")):
+            if not said and path.exists():
+                said = path.read_text(encoding="utf-8", errors="replace")
+        return said
+
+    def describe(self) -> Mapping[str, str]:
+        """As `Engine.describe`."""
+        facts = {"engine": f"QEMU {self.version}"}
+        if self._found:
+            facts |= {"kernel": self._kernel, "accelerator": self._found.name}
+        return facts
+
+    def renew(self, plan: Plan, node: str) -> None:
+        """As `Engine.renew`."""
+        self._write(plan, plan.state / FOLDER)
+        self.restart(plan.project, node)
+
+    def machine(self, command: Sequence[str]) -> Completed:
+        """As `Engine.machine`: that machine is this one."""
+        return shell.run(command)
+
+    def restart(self, project: str, node: str) -> None:
+        """As `Engine.restart`."""
+        self._known(project, node)
+        if Door(self._folder(project)).ask("restart", node=node) is None:
+            raise NodeFailed(node, "has no keeper any more", "take the testbed down, and up again")
+
+    def usage(self, project: str) -> Usage:
+        """The most memory that all machines and their keeper have had, in bytes, and their processor time, in seconds.
+
+        Memory is the sum of each process's peak (proc(5), VmHWM) without what all share: QEMU's program and the files.
+        """
+        said = Door(self._folder(project)).ask("usage")
+        if said is None:
+            return Usage(0, 0.0)
+        memory, seconds = 0, float(said["past"])
+        for process in said["processes"]:
+            with contextlib.suppress(OSError):
+                status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+                sizes = {
+                    line.split(":")[0]: int(line.split()[1]) for line in status.splitlines() if line.endswith(" kB")
+                }
+                memory += (sizes["VmHWM"] - sizes["RssFile"]) * 1024
+                stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+                seconds += (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+        return Usage(memory, seconds)
+
+    @property
+    def _accelerator(self) -> Accelerator:
+        return self._found or accelerator.emulation()
+
+    def believe(self, path: Path) -> None:
+        """What is up says which kernel and accelerator there are."""
+        machine = next(iter(keeper.read(path.parent)))
+        self._learn(machine.accelerator, Path(machine.files))
+
+    def _learn(self, found: Accelerator, shared: Path) -> None:
+        self._found, self._kernel = found, files.release(shared)
+        waiting.be_patient(found.patience)
+
+    def _write(self, plan: Plan, folder: Path) -> None:
+        """Write what the keeper and each machine are told."""
+        made = machines(plan, Path(plan.images[IMAGE]), self._accelerator, folder)
+        for machine in made:
+            text = settings(plan, plan.scenario.nodes[machine.node], machine.feet)
+            machine.settings.write_text(text, encoding="utf-8")
+        keeper.write(folder, made)
+
+    def _folder(self, project: str) -> Path:
+        """The folder of a testbed, whose project's name is its own with a dash and this checkout's mark."""
+        return self.root / ".tunnelbed" / project.rpartition("-")[0].replace("--", ".") / FOLDER
+
+    def _known(self, project: str, node: str) -> Machine:
+        with contextlib.suppress(OSError, ValueError):
+            for machine in keeper.read(self._folder(project)):
+                if machine.node == node:
+                    return machine
+        raise NodeFailed(node, "is not there", "bring the testbed up first")
+
+    def _by_hand(self, project: str, node: str) -> list[str]:
+        return [sys.executable, "-m", "tunnelbed.engines.qemu.terminal", str(self._folder(project)), node]
+
+
+def _refuse_what_cannot_work(plan: Plan) -> None:
+    if plan.driver:
+        expected = "nothing: machines are joined by segments of their own"
+        raise BadInput("--driver", "", plan.driver, expected, "leave it away, or use --engine docker")
+    if plan.scenario.overlay:
+        raise BadInput("--nested", "", "it", "--engine docker", "a VM's node carries no engine for containers")
+    stack = documents.read(plan.scenario.stack, "YAML in the Compose format")
+    for name, service in stack.section("services").sections():
+        node = plan.scenario.nodes[name]
+        if node.image != IMAGE:
+            advice = "use that image, or --engine docker"
+            raise service.bad("image", node.image or "none", f"{IMAGE}, which a VM can be", advice)
+        for key in service.said:
+            if key not in HONOURED and not str(key).startswith("x-"):
+                advice = "leave it away, or use --engine docker"
+                raise service.bad(str(key), "it", f"only what a VM can be: {', '.join(sorted(HONOURED))}", advice)
+
+
+def _end_by_force(folder: Path) -> None:
+    """End a keeper that does not answer, if that number is still its own."""
+    with contextlib.suppress(OSError, ValueError):
+        number = int((folder / "keeper.pid").read_text(encoding="utf-8"))
+        if str(folder).encode() in Path(f"/proc/{number}/cmdline").read_bytes():
+            os.kill(number, signal.SIGKILL)

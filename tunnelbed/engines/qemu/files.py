@@ -1,0 +1,124 @@
+"""The files that all machines share: the kernel, what it starts with, and the root file system. Made once.
+
+They lie in `.cache/vm/FINGERPRINT/`, named for all that they are made from. Making them needs Docker's builder; running
+machines from them needs no Docker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tunnelbed import shell, waiting
+from tunnelbed.bake import CACHE, RECIPE, ROOT, Bakery, Progress
+from tunnelbed.engines.qemu import accelerator
+from tunnelbed.engines.qemu.accelerator import Accelerator
+from tunnelbed.engines.qemu.machine import MEMORY, Machine, Ports
+from tunnelbed.errors import DeadlinePassed
+from tunnelbed.images import NODE_SCRIPTS, UNATTESTED, fingerprint, one_at_a_time
+
+VM_SCRIPTS = ROOT / "scripts" / "vm"
+TARGET = "machine-files"
+# Seconds in which a kernel boots on a processor that carries it out itself, several times over.
+TRIAL_SECONDS = 15.0
+# What a machine on trial is told: be a node that says at once that it is ready.
+TRIAL = 'node=trial\nlimits=\ntunnel=\nsettings() { :; }\nwithin() { exec env -i PATH=/bin "$@"; }\nset -- rest\n'
+
+
+def ensure(progress: Progress) -> Path:
+    """The folder of the files, made if it must be. Raises `ImageFailed` or `EngineUnavailable`."""
+    folder = CACHE / "vm" / fingerprint([RECIPE, NODE_SCRIPTS, VM_SCRIPTS], ROOT)
+    if not folder.exists():
+        with one_at_a_time():
+            if not folder.exists():
+                progress("making the files that nodes' machines share (once)")
+                _make(folder, progress)
+    return folder
+
+
+def release(folder: Path) -> str:
+    """The name of the kernel."""
+    return (folder / "release").read_text(encoding="utf-8").strip()
+
+
+def find_accelerator(folder: Path, progress: Progress) -> Accelerator:
+    """KVM, if it boots this kernel here, else software emulation; tried once for each kernel, ours and the host's."""
+    if found := accelerator.chosen():
+        return found
+    note = folder.parent / "accelerators.json"
+    known: dict[str, str] = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+    key = f"{folder.name} on {platform.release()}"
+    if key not in known:
+        progress("seeing whether KVM boots this kernel here (once)")
+        known[key] = "kvm" if _boots(folder, accelerator.kvm()) else "tcg"
+        note.write_text(json.dumps(known), encoding="utf-8")
+    return accelerator.kvm() if known[key] == "kvm" else accelerator.emulation()
+
+
+@contextlib.contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """While the body runs, the files stay, even if newer ones are made."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(held)
+
+
+def _make(folder: Path, progress: Progress) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    bakery = Bakery.open([accelerator.architecture().platform], progress)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="unfinished-") as scratch:
+        # Quoted as a CSV field: a path may hold a comma.
+        output = f'type=local,"dest={scratch}/files"'
+        bakery.bake([TARGET], [*UNATTESTED[1:], "--set", f"{TARGET}.output={output}"], progress)
+        Path(scratch, "files").rename(folder)
+    for other in folder.parent.iterdir():
+        if other.is_dir() and other != folder:
+            _remove_unused(other)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove files that newer ones replace, unless machines run from them."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(held)
+
+
+def _boots(folder: Path, candidate: Accelerator) -> bool:
+    """Whether a machine gets as far as its node's first word."""
+    pairs = [socket.socketpair() for _ in range(2)]
+    with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as open_ends:
+        for end in (end for pair in pairs for end in pair):
+            open_ends.callback(end.close)
+        machine = Machine("trial", scratch, str(folder), candidate, MEMORY, 1, [], {})
+        machine.settings.write_text(TRIAL, encoding="utf-8")
+        theirs = [pair[1].fileno() for pair in pairs]
+        process = shell.start(machine.command(Ports(theirs[0], theirs[1], [])), fds=theirs)
+
+        def told() -> bool:
+            spoke = machine.log.exists() and b"ready" in machine.log.read_bytes()
+            return spoke or process.poll() is not None
+
+        try:
+            waiting.until(told, TRIAL_SECONDS, "a machine to boot", every=0.1)
+        except DeadlinePassed:
+            return False
+        finally:
+            process.kill()
+            process.wait()
+        return machine.log.exists() and b"ready" in machine.log.read_bytes()

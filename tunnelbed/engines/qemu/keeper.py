@@ -1,0 +1,273 @@
+"""The keeper: a process that holds the machines of one testbed, joins them by networks, and hands commands to them.
+
+`python -m tunnelbed.engines.qemu.keeper FOLDER` is started by the engine and goes on until it is told to end, or its
+folder has gone; its machines end with it. In the folder are `machines.json` (what to hold), and `door`, the socket at
+which it listens and which it inherits as its standard input. Who connects says a line of JSON and gets one:
+
+    {"do": "run", "node": ..., "argv": [...], "terminal": null}    then the conversation (see conversation.py)
+    {"do": "states"}   {"do": "restart", "node": ...}   {"do": "usage"}   {"do": "end"}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import socket
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tunnelbed import shell
+from tunnelbed.engines.qemu import files
+from tunnelbed.engines.qemu.accelerator import Accelerator
+from tunnelbed.engines.qemu.conversation import CLOSE, EXIT, HEADER, HELLO, RUN, asked, message
+from tunnelbed.engines.qemu.machine import Machine, Ports
+from tunnelbed.engines.qemu.segment import Segment
+from tunnelbed.engines.qemu.served import Served
+
+MACHINES, DOOR = "machines.json", "door"
+# Seconds between two looks whether our folder is still there.
+LOOK_SECONDS = 5.0
+LONGEST_LINE = 1 << 22
+
+
+class Held:
+    """One machine, and everything of it that is open."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.process: shell.Process | None = None
+        self.state = "created"
+        # Set once its doorman has spoken, and once it is off.
+        self.answers, self.off = asyncio.Event(), asyncio.Event()
+        self.talk: asyncio.StreamWriter | None = None
+        self.listeners: dict[int, asyncio.StreamWriter] = {}
+        self.last = 0
+        self.tasks: list[asyncio.Task[None]] = []
+
+
+class Keeper:
+    """All machines of a testbed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.held: dict[str, Held] = {}
+        self.segments: dict[str, Segment] = {}
+        self.ended = asyncio.Event()
+        # Machines that boot at the same time: more than there are processors would only be in each other's way.
+        self.booting = asyncio.Semaphore(max(len(os.sched_getaffinity(0)), 1))
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def keep(self, listener: socket.socket) -> None:
+        """Hold everything until told to end."""
+        server = await asyncio.start_unix_server(self.serve, sock=listener, limit=LONGEST_LINE)
+        for machine in read(self.folder):
+            self.held[machine.node] = Held(machine)
+        for held in self.held.values():
+            self._begin(self.boot(held))
+        self._begin(self.look())
+        await self.ended.wait()
+        server.close()
+        for held in self.held.values():
+            self.switch_off(held)
+
+    async def look(self) -> None:
+        """End when the folder has gone: somebody has removed it by hand."""
+        while (self.folder / DOOR).exists() and not self.ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.ended.wait(), LOOK_SECONDS)
+        self.ended.set()
+
+    async def boot(self, held: Held) -> None:
+        """Switch a machine on, and return when its doorman speaks or it is off again."""
+        async with self.booting:
+            if self.held.get(held.machine.node) is not held or self.ended.is_set():
+                return
+            await self.switch_on(held)
+            waits = [asyncio.create_task(event.wait()) for event in (held.answers, held.off)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for task in waits:
+                task.cancel()
+
+    async def switch_on(self, held: Held) -> None:
+        """Start a machine's process, joined to its networks."""
+        talk, talk_theirs = socket.socketpair()
+        served, served_theirs = socket.socketpair()
+        feet = [self.segments.setdefault(network, Segment()).join(mac) for network, mac in held.machine.feet]
+        theirs = [talk_theirs, served_theirs, *feet]
+        ports = Ports(talk_theirs.fileno(), served_theirs.fileno(), [foot.fileno() for foot in feet])
+        with held.machine.console.with_suffix(".qemu").open("wb") as said:
+            held.process = shell.start(held.machine.command(ports), fds=[end.fileno() for end in theirs], output=said)
+        for end in theirs:
+            end.close()
+        held.state = "running"
+        loop = asyncio.get_running_loop()
+        watch = os.pidfd_open(held.process.pid)
+        loop.add_reader(watch, self.has_ended, held, watch)
+        for network, mac in held.machine.feet:
+            foot = self.segments[network].foot(mac)
+            loop.add_reader(foot, self.carry, self.segments[network], foot)
+        reader, held.talk = await asyncio.open_connection(sock=talk)
+        held.tasks.append(asyncio.create_task(self.hear(held, reader)))
+        held.tasks.append(
+            asyncio.create_task(self.serve_files(held.machine, *await asyncio.open_connection(sock=served)))
+        )
+
+    def carry(self, segment: Segment, foot: socket.socket) -> None:
+        """Frames came to a foot."""
+        if not segment.carry(foot):
+            asyncio.get_running_loop().remove_reader(foot)
+
+    def has_ended(self, held: Held, watch: int) -> None:
+        """A machine's process is over."""
+        asyncio.get_running_loop().remove_reader(watch)
+        os.close(watch)
+        if held.process:
+            held.process.wait()
+        held.state = "exited"
+        held.off.set()
+        for network, mac in held.machine.feet:
+            if self.held[held.machine.node] is held:
+                foot = self.segments[network].foot(mac)
+                asyncio.get_running_loop().remove_reader(foot)
+                self.segments[network].leave(mac)
+        for listener in held.listeners.values():
+            listener.close()
+        if held.talk:
+            held.talk.close()
+
+    def switch_off(self, held: Held) -> None:
+        """At once, as by its plug."""
+        if held.process and held.state == "running":
+            held.process.kill()
+
+    async def restart(self, node: str) -> None:
+        """Switch a machine off, and on again as `machines.json` has it now."""
+        before = self.held[node]
+        self.switch_off(before)
+        if before.state == "running":
+            await before.off.wait()
+        held = self.held[node] = Held(next(machine for machine in read(self.folder) if machine.node == node))
+        await self.switch_on(held)
+
+    async def hear(self, held: Held, reader: asyncio.StreamReader) -> None:
+        """Take what a machine's doorman says to whom it is for."""
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                number, what, length = HEADER.unpack(await reader.readexactly(HEADER.size))
+                data = await reader.readexactly(length)
+                if what == HELLO:
+                    held.answers.set()
+                elif listener := held.listeners.get(number):
+                    listener.write(message(0, what, data))
+                    if what == EXIT:
+                        del held.listeners[number]
+                        listener.close()
+
+    async def serve_files(self, machine: Machine, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer what a machine's kernel asks of its node's files."""
+        served = Served({name: Path(path) for name, path in machine.top.items()})
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                start = await reader.readexactly(4)
+                request = start + await reader.readexactly(struct.unpack("=I", start)[0] - 4)
+                writer.write(served.answer(request))
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One who connects: what is asked, then the answer."""
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                request = json.loads(await reader.readline())
+                if request["do"] == "run":
+                    await self.converse(request, reader, writer)
+                else:
+                    writer.write(json.dumps(await self.do(request)).encode() + b"\n")
+                    await writer.drain()
+        finally:
+            writer.close()
+
+    async def do(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Everything but a conversation."""
+        match request["do"]:
+            case "states":
+                return {name: held.state for name, held in self.held.items()}
+            case "restart":
+                await self.restart(request["node"])
+                return {}
+            case "usage":
+                return {
+                    "processes": [held.process.pid for held in self.held.values() if held.process] + [os.getpid()],
+                    "past": resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime,
+                }
+            case "end":
+                running = [held for held in self.held.values() if held.state == "running"]
+                for held in self.held.values():
+                    self.switch_off(held)
+                for held in running:
+                    await held.off.wait()
+                self.ended.set()
+                return {"VM": len(self.held), "network": len(self.segments)}
+        return {"error": "nothing that a keeper does"}
+
+    async def converse(
+        self, request: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Join who asks to a command on a node, until either has no more to say."""
+        held = self.held.get(request["node"])
+        if held:
+            waits = [asyncio.create_task(event.wait()) for event in (held.answers, held.off)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for task in waits:
+                task.cancel()
+        if held is None or held.talk is None or held.state != "running":
+            writer.write(json.dumps({"state": held.state if held else "not there"}).encode() + b"\n")
+            return
+        held.last += 1
+        number = held.last
+        held.listeners[number] = writer
+        writer.write(json.dumps({"state": "running"}).encode() + b"\n")
+        held.talk.write(message(number, RUN, asked(request["argv"], request["terminal"])))
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                _, what, length = HEADER.unpack(await reader.readexactly(HEADER.size))
+                held.talk.write(message(number, what, await reader.readexactly(length)))
+        if held.listeners.pop(number, None):
+            held.talk.write(message(number, CLOSE))
+
+    def _begin(self, work: Any) -> None:  # noqa: ANN401 # a coroutine
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+def read(folder: Path) -> Sequence[Machine]:
+    """The machines that a keeper is told to hold."""
+    said = json.loads((folder / MACHINES).read_text(encoding="utf-8"))
+    return [Machine(**{**one, "accelerator": Accelerator(**one["accelerator"])}) for one in said]
+
+
+def write(folder: Path, machines: Sequence[Machine]) -> None:
+    """Tell a keeper what to hold."""
+    (folder / MACHINES).write_text(json.dumps([asdict(machine) for machine in machines]), encoding="utf-8")
+
+
+def main() -> None:
+    """Keep the machines of the folder that is named."""
+    folder = Path(sys.argv[1])
+    listener = socket.socket(fileno=os.dup(0))
+    with files.in_use(Path(read(folder)[0].files)):
+        asyncio.run(_keep(folder, listener))
+
+
+async def _keep(folder: Path, listener: socket.socket) -> None:
+    await Keeper(folder).keep(listener)
+
+
+if __name__ == "__main__":
+    main()
