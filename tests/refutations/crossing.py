@@ -28,9 +28,14 @@ REFUTATIONS = (
         seen="none",
     ),
     impossible(
+        "the router asks the server once",
+        possible="client A1 asks the server once",
+        says="site-to-site: router: found no server to ask, expected a client, whose stack sets LOCAL_SERVER; *",
+    ),
+    impossible(
         "the router asks the server",
         possible="client A1 asks the server",
-        says="router: *no server to ask*",
+        says="site-to-site: router: found no server to ask, expected a client, whose stack sets LOCAL_SERVER; *",
     ),
     telling(
         "client A1 asks the server once",

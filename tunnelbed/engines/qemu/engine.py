@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tunnelbed import documents, shell, waiting
-from tunnelbed.engines import Plan, Progress
+from tunnelbed.engines import Plan, Progress, Usage
 from tunnelbed.engines.qemu import accelerator, files, keeper
 from tunnelbed.engines.qemu.accelerator import Accelerator
 from tunnelbed.engines.qemu.conversation import Conversation
@@ -168,14 +168,14 @@ class QemuEngine:
         if Door(self._folder(project)).ask("restart", node=node) is None:
             raise NodeFailed(node, "has no keeper any more", "take the testbed down, and up again")
 
-    def usage(self, project: str) -> tuple[int, float]:
+    def usage(self, project: str) -> Usage:
         """The most memory that all machines and their keeper have had, in bytes, and their processor time, in seconds.
 
         Memory is the sum of each process's peak (proc(5), VmHWM) without what all share: QEMU's program and the files.
         """
         said = Door(self._folder(project)).ask("usage")
         if said is None:
-            return 0, 0.0
+            return Usage(0, 0.0)
         memory, seconds = 0, float(said["past"])
         for process in said["processes"]:
             with contextlib.suppress(OSError):
@@ -186,7 +186,7 @@ class QemuEngine:
                 memory += (sizes["VmHWM"] - sizes["RssFile"]) * 1024
                 stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
                 seconds += (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
-        return memory, seconds
+        return Usage(memory, seconds)
 
     @property
     def _accelerator(self) -> Accelerator:
