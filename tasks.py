@@ -52,7 +52,7 @@ HELP = {
     "node": "the node's name, as in the stack",
     "follow": "go on printing until interrupted",
     "tags": "only features and scenarios with these tags, in behave's words: `@slow`, `not @slow`",
-    "jobs": "how many testbeds are worked in at the same time, 1 unless told",
+    "jobs": "how many testbeds are worked in at the same time (unless told: `verify` 1, `mutate` 2 a processor)",
     "junit": "write JUnit XML for a CI system below this folder",
     "stop": "stop at the first sentence that does not hold",
     "operator": "make only this sort of mistake; `invoke mutate --list` names them",
@@ -60,6 +60,7 @@ HELP = {
     "list": "only list what would be tried",
     "equivalent": "try what equivalent.yaml says cannot be noticed, to prove it wrong",
     "fresh": "begin anew, where an interrupted run would be taken up again",
+    "note": "keep what noticed which mistake in features/NAME/noticed.json, where later runs look first",
     "together": "measure all scenarios, up at once and proven at once, against one after another",
     "runs": "how many times everything is measured, 3 unless told",
     "builds": "how many of the runs make the engine's environment anew, from an empty cache, 1 unless told",
@@ -294,30 +295,34 @@ def scenarios(_: Context, path: str = "") -> None:
     print("\n".join(names(_root(path))))
 
 
-@task("scenario", "operator", "jobs", "sample", "junit", "list", "equivalent", "fresh", "path", "engine", "data-plane")
+@task(
+    *("scenario", "operator", "jobs", "sample", "junit", "list", "equivalent", "fresh", "note", "path", "engine"),
+    "data-plane",
+)
 def mutate(
     _: Context,
     scenario: str = "",
     operator: str = "",
-    jobs: int = 1,
+    jobs: int = 0,
     sample: int = 0,
     junit: str = "",
     list: bool = False,  # noqa: A002 # the word people type
     equivalent: bool = False,
     fresh: bool = False,
+    note: bool = False,
     path: str = "",
     engine: str = "docker",
     data_plane: str = "auto",
 ) -> None:
     """Make small mistakes in a scenario, one at a time, and see whether its features notice. Exit 1: one survived."""
     # behave and Scapy take a second to import, which no other task should wait for.
-    import acceptance  # noqa: PLC0415
+    from scripts import acceptance  # noqa: PLC0415
 
     root = _root(path)
     outcomes = []
     for name in [scenario] if scenario else names(root):
         options = Options(engine=engine, data_plane=data_plane)
-        plan = Campaign(load(name, root), root, options, operator, sample, jobs, equivalent, fresh)
+        plan = Campaign(load(name, root), root, options, operator, sample, jobs, equivalent, fresh, note)
         if list:
             print("\n".join(f"{mutant.name}\n    {mutant.sentence}" for mutant in campaign.chosen(plan)))
             continue

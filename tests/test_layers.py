@@ -47,7 +47,8 @@ mutation.operators.nftables mutation.operators.swanctl mutation.operators.routes
 mutation.operators.plain
 mutation.mutants
 mutation.equivalent mutation.verdicts mutation.ground
-mutation.worker
+mutation.worker mutation.experience
+mutation.crew
 mutation.campaign
 mutation.summary
 """
