@@ -28,8 +28,6 @@ HONOURED = {
     *("image", "command", "cap_add", "cap_drop", "sysctls", "environment", "labels", "networks", "healthcheck"),
     *("hostname", "privileged", "container_name", "restart", "stop_grace_period", "init"),
 }
-# Seconds a keeper has to end its machines.
-END_SECONDS = 10.0
 
 
 def connect(root: Path) -> QemuEngine:
@@ -47,6 +45,8 @@ class QemuEngine:
     name = "qemu"
     driver = "segments of its own"
     own_clocks = True
+    # Seconds that a keeper has to end its machines.
+    end_seconds = 10.0
 
     def __init__(self, root: Path, version: str) -> None:
         self.root, self.version = root, version
@@ -76,11 +76,9 @@ class QemuEngine:
             f"by {accelerated.name}{': be patient' if accelerated.emulates else ''}"
         )
         with Door(folder).listen() as listener, (folder / "keeper.log").open("wb") as said:
-            # Not in our folder, nor our terminal's: it goes on when we have ended.
-            process = shell.start(
-                [sys.executable, "-m", keeper.__name__, str(folder)], stdin=listener.fileno(), output=said
-            )
-        (folder / "keeper.pid").write_text(str(process.pid), encoding="utf-8")
+            # A child of nobody's: it goes on when we have ended.
+            words = ["setsid", "--fork", sys.executable, "-m", keeper.__name__, str(folder)]
+            shell.start(words, stdin=listener.fileno(), output=said).wait()
 
     def stop(self, project: str, state: Path) -> Mapping[str, int]:
         """As `Engine.stop`."""
@@ -88,7 +86,7 @@ class QemuEngine:
         folder = state / FOLDER
         if not folder.exists():
             return {}
-        answer = Door(folder).ask("end")
+        answer = Door(folder).ask("end", within=waiting.stretched(self.end_seconds))
         if answer is None:
             _end_by_force(folder)
         known = keeper.read(folder) if (folder / keeper.MACHINES).exists() else ()
@@ -245,6 +243,6 @@ def _refuse_what_cannot_work(plan: Plan) -> None:
 def _end_by_force(folder: Path) -> None:
     """End a keeper that does not answer, if that number is still its own."""
     with contextlib.suppress(OSError, ValueError):
-        number = int((folder / "keeper.pid").read_text(encoding="utf-8"))
+        number = int((folder / keeper.NUMBER).read_text(encoding="utf-8"))
         if str(folder).encode() in Path(f"/proc/{number}/cmdline").read_bytes():
             os.kill(number, signal.SIGKILL)

@@ -31,7 +31,7 @@ from tunnelbed.engines.qemu.machine import Machine, Ports
 from tunnelbed.engines.qemu.segment import Segment
 from tunnelbed.engines.qemu.served import Served
 
-MACHINES, DOOR = "machines.json", "door"
+MACHINES, DOOR, NUMBER = "machines.json", "door", "keeper.pid"
 # Seconds between two looks whether our folder is still there.
 LOOK_SECONDS = 5.0
 LONGEST_LINE = 1 << 22
@@ -260,6 +260,7 @@ def write(folder: Path, machines: Sequence[Machine]) -> None:
 def main() -> None:
     """Keep the machines of the folder that is named."""
     folder = Path(sys.argv[1])
+    (folder / NUMBER).write_text(str(os.getpid()), encoding="utf-8")
     listener = socket.socket(fileno=os.dup(0))
     with files.in_use(Path(read(folder)[0].files)):
         asyncio.run(_keep(folder, listener))
