@@ -21,8 +21,9 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
-from tunnelbed import bench as measurement
 from tunnelbed import images, report, scaffold, verification
+from tunnelbed.bench import measured, phases, table
+from tunnelbed.bench import together as side_by_side
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.mutation import campaign, summary
@@ -61,6 +62,7 @@ HELP = {
     "together": "measure all scenarios, up at once and proven at once, against one after another",
     "runs": "how many times everything is measured, 3 unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
+    "sites": "so many sites, 1 to 254, around a cloud that all reach through tunnels; two joined directly unless told",
     "verbose": "print each command as it is run, ready to be pasted",
 }
 
@@ -213,11 +215,13 @@ def bench(_: Context, scenario: str = "site-to-site", path: str = "", runs: int 
     """
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
     if together:
-        name, found = "together", measurement.together(names(_root(path)), command, runs, _progress())
+        name, found = "together", side_by_side.measure(names(_root(path)), command, runs, _progress())
     else:
         bed = _testbed(scenario, "", path)
-        name, found = scenario, measurement.measure(bed, command, runs, _progress())
-    print(measurement.write(name, found, Path("reports") / "bench"))
+        name, found = scenario, phases.measure(bed, command, runs, _progress())
+    told = table.markdown(name, found)
+    measured.write(name, measured.as_document(name, found), told, Path("reports") / "bench")
+    print(told)
 
 
 @task()
@@ -240,11 +244,11 @@ def phrases(_: Context) -> None:
     raise Exit(code=subprocess.call([sys.executable, str(verification.LAUNCHER), "--phrases"]))
 
 
-@task("auth", "path")
-def new(_: Context, name: str, auth: str = "certificates", path: str = "") -> None:
+@task("auth", "sites", "path")
+def new(_: Context, name: str, auth: str = "certificates", sites: int = 0, path: str = "") -> None:
     """Write a smallest working scenario NAME to begin from: `invoke new mine`, then `invoke verify --scenario mine`."""
     root = Path(path).resolve() if path else ROOT
-    for written in scaffold.make(name, root, auth):
+    for written in scaffold.make(name, root, auth, sites):
         print(f"wrote {written.relative_to(root)}")
     where = f" --path {path}" if path else ""
     print(f"now: invoke up --scenario {name}{where}; invoke verify --scenario {name}{where}")

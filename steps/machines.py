@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from behave import step
+import parse
+from behave import register_type, step
 from behave.runner import Context
 from nouns import links, node, nodes
 
 from tunnelbed import machines
 
+NAME = "[A-Z][A-Z_]+"
 
-@step("{holders:Nodes} has exactly the capabilities {names}")
-def has_capabilities(context: Context, holders: str, names: str) -> None:
+
+@parse.with_pattern(rf"{NAME}(?:(?:, | and ){NAME})*")
+def parse_capabilities(text: str) -> list[str]:
+    """What a node may ask of its kernel: `NET_ADMIN and NET_RAW`."""
+    return text.replace(", ", " and ").split(" and ")
+
+
+register_type(Capabilities=parse_capabilities)
+
+
+@step("{holders:Nodes} has exactly the capabilities {names:Capabilities}")
+def has_capabilities(context: Context, holders: str, names: list[str]) -> None:
     """What the node may ask of its kernel is this and no more: `NET_ADMIN and NET_RAW` (capabilities(7))."""
     for holder in nodes(context, holders):
-        machines.may_exactly(context.bed, holder, names.replace(",", " and").split(" and "))
+        machines.may_exactly(context.bed, holder, names)
 
 
 @step("{places:Nodes} stands only in {networks:Links}")

@@ -74,4 +74,5 @@ def is_told(context: Context, gateway: str, notify: str) -> None:
 @step('{speaker:Node} says "{text}"')
 def says(context: Context, speaker: str, text: str) -> None:
     """Its log has that text in a line, since what changed last."""
-    journals.says(context.bed, journal(context), node(context, speaker), re.escape(text))
+    asked = node(context, speaker)
+    journals.says(context.bed, journal(context), asked, re.escape(text), f'{asked.name} says "{text}"')

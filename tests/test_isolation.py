@@ -1,4 +1,4 @@
-"""The machine and its testbed: what counts as a route into it, and which capabilities a stack gives."""
+"""The machine and its testbed: what counts as a route into it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from tunnelbed import capabilities, isolation
-from tunnelbed.model import Node
+from tunnelbed import isolation
 
 SAID = """\
 6f2c net:[4026531833]
@@ -37,20 +36,3 @@ def test_an_address_or_a_route_in_a_subnet_leads_into_it(stack: isolation.Stack)
 
 def test_a_route_to_more_than_the_subnet_does_not(stack: isolation.Stack) -> None:
     assert isolation.into(stack, [ip_network("10.2.0.0/16"), ip_network("fc00:2::/64")]) == []
-
-
-def test_a_stack_that_drops_all_gives_what_it_adds_and_nothing_else() -> None:
-    assert capabilities.given(Node("a", (), capabilities=("NET_ADMIN", "CAP_NET_RAW"), dropped=("ALL",))) == {
-        "NET_ADMIN",
-        "NET_RAW",
-    }
-
-
-def test_a_stack_that_drops_nothing_leaves_the_engine_s_own() -> None:
-    assert capabilities.given(Node("a", ())) == capabilities.DEFAULT
-    assert capabilities.given(Node("a", (), dropped=("MKNOD",))) == capabilities.DEFAULT - {"MKNOD"}
-
-
-def test_a_mask_is_read_bit_by_bit() -> None:
-    assert capabilities.named("0000000000003400") == {"NET_BIND_SERVICE", "NET_ADMIN", "NET_RAW"}
-    assert capabilities.named("0") == set()

@@ -13,12 +13,14 @@ LIBRARY = Path(__file__).parent.parent / "tunnelbed"
 LAYERS = """
 errors
 model waiting shell
-capabilities documents strongswan emulators wire scaffold
+capabilities documents strongswan emulators wire scaffold.templates
+scaffold.hub
+scaffold
 scenario pki rootfs
 bake
 images
 engines
-engines.underlay engines.links engines.fake
+engines.underlay engines.links engines.fake engines.cgroups
 engines.compose engines.qemu
 engines.docker engines.qemu.accelerator engines.qemu.conversation engines.qemu.segment engines.qemu.served
 engines.qemu.machine
@@ -27,9 +29,13 @@ engines.qemu.keeper
 engines.qemu.door
 engines.qemu.engine engines.qemu.terminal
 agents probes
-recording verification
+recording verification readiness
 testbed
-report verdict naming bench daemon
+report verdict naming daemon
+bench
+bench.measured bench.stopwatch
+bench.table bench.floor bench.together
+bench.phases
 agreement reachability journal changes
 application secrecy segments trust machines
 forgery stranger faults rekeying firewall isolation

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 
 from tunnelbed import pki, scaffold, scenario
 from tunnelbed.errors import BadInput
+from tunnelbed.model import Scenario
+from tunnelbed.scaffold.hub import MOST_SITES
 
 GATEWAYS = ("gateway-a", "gateway-b")
 
@@ -61,3 +64,67 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
         scaffold.make("mine", tmp_path)
     assert taken.read_text() == "mine already"
     assert not (tmp_path / "features").exists()
+
+
+def hub_of(root: Path, sites: int) -> Scenario:
+    """The generated scenario of so many sites."""
+    scaffold.make("hub", root, sites=sites)
+    return scenario.load("hub", root)
+
+
+@pytest.mark.parametrize("sites", [1, 2, 9, MOST_SITES])
+def test_a_scenario_of_any_size_has_a_gateway_and_a_client_a_site(tmp_path: Path, sites: int) -> None:
+    made = hub_of(tmp_path, sites)
+    numbers = [str(number) for number in range(1, sites + 1)]
+    assert [node.site for node in made.having("client")] == numbers
+    assert [node.site for node in made.having("gateway")] == ["s", *numbers]
+    assert len(made.nodes) == 2 * sites + 3
+    assert len(made.networks) == 2 * sites + 2
+    assert all(node.check for node in made.having("client"))
+
+
+def test_every_site_is_joined_to_the_router_and_no_address_stands_twice(tmp_path: Path) -> None:
+    made = hub_of(tmp_path, MOST_SITES)
+    assert len(made.nodes["router"].attachments) == MOST_SITES + 1
+    subnets = [subnet for network in made.networks.values() for subnet in network.subnets]
+    subnets.sort(key=lambda subnet: int(subnet.network_address))
+    assert not any(one.overlaps(other) for one, other in itertools.pairwise(subnets))
+    addresses = [address for node in made.nodes.values() for address in node.addresses]
+    assert len(set(addresses)) == len(addresses)
+
+
+def test_the_proof_names_every_site_and_keeps_each_from_the_next(tmp_path: Path) -> None:
+    hub_of(tmp_path, 3)
+    said = (tmp_path / "features" / "hub" / "proof.feature").read_text()
+    for number, following in ((1, 2), (2, 3), (3, 1)):
+        assert f"gateway S has a tunnel with gateway {number}\n" in said
+        assert f"client {number} cannot reach client {following}\n" in said
+
+
+def test_a_single_site_has_no_other_to_be_kept_from(tmp_path: Path) -> None:
+    hub_of(tmp_path, 1)
+    assert "kept apart" not in (tmp_path / "features" / "hub" / "proof.feature").read_text()
+
+
+def test_the_cloud_plans_a_certificate_for_each_gateway_and_believes_each_by_its_own_name(tmp_path: Path) -> None:
+    made = hub_of(tmp_path, 4)
+    believed = (made.configs / "gateway-s" / "swanctl.conf").read_text()
+    leaves = pki.read(made.configs / "pki.yaml", made.nodes).leaves
+    assert [leaf.node for leaf in leaves] == ["gateway-s", "gateway-1", "gateway-2", "gateway-3", "gateway-4"]
+    for leaf in leaves:
+        assert leaf.address in made.nodes[leaf.node].addresses
+        claimed = ", ".join(part.rfc4514_string() for part in leaf.subject.rdns)
+        assert f'id = "{claimed}"' in (made.configs / leaf.node / "swanctl.conf").read_text()
+        assert believed.count(f'id = "{claimed}"') == 1
+
+
+@pytest.mark.parametrize("sites", [-1, MOST_SITES + 1])
+def test_more_sites_than_there_are_addresses_for_are_refused_with_the_reason(tmp_path: Path, sites: int) -> None:
+    with pytest.raises(BadInput, match=r"--sites: found .*, expected 1 to 254: a site's number is a part of its addr"):
+        scaffold.make("hub", tmp_path, sites=sites)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sites_around_a_cloud_have_certificates_only(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="--auth"):
+        scaffold.make("hub", tmp_path, "psk", sites=2)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Checkout
 from tests.test_pki import GOOD
-from tunnelbed import engines, report, scenario, testbed
+from tunnelbed import engines, readiness, report, scenario, testbed
 from tunnelbed.engines import Plan
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, DeadlinePassed, EngineUnavailable, NodeFailed, TunnelbedError
@@ -153,7 +153,7 @@ def test_a_node_that_stops_is_told_with_its_own_words_at_once(checkout: Checkout
 
 
 def test_a_node_that_never_says_it_is_ready_is_named(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(testbed, "NODE_SECONDS", 0.05)
+    monkeypatch.setattr(readiness, "NODE_SECONDS", 0.05)
     engine = FakeEngine()
     engine.words["server"] = "still thinking"
     with pytest.raises(DeadlinePassed, match=r"every node to be ready; last seen: .*server") as told:
@@ -176,7 +176,7 @@ def test_up_returns_only_when_every_node_s_check_passes(checkout: Checkout) -> N
 def test_a_check_that_never_passes_is_told_with_what_it_last_said(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(testbed, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(readiness, "CHECK_SECONDS", 0.05)
     engine = FakeEngine(says(1, "no route to host"))
     with pytest.raises(NodeFailed, match=r"^client: its check `ask once` does not pass: no route to host; see "):
         bed_of(checkout, engine).up(FAKE, silent)

@@ -1,6 +1,8 @@
-"""What a node may ask of its kernel: capabilities(7), by name, and what a stack gives."""
+"""What a process may ask of its kernel (capabilities(7)), and how much of it a stack gives a node."""
 
 from __future__ import annotations
+
+import re
 
 from tunnelbed.model import Node
 
@@ -16,22 +18,30 @@ NAMES = (
 )
 # fmt: on
 # What Docker gives where a stack drops nothing (Docker documentation, "Runtime privilege and Linux capabilities").
-DEFAULT = {
-    *("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "NET_BIND_SERVICE"),
-    *("NET_RAW", "SYS_CHROOT", "MKNOD", "AUDIT_WRITE", "SETFCAP"),
-}
+DEFAULT = frozenset(
+    {
+        *("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "NET_BIND_SERVICE"),
+        *("NET_RAW", "SYS_CHROOT", "MKNOD", "AUDIT_WRITE", "SETFCAP"),
+    }
+)
 
 
-def given(node: Node) -> set[str]:
+def given(node: Node) -> frozenset[str]:
     """The capabilities that a stack gives a node which is not privileged."""
     added = {name.removeprefix("CAP_") for name in node.capabilities}
     dropped = {name.removeprefix("CAP_") for name in node.dropped}
-    kept = set() if "ALL" in dropped else DEFAULT - dropped
-    return set(NAMES) if "ALL" in added else kept | added
+    kept = frozenset() if "ALL" in dropped else DEFAULT - dropped
+    return frozenset(NAMES) if "ALL" in added else kept | added
 
 
-def named(mask: str) -> set[str]:
-    """The capabilities of a mask in hexadecimal, as /proc/PID/status has it; a bit without a name by its number."""
+def held(status: str) -> tuple[frozenset[str], frozenset[str]]:
+    """What a process may do now, and what it can ever get: CapEff and CapBnd of its /proc/PID/status (proc(5))."""
+    found = dict(re.findall(r"^(Cap\w+):\s+(\w+)", status, re.MULTILINE))
+    return named(found["CapEff"]), named(found["CapBnd"])
+
+
+def named(mask: str) -> frozenset[str]:
+    """The capabilities of a mask in hexadecimal; a bit that is newer than the names here by its number."""
     bits = int(mask, 16)
     numbers = [number for number in range(bits.bit_length()) if bits >> number & 1]
-    return {NAMES[number] if number < len(NAMES) else str(number) for number in numbers}
+    return frozenset(NAMES[number] if number < len(NAMES) else str(number) for number in numbers)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunnelbed.capabilities import given, named
+from tunnelbed import capabilities
 from tunnelbed.engines.underlay import POOL
 from tunnelbed.model import Interface, Node, Subnet
 from tunnelbed.testbed import Testbed
@@ -114,7 +113,7 @@ def capabilities_exact(bed: Testbed, nodes: Iterable[Node]) -> None:
     """A node's first process has exactly the capabilities the stack gives, and can get no others. Raises `Unmet`."""
     for node in nodes:
         effective, bounding = _capabilities(bed, node)
-        wanted = given(node)
+        wanted = capabilities.given(node)
         if not node.privileged and (effective != wanted or bounding != wanted):
             told = ", ".join(sorted(effective | bounding)) or "none"
             raise Unmet(f"{node.name} has exactly {', '.join(sorted(wanted)) or 'no capability'}", told)
@@ -128,10 +127,8 @@ def unprivileged(bed: Testbed, nodes: Iterable[Node]) -> None:
             raise Unmet(f"{node.name} is unprivileged", "privileged" if node.privileged else "it has SYS_ADMIN")
 
 
-def _capabilities(bed: Testbed, node: Node) -> tuple[set[str], set[str]]:
-    said = bed.agents.on(node.name).run(["cat", "/proc/1/status"]).stdout
-    found = dict(re.findall(r"^(Cap\w+):\s+(\w+)", said, re.MULTILINE))
-    return named(found["CapEff"]), named(found["CapBnd"])
+def _capabilities(bed: Testbed, node: Node) -> tuple[frozenset[str], frozenset[str]]:
+    return capabilities.held(bed.agents.on(node.name).run(["cat", "/proc/1/status"]).stdout)
 
 
 def _stacks(bed: Testbed) -> Sequence[tuple[Node, Stack]]:

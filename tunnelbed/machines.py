@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 from scapy.layers.l2 import Ether
 
-from tunnelbed import waiting
-from tunnelbed.capabilities import NAMES, named
+from tunnelbed import capabilities, waiting
 from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Address, Network, Node
 from tunnelbed.probes import Ping
@@ -22,18 +21,13 @@ COUNTED_SECONDS = 1.0
 
 def may_exactly(bed: Testbed, node: Node, wanted: Sequence[str]) -> None:
     """The bounding set of the node's first process is exactly these capabilities. Raises `Unmet`."""
-    unknown = [name for name in wanted if name not in NAMES]
+    unknown = [name for name in wanted if name not in capabilities.NAMES]
     if unknown:
-        raise BadInput("Then", "", unknown[0], f"one of: {', '.join(NAMES)}", "correct the sentence")
-    found = bounding(_said(bed, node, "cat", "/proc/1/status"))
+        raise BadInput("Then", "", unknown[0], f"one of: {', '.join(capabilities.NAMES)}", "correct the sentence")
+    _, found = capabilities.held(_said(bed, node, "cat", "/proc/1/status"))
     if found != set(wanted):
         expected = f"{node.name} has exactly the capabilities {' '.join(sorted(wanted))}"
         raise unmet(bed, expected, " ".join(sorted(found)) or "none")
-
-
-def bounding(status: str) -> set[str]:
-    """The bounding set in /proc/PID/status (proc(5), CapBnd)."""
-    return named(next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd:")))
 
 
 def stands_only_in(bed: Testbed, node: Node, networks: Sequence[Network]) -> None:

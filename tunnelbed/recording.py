@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,8 +27,9 @@ from scapy.packet import Packet, Raw
 from scapy.utils import PcapNgWriter
 
 from tunnelbed import waiting
-from tunnelbed.agents import Agents, Frame
+from tunnelbed.agents import Agent, Agents, Frame
 from tunnelbed.errors import DeadlinePassed
+from tunnelbed.wire import is_informational
 
 # Seconds without a frame anywhere after which nothing is under way any more: a packet stays in a node for less than
 # 10 ms, user-space ESP included (measured 2 to 7 ms on two busy cores).
@@ -100,33 +102,58 @@ class Recording:
         """Return when nothing is under way any more, and every node has shown that it sees each of its networks.
 
         A marker crosses every network and is told by all who have a foot there; then nothing moves anywhere for
-        `QUIET` seconds, stretched. Afterwards the recording can prove that something did *not* happen. Raises
-        `DeadlinePassed` where a marker is not seen.
+        `QUIET` seconds, stretched, but gateways that ask each other for a sign of life: of thirty, one always does.
+        Afterwards the recording can prove that something did *not* happen. Raises
+        `DeadlinePassed` where a marker is not seen, with the networks and nodes.
         """
-        for network in {name for names in self.watched.values() for name in names}:
-            self._mark(network)
+        self._mark()
 
         def quiet() -> bool:
-            self._heard.clear()
-            return not self._heard.wait(waiting.stretched(QUIET))
+            until = time.monotonic() + waiting.stretched(QUIET)
+            looked = len(self.frames)
+            while True:
+                self._heard.clear()
+                frames = self.frames[looked:]
+                looked += len(frames)
+                if not all(is_informational(Sighting(frame).packet) for frame in frames):
+                    return False
+                if not self._heard.wait(max(0.0, until - time.monotonic())):
+                    return True
 
         with contextlib.suppress(DeadlinePassed):  # a busy testbed: what matters was waited for by name
             waiting.until(quiet, SETTLE_SECONDS, "the testbed to be quiet")
         self.sync()
 
-    def _mark(self, network: str) -> None:
-        """Send a marker across a network; return when everybody else there has seen it."""
-        sender, *others = [node for node, names in self.watched.items() if network in names]
-        token = secrets.token_bytes(16)
-        frame = Ether(src=MARKER_MAC, dst=BROADCAST, type=MARKER) / Raw(token)
-        self.agents.on(sender).send_frame(network, bytes(frame))
-        for other in others:
+    def _mark(self) -> None:
+        """Send a marker across every network at once; return when everybody else there has seen it."""
+        sends: dict[str, dict[str, bytes]] = {}
+        unseen: dict[tuple[str, bytes], str] = {}
+        for network in dict.fromkeys(name for names in self.watched.values() for name in names):
+            # The last node there: the first is more often the one in the middle, which would send most of them.
+            *others, sender = [node for node, names in self.watched.items() if network in names]
+            token = secrets.token_bytes(16)
+            sends.setdefault(sender, {})[network] = bytes(
+                Ether(src=MARKER_MAC, dst=BROADCAST, type=MARKER) / Raw(token)
+            )
+            unseen |= {(other, token): network for other in others}
 
-            def arrives(seen: Sighting, other: str = other) -> bool:
-                return seen.node == other and token in seen.frame.data
+        def send(agent: Agent) -> None:
+            for network, frame in sends[agent.node].items():
+                agent.send_frame(network, frame)
 
-            if not self.until(arrives, SETTLE_SECONDS):
-                raise DeadlinePassed(f"a marker on {network} to be seen by {other}", SETTLE_SECONDS, "nothing")
+        looked = len(self.frames)
+        self.agents.each(tuple(sends), send)
+
+        def check() -> Sequence[str]:
+            nonlocal looked
+            frames = self.frames[looked:]
+            looked += len(frames)
+            for frame in frames:
+                unseen.pop((frame.node, frame.data[14:30]), None)
+            return [f"{network} by {other}" for (other, _), network in unseen.items()]
+
+        # Raises with those that are missing.
+        waiting.until(check, SETTLE_SECONDS, "no marker to be missing", every=0.002, good=lambda missing: not missing)
 
     def until(self, wanted: Callable[[Sighting], bool], seconds: float) -> Sighting | None:
         """The first sighting that is wanted, waiting up to `seconds` for it; None if it never came."""

@@ -47,6 +47,19 @@ class Plan:
         return (self.scenario.configs / node / "swanctl.conf").exists()
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What a testbed's nodes have cost, each since it was last started.
+
+    `peak_memory` is the sum of every node's own peak in bytes, as whatever runs it counts that: never less than what
+    all of them took at one moment. `cpu_seconds` is the sum of their processor time. What the engine itself takes is in
+    neither.
+    """
+
+    peak_memory: int
+    cpu_seconds: float
+
+
 class Stream(Protocol):
     """A running command's input and output, as bytes."""
 
@@ -109,6 +122,9 @@ class Engine(Protocol):
 
     def restart(self, project: str, node: str) -> None:
         """Stop a node and start it again."""
+
+    def usage(self, project: str) -> Usage:
+        """What the nodes of a testbed that is up have cost. Raises `TunnelbedError` where nobody counts it."""
 
 
 def connect(name: str, root: Path) -> Engine:

@@ -5,6 +5,7 @@ It is not in the registry, since no person wants it. What its nodes say and answ
     engine = FakeEngine(answer=lambda node, command: Completed(tuple(command), 0, "pong", ""))
     engine.words["router"] = "nftables.conf:3: syntax error"   # in its log, instead of "ready"
     engine.exits.add("router")                                 # stops as soon as it is started
+    engine.costs = Usage(peak_memory=3_000_000, cpu_seconds=0.5)   # of each node
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tunnelbed.engines import Plan, Progress
+from tunnelbed.engines import Plan, Progress, Usage
 from tunnelbed.errors import CommandFailed, NodeFailed
 from tunnelbed.shell import Completed
 
@@ -50,6 +51,7 @@ class FakeEngine:
         self.words: dict[str, str] = {}
         self.exits: set[str] = set()
         self.plans: list[Plan] = []
+        self.costs = Usage(0, 0.0)
         self._nodes: dict[str, dict[str, str]] = {}
         self._networks: dict[str, int] = {}
 
@@ -125,6 +127,11 @@ class FakeEngine:
         """As `Engine.restart`."""
         self._known(project, node)
         self._nodes[project][node] = "running"
+
+    def usage(self, project: str) -> Usage:
+        """As `Engine.usage`: what a test says of one node, times how many there are."""
+        count = len(self._nodes.get(project, {}))
+        return Usage(count * self.costs.peak_memory, count * self.costs.cpu_seconds)
 
     def _known(self, project: str, node: str) -> None:
         if node not in self._nodes.get(project, {}):

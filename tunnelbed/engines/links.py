@@ -15,6 +15,7 @@ from pathlib import Path
 
 import docker
 from docker.errors import APIError, DockerException
+from docker.types import LogConfig
 
 from tunnelbed.errors import EngineUnavailable
 
@@ -63,7 +64,7 @@ def remove(client: docker.DockerClient, image: str, project: str) -> int:
 
 def _links(client: docker.DockerClient, image: str, project: str, count: int, kind: str) -> int:
     try:
-        output: bytes = client.containers.run(
+        helper = client.containers.create(
             image,
             # The script of this checkout, since the image may be another one's: only its programs are used.
             command=[SCRIPT.read_text(encoding="utf-8"), "parents", _stem(project), str(count), kind],
@@ -71,11 +72,20 @@ def _links(client: docker.DockerClient, image: str, project: str, count: int, ki
             network_mode="host",
             cap_drop=["ALL"],
             cap_add=["NET_ADMIN"],
-            remove=True,
+            # Read back whatever the engine's default driver is.
+            log_config=LogConfig(type="local"),
             labels=_mark(project),
         )
+        try:
+            helper.start()
+            status = int(helper.wait()["StatusCode"])
+            output: str = helper.logs().decode(errors="replace").strip()
+        finally:
+            helper.remove(force=True)
     except DockerException as refused:
         raise EngineUnavailable(f"could not make or remove the networks' own links: {refused}") from refused
+    if status:
+        raise EngineUnavailable(f"could not make or remove the networks' own links: {output}")
     return int(output)
 
 

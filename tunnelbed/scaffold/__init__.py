@@ -1,4 +1,7 @@
-"""A smallest working scenario to begin from: two gateways, two hosts, one tunnel, and the features that prove it."""
+"""A working scenario to begin from: two gateways, two hosts, one tunnel; or a cloud and its N sites (`hub`).
+
+Each with the features that prove it.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,22 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from string import Template
 
 from tunnelbed.errors import BadInput
+from tunnelbed.scaffold import hub
+from tunnelbed.scaffold.templates import filled
 
-TEMPLATES = Path(__file__).resolve().parent
 AUTHENTICATIONS = ("certificates", "psk")
 ENDS = {"a": "192.0.2.1", "b": "192.0.2.2"}
 SECRETS = 'secrets {{\n    ike-peer {{\n        id = {peer}\n        secret = "{secret}"\n    }}\n}}\n'
 SITES = {"a": "10.1.0.0/24", "b": "10.2.0.0/24"}
 
 
-def make(name: str, root: Path, authentication: str = "certificates") -> list[Path]:
+def make(name: str, root: Path, authentication: str = "certificates", sites: int = 0) -> list[Path]:
     """Write the scenario `name` below `root`, which need not exist; the files written.
 
-    Raises `BadInput` for a name that cannot be one or is taken; nothing is written then.
+    With `sites`, so many around a cloud. Raises `BadInput` for a name that cannot be one or is taken, and for what
+    cannot be made; nothing is written then.
     """
     if not re.fullmatch(r"[a-z](?:-?[a-z0-9]){0,30}", name):
         raise BadInput("NAME", "", repr(name), "a lower-case letter, then letters, digits, single -", "choose another")
@@ -28,7 +32,10 @@ def make(name: str, root: Path, authentication: str = "certificates") -> list[Pa
         raise BadInput(
             "--auth", "", repr(authentication), f"one of: {', '.join(AUTHENTICATIONS)}", "choose one of them"
         )
-    files = {root / path: text for path, text in _files(name, authentication)}
+    if sites and authentication != "certificates":
+        raise BadInput("--auth", "", authentication, "certificates, with --sites", "leave one of them away")
+    made = hub.files(name, sites) if sites else _files(name, authentication)
+    files = {root / path: text for path, text in made}
     if taken := next((path for path in files if path.exists()), None):
         raise BadInput(str(taken), "", "a file", f"no scenario {name} yet", "choose another name or remove it")
     for path, text in files.items():
@@ -40,10 +47,10 @@ def make(name: str, root: Path, authentication: str = "certificates") -> list[Pa
 def _files(name: str, authentication: str) -> Iterator[tuple[str, str]]:
     """Each file's path below the root, and its text."""
     configs = f"configs/{name}"
-    yield f"compose/{name}.yaml", _filled("compose.yaml", {"name": name})
-    yield f"features/{name}/proof.feature", _filled("proof.feature", {"name": name})
+    yield f"compose/{name}.yaml", filled("compose.yaml", {"name": name})
+    yield f"features/{name}/proof.feature", filled("proof.feature", {"name": name})
     if authentication == "certificates":
-        yield f"{configs}/pki.yaml", _filled("pki.yaml", {"name": name})
+        yield f"{configs}/pki.yaml", filled("pki.yaml", {"name": name})
     # One secret for both ends; a testbed's, and nobody else's.
     secret = secrets.token_urlsafe(24)
     for site, other in (("a", "b"), ("b", "a")):
@@ -57,7 +64,7 @@ def _files(name: str, authentication: str) -> Iterator[tuple[str, str]]:
             **_authentication(name, site, other, authentication, secret),
         }
         for file in ("swanctl.conf", "nftables.conf", "ip.batch"):
-            yield f"{configs}/gateway-{site}/{file}", _filled(f"gateway/{file}", said)
+            yield f"{configs}/gateway-{site}/{file}", filled(f"gateway/{file}", said)
         gateway = SITES[site].replace("0/24", "1")
         yield f"{configs}/host-{site}/ip.batch", f"route replace default via {gateway}\n"
 
@@ -78,9 +85,3 @@ def _authentication(name: str, site: str, other: str, how: str, secret: str) -> 
         f"            id = {subject.format(other.upper())}",
         "secrets": "",
     }
-
-
-def _filled(template: str, said: Mapping[str, str]) -> str:
-    """A template with its words filled in."""
-    text = Template((TEMPLATES / template).read_text(encoding="utf-8")).substitute(said)
-    return text.rstrip("\n") + "\n"

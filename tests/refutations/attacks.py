@@ -1,0 +1,70 @@
+"""steps/attacks.py refuted: attackers on the links between the sites, and what becomes of their packets."""
+
+from __future__ import annotations
+
+from tests.refutations import impossible, telling, untrue
+from tests.refutations.breaks import dropped, forgotten
+
+NO_ESP = "no ESP from gateway-a was seen on isp_link_s: nothing to *"
+
+REFUTATIONS = (
+    impossible(
+        "ESP from gateway A to gateway S is recorded and sent again",
+        broken=forgotten("gateway-a"),
+        says=NO_ESP,
+    ),
+    impossible(
+        "ESP from gateway A to gateway S is forged for their tunnel",
+        broken=forgotten("gateway-a"),
+        says=NO_ESP,
+    ),
+    impossible(
+        "ESP from gateway A to gateway S is forged for no tunnel",
+        broken=forgotten("gateway-a"),
+        says=NO_ESP,
+    ),
+    untrue(
+        "gateway S drops it as a replay",
+        given="client A1 can reach the server",
+        when="ESP from gateway A to gateway S is recorded and sent again",
+        broken=dropped("gateway-s", "input", "meta l4proto esp"),
+        expected="gateway-s drops * packets as a replay",
+        seen="0 of them",
+    ),
+    untrue(
+        "gateway S drops it as a forgery",
+        when="ESP from gateway A to gateway S is forged for their tunnel",
+        otherwise="ESP from gateway A to gateway S is forged for no tunnel",
+        expected="gateway-s drops * packets as a forgery",
+        seen="0 of them",
+    ),
+    telling(
+        "the router poses as gateway S",
+        given="no tunnel is up",
+        then=("client A1 asks the server once", "gateway A has no tunnel"),
+        expected="gateway-a has no tunnel",
+        seen="cloud is up",
+    ),
+    impossible(
+        "gateway B poses as gateway S",
+        possible="the router poses as gateway S",
+        says="site-to-site: gateway-b: found a gateway, expected a node that runs no strongSwan of its own; *",
+    ),
+    impossible(
+        "the router poses as client A1",
+        possible="the router poses as gateway S",
+        says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
+    ),
+    telling(
+        "the router asks gateway A for a tunnel",
+        given="the router poses as gateway S",
+        then="gateway A refuses its peer: certificate of an unknown authority",
+        expected="gateway-a refuses its peer: certificate of an unknown authority",
+        seen="* other lines",
+    ),
+    impossible(
+        "the router asks gateway A for a tunnel",
+        possible=("the router poses as gateway S", "the router asks gateway A for a tunnel"),
+        says="site-to-site: router: found no stranger there, expected one that poses as a gateway; *",
+    ),
+)

@@ -1,0 +1,89 @@
+"""steps/faults.py refuted: faults, and how soon they are over."""
+
+from __future__ import annotations
+
+from tests.refutations import impossible, telling, untrue
+from tests.refutations.breaks import PLAIN_ROUTING, dropped
+
+TUNNEL = "client A1 can reach the server"
+
+REFUTATIONS = (
+    telling(
+        "gateway A restarts",
+        given=TUNNEL,
+        then="gateway A has no tunnel",
+        expected="gateway-a has no tunnel",
+        seen="cloud is up",
+    ),
+    impossible(
+        "gateway Z restarts",
+        possible="gateway A restarts",
+        says="site-to-site: found 'gateway Z', expected a node: *",
+    ),
+    telling(
+        "charon is killed on gateway A",
+        given="the ISP link of site A comes back at gateway A",
+        then='gateway A says "starting it again"',
+        expected='gateway-a says "starting it again"',
+        seen="not a word",
+    ),
+    impossible(
+        "pluto is killed on gateway A",
+        possible="charon is killed on gateway A",
+        says="gateway-a: pluto: found no such process, expected one that runs there; *",
+    ),
+    telling(
+        "the ISP link of site A goes down at gateway A",
+        given=TUNNEL,
+        then=("client A1 asks the server once", "no ESP crosses the ISP link of site A"),
+        expected="no ESP crosses isp_link_a",
+        seen="*gateway-a*out*isp_link_a*",
+    ),
+    impossible(
+        "internet_link goes down at gateway A",
+        possible="the ISP link of site A goes down at gateway A",
+        says="gateway-a: internet_link: found no foot in it, expected one of: *",
+    ),
+    telling(
+        "the ISP link of site A comes back at gateway A",
+        given="the ISP link of site A goes down at gateway A",
+        then="client A1 gets a pong from the server within 3 s",
+        expected="client-a1 gets a pong from server-s1 within 3 s",
+        seen="after *: pingpong: 10.1.0.99 port 8080: timed out (answered: nobody before it)",
+    ),
+    impossible(
+        "internet_link comes back at gateway A",
+        possible="the ISP link of site A comes back at gateway A",
+        says="gateway-a: internet_link: found no foot in it, expected one of: *",
+    ),
+    telling(
+        "gateway A takes its tunnel with gateway S down",
+        given=TUNNEL,
+        then="gateway A has no tunnel",
+        expected="gateway-a has no tunnel",
+        seen="cloud is up",
+    ),
+    impossible(
+        "gateway A takes its tunnel with gateway S down",
+        given="no tunnel is up",
+        possible=(TUNNEL, "gateway A takes its tunnel with gateway S down"),
+        says="site-to-site: gateway-a: found none, expected a tunnel with gateway-s; *",
+    ),
+    impossible(
+        "client A1 takes its tunnel with gateway S down",
+        possible=(TUNNEL, "gateway A takes its tunnel with gateway S down"),
+        says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
+    ),
+    untrue(
+        "every client of site A gets a pong from the server within 1 s",
+        broken=dropped("gateway-a", "forward", "ip saddr 10.1.0.4"),
+        expected="client-a2 gets a pong from server-s1 within 1 s",
+        seen="after *: pingpong: 10.1.0.99 port 8080: timed out (answered: client-a1 after * s)",
+    ),
+    untrue(
+        "client A1 gets a pong from the server through the tunnel within 5 s",
+        broken=PLAIN_ROUTING,
+        expected="client-a1 gets a pong from server-s1 through the tunnel within 5 s",
+        seen="after *: readable on isp_link_a: *",
+    ),
+)

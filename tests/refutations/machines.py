@@ -1,0 +1,49 @@
+"""steps/machines.py refuted: what a node may do, where it stands, and whom it believes."""
+
+from __future__ import annotations
+
+from tests.refutations import untrue
+from tests.refutations.breaks import EXTRA_LINK, given_more, told
+
+REFUTATIONS = (
+    untrue(
+        "client A2 has exactly the capabilities NET_ADMIN and NET_RAW",
+        broken=given_more("client-a2", "SYS_TIME"),
+        expected="client-a2 has exactly the capabilities NET_ADMIN NET_RAW",
+        seen="NET_ADMIN NET_RAW SYS_TIME",
+    ),
+    untrue(
+        "client A1 stands only in the intranet of site A",
+        broken=EXTRA_LINK,
+        expected="client-a1 stands only in intranet_a",
+        seen="in internet_link and intranet_a",
+    ),
+    untrue(
+        "gateway A stands only in the ISP link of site A and the intranet of site A",
+        broken=told(
+            "gateway-a", "ip link add internet_link type veth peer name other", undo="ip link delete internet_link"
+        ),
+        expected="gateway-a stands only in intranet_a and isp_link_a",
+        seen="in internet_link and intranet_a and isp_link_a",
+    ),
+    untrue(
+        "no two nodes have the same address",
+        broken=told(
+            "client-a2",
+            "ip address add 10.1.0.3/16 dev intranet_a",
+            undo="ip address delete 10.1.0.3/16 dev intranet_a",
+        ),
+        expected="every address belongs to one node",
+        seen="10.1.0.3 on intranet_a belongs to client-a1 and client-a2",
+    ),
+    untrue(
+        "the router believes no packet from the Internet on the ISP link of site A",
+        broken=told(
+            "router",
+            "ip route add 203.0.113.10/32 dev isp_link_a",
+            undo="ip route delete 203.0.113.10/32 dev isp_link_a",
+        ),
+        expected="router believes no packet from internet on isp_link_a",
+        seen="it was not refused for its source",
+    ),
+)

@@ -1,0 +1,115 @@
+"""steps/reaching.py refuted: who reaches whom, by which way, and as whom they are seen."""
+
+from __future__ import annotations
+
+from tests.refutations import untrue
+from tests.refutations.breaks import PLAIN_ROUTING, dropped, open_firewall, rules, told
+
+# What the server is asked comes to it as if gateway S had asked.
+MASKED = rules("gateway-s", "add rule ip nat postrouting oifname cloud_network_s masquerade")
+
+REFUTATIONS = (
+    untrue(
+        "client A1 can reach the server",
+        broken=dropped("gateway-a", "forward"),
+        expected="client-a1 reaches server-s1 by ping",
+        seen="no answer; the probe was last seen entering gateway-a by intranet_a",
+    ),
+    untrue(
+        "client A1 can reach the server through the tunnel",
+        broken=PLAIN_ROUTING,
+        expected="client-a1 reaches server-s1 by ping through the tunnel",
+        seen="readable on isp_link_a: *ICMP*",
+    ),
+    untrue(
+        "client A1 can reach the server outside the tunnel",
+        unbroken=PLAIN_ROUTING,
+        expected="client-a1 reaches server-s1 by ping outside the tunnel",
+        seen="ESP on isp_link_a from gateway-a, router",
+    ),
+    untrue(
+        "client A1 can reach the server on TCP port 8080",
+        broken=dropped("gateway-s", "forward", "tcp dport 8080"),
+        expected="client-a1 reaches server-s1 by TCP port 8080",
+        seen="no answer; the probe was last seen entering gateway-s by *",
+    ),
+    untrue(
+        "client A1 can reach the server on TCP port 8080 through the tunnel",
+        broken=PLAIN_ROUTING,
+        expected="client-a1 reaches server-s1 by TCP port 8080 through the tunnel",
+        seen="readable on isp_link_a: *TCP*",
+    ),
+    untrue(
+        "client A1 cannot reach the Internet",
+        broken=open_firewall("gateway-a"),
+        expected="client-a1 cannot reach internet by ping",
+        seen="it arrived: *internet*in*internet_link*ICMP*",
+    ),
+    untrue(
+        "client A1 cannot reach the Internet on TCP port 80",
+        broken=open_firewall("gateway-a"),
+        expected="client-a1 cannot reach internet by TCP port 80",
+        seen="it arrived: *internet*in*internet_link*TCP*",
+    ),
+    untrue(
+        "client A1 cannot reach the Internet on UDP port 53",
+        broken=open_firewall("gateway-a"),
+        expected="client-a1 cannot reach internet by UDP port 53",
+        seen="it arrived: *internet*in*internet_link*UDP*",
+    ),
+    untrue(
+        "client A1 gets a pong from the server",
+        broken=dropped("gateway-a", "forward"),
+        expected="client-a1 gets a pong from server-s1",
+        seen="pingpong: 10.1.0.99 port 8080: timed out",
+    ),
+    untrue(
+        "client A1 gets a pong from the server through the tunnel",
+        broken=PLAIN_ROUTING,
+        expected="client-a1 gets a pong from server-s1 through the tunnel",
+        seen="readable on isp_link_a: *TCP*",
+    ),
+    untrue(
+        "client A1 gets no pong from the server",
+        given="gateway A forgets its connections",
+        broken=PLAIN_ROUTING,
+        expected="client-a1 gets no pong from server-s1",
+        seen="the answer *'servername': 'server-s1'*",
+    ),
+    untrue(
+        "client A1 reaches the server and is seen there as client A1",
+        broken=MASKED,
+        expected="client-a1 reaches server-s1 by ping and is seen there as client-a1",
+        seen="it came from 10.3.0.2 (gateway-s)",
+    ),
+    untrue(
+        "client A1 gets a pong from the server and is seen there as client A1",
+        broken=MASKED,
+        expected="client-a1 gets a pong from server-s1 and is seen there as client-a1",
+        seen="seen as 10.3.0.2 (gateway-s)",
+    ),
+    untrue(
+        "no node has an IPv4 address on any network",
+        broken=told(
+            "client-a1",
+            "ip address add 10.1.0.3/16 dev intranet_a",
+            undo="ip address delete 10.1.0.3/16 dev intranet_a",
+        ),
+        expected="every node has addresses of IPv6 only",
+        seen="inet and inet6 on intranet_a of client-a1",
+        scenario="ipv6",
+    ),
+    untrue(
+        "the server is told that 198.51.100.1 is unreachable",
+        broken=dropped("router", "output", "icmp type destination-unreachable", family="ip"),
+        expected="server-s1 is told that 198.51.100.1 is unreachable",
+        seen="no word; the probe was last seen entering router by isp_link_s",
+    ),
+    untrue(
+        "client A1 is told which packets fit the tunnel to the server",
+        given="client A1 can reach the server",
+        broken=dropped("gateway-a", "output", "icmp type destination-unreachable"),
+        expected="client-a1 is told which packets fit the tunnel to server-s1",
+        seen="no word; the probe was last seen entering gateway-a by intranet_a",
+    ),
+)

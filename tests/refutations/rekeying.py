@@ -1,0 +1,71 @@
+"""steps/rekeying.py refuted: tunnels that change their keys while traffic goes on."""
+
+from __future__ import annotations
+
+from tests.refutations import untrue
+from tests.refutations.breaks import all_of, dropped, overlaid
+
+TUNNEL = "client A1 can reach the server"
+NEW_ESP = "gateway A changes its ESP keys while client A1 pings the server"
+NEW_IKE = "gateway A changes its IKE keys while client A1 pings the server"
+# The keys of ESP are derived from those of IKE alone.
+NO_EXCHANGE = all_of(
+    *(overlaid(node, of_child="esp_proposals = aes256gcm16") for node in ("gateway-a", "gateway-s")),
+)
+
+REFUTATIONS = (
+    untrue(
+        NEW_ESP,
+        given=TUNNEL,
+        broken=dropped("gateway-a", "output", "udp dport { 500, 4500 }"),
+        expected="gateway-a has new ESP keys",
+        seen="the old ones",
+    ),
+    untrue(
+        "gateway A changes its IKE keys while client A1 asks the server",
+        given=TUNNEL,
+        broken=dropped("gateway-a", "output", "udp dport { 500, 4500 }"),
+        expected="gateway-a has new IKE keys",
+        seen="the old ones",
+    ),
+    untrue(
+        "no request is lost",
+        given=TUNNEL,
+        when="gateway A changes its ESP keys while client A1 asks the server",
+        broken=dropped("gateway-s", "forward", "tcp flags syn numgen inc mod 20 0"),
+        expected="all 40 requests are answered while keys change",
+        seen="* of 40 lost",
+    ),
+    untrue(
+        "no ping is lost",
+        given=TUNNEL,
+        when=NEW_ESP,
+        broken=dropped("gateway-s", "forward", "icmp sequence 7"),
+        expected="all 40 pings are answered while keys change",
+        seen="1 of 40 lost",
+    ),
+    untrue(
+        "ESP with new numbers crosses the ISP link of site A",
+        given=TUNNEL,
+        when=NEW_ESP,
+        otherwise=NEW_IKE,
+        expected="ESP with new SPIs crosses isp_link_a",
+        seen="the old ones are still agreed: *, *",
+    ),
+    untrue(
+        "ESP with new numbers crosses the ISP link of site B",
+        given=(TUNNEL, "client B1 can reach the server"),
+        when="gateway B changes its ESP keys while client B1 pings the server",
+        otherwise=NEW_ESP,
+        expected="ESP with SPIs *, * crosses isp_link_b",
+        seen="none",
+    ),
+    untrue(
+        "the new ESP keys come from a key exchange of their own, ecp384",
+        given=TUNNEL,
+        when=(TUNNEL, NEW_ESP),
+        broken=NO_EXCHANGE,
+        expected="the new ESP keys come from ECP_384",
+        seen="AES_GCM_16-256",
+    ),
+)

@@ -1,0 +1,35 @@
+"""All refutations, phrase by phrase as the files of `steps/` have them."""
+
+from __future__ import annotations
+
+from tests.refutations import (
+    attacks,
+    crossing,
+    faults,
+    host,
+    machines,
+    reaching,
+    rekeying,
+    segments,
+    trust,
+    tunnels,
+    walls,
+)
+
+REFUTATIONS = tuple(
+    refutation
+    for module in (
+        attacks,
+        crossing,
+        faults,
+        host,
+        machines,
+        reaching,
+        rekeying,
+        segments,
+        trust,
+        tunnels,
+        walls,
+    )
+    for refutation in module.REFUTATIONS
+)

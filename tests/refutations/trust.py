@@ -1,0 +1,59 @@
+"""steps/trust.py refuted: broken trust, and what a gateway says to it."""
+
+from __future__ import annotations
+
+from tests.refutations import impossible, telling, untrue
+from tests.refutations.breaks import dropped, overlaid
+
+WEAK = "gateway A offers only IKE aes128-sha256-modp2048"
+# Gateway S takes what gateway A offers.
+LENIENT = overlaid("gateway-s", of_connection="proposals = aes128-sha256-modp2048")
+NO_TUNNEL = ("client A1 asks the server once", "gateway A has no tunnel")
+UP = {"expected": "gateway-a has no tunnel", "seen": "cloud is up"}
+
+REFUTATIONS = (
+    telling("the certificate of gateway A is revoked", given="no tunnel is up", then=NO_TUNNEL, **UP),
+    impossible(
+        "the certificate of client A1 is revoked",
+        possible="the certificate of gateway A is revoked",
+        says="site-to-site: client-a1: found no certificate, expected one of: *gateway-a*",
+    ),
+    telling("gateway A presents an expired certificate", given="no tunnel is up", then=NO_TUNNEL, **UP),
+    telling("gateway A presents a certificate of another authority", given="no tunnel is up", then=NO_TUNNEL, **UP),
+    telling("gateway A presents a valid certificate of gateway B", given="no tunnel is up", then=NO_TUNNEL, **UP),
+    telling(WEAK, given="no tunnel is up", then=NO_TUNNEL, **UP),
+    impossible(
+        "gateway A offers only IKE rot13-modp2048",
+        possible=WEAK,
+        says="*on gateway-a ended with status 22: *invalid value for: proposals*",
+    ),
+    impossible(
+        "client A1 offers only IKE aes128-sha256-modp2048",
+        possible=WEAK,
+        says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
+    ),
+    untrue(
+        "gateway S refuses its peer: no common proposal",
+        given="no tunnel is up",
+        when=(WEAK, "client A1 asks the server once"),
+        broken=LENIENT,
+        expected="gateway-s refuses its peer: no common proposal",
+        seen="* other lines",
+    ),
+    untrue(
+        "gateway A is told NO_PROPOSAL_CHOSEN",
+        given="no tunnel is up",
+        when=(WEAK, "client A1 asks the server once"),
+        broken=LENIENT,
+        expected="gateway-a is told NO_PROPOSAL_CHOSEN",
+        seen="* other lines",
+    ),
+    untrue(
+        'gateway A says "established with SPIs"',
+        given=("client A1 can reach the server", "gateway A takes its tunnel with gateway S down"),
+        when="client A1 asks the server once",
+        broken=dropped("gateway-a", "output", "udp dport { 500, 4500 }"),
+        expected='gateway-a says "established with SPIs"',
+        seen="* other lines",
+    ),
+)

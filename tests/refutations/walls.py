@@ -1,0 +1,36 @@
+"""steps/walls.py refuted: what firewalls decide, and who is isolated from whom."""
+
+from __future__ import annotations
+
+from tests.refutations import telling, untrue
+from tests.refutations.breaks import all_of, dropped, open_firewall, told
+
+REFUTATIONS = (
+    untrue(
+        "the firewall of gateway A drops ICMP from client A1 to the Internet",
+        broken=open_firewall("gateway-a"),
+        expected="the firewall of gateway-a drops ICMP from client-a1 to internet",
+        seen="accept",
+    ),
+    untrue(
+        "the firewall of gateway A accepts TCP port 8080 from client A1 to the server",
+        broken=dropped("gateway-a", "forward", "tcp dport 8080"),
+        expected="the firewall of gateway-a accepts TCP port 8080 from client-a1 to server-s1",
+        seen="drop",
+    ),
+    untrue(
+        "client A1 is isolated from client B1",
+        broken=all_of(
+            open_firewall("gateway-a", "gateway-b"),
+            told("router", "ip route add 10.2.0.0/16 via 172.27.27.27", undo="ip route delete 10.2.0.0/16"),
+        ),
+        expected="client-a1 cannot reach client-b1 by ping",
+        seen="it arrived: *client-b1*in*intranet_b*ICMP*",
+    ),
+    telling(
+        "the firewall of gateway A lets everything pass",
+        then="client A1 can reach the Internet",
+        expected="client-a1 reaches internet by ping",
+        seen="no answer; the probe was last seen entering gateway-a by intranet_a",
+    ),
+)
