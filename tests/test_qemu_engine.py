@@ -18,7 +18,7 @@ from tunnelbed.agents import Agent
 from tunnelbed.engines import Plan
 from tunnelbed.engines.qemu import accelerator, engine
 from tunnelbed.engines.qemu.engine import FOLDER, QemuEngine
-from tunnelbed.errors import CommandFailed, EngineUnavailable, NodeFailed
+from tunnelbed.errors import CommandFailed, EngineUnavailable, NodeFailed, TunnelbedError
 
 HERE = Path(__file__).parent
 PROJECT = "tiny-abc123"
@@ -180,10 +180,13 @@ def test_who_asks_later_knows_by_what_it_runs(beds: Beds, checkout: Checkout) ->
     assert told == {"engine": "QEMU 9.9.9", "kernel": "6.12.0-test", "accelerator": "software emulation"}
 
 
-def test_usage_counts_every_machine(beds: Beds) -> None:
-    memory, seconds = beds.up().usage(PROJECT)
-    assert memory > 3 << 20
-    assert seconds >= 0
+def test_what_every_machine_took_is_counted(beds: Beds) -> None:
+    taken = beds.up().usage(PROJECT)
+    assert taken.peak_memory > 3 << 20
+    assert taken.cpu_seconds >= 0
+    beds.engine.stop(PROJECT, beds.state)
+    with pytest.raises(TunnelbedError, match="bring the testbed up first"):
+        beds.engine.usage(PROJECT)
 
 
 def test_an_old_qemu_is_refused(beds: Beds, monkeypatch: pytest.MonkeyPatch) -> None:
