@@ -21,7 +21,7 @@ def asks(context: Context, sources: str) -> None:
     with context.bed.record() as recording:
         for source in nodes(context, sources):
             request = application.Request()
-            application.ask_server(context.bed, source, request, ASKING)
+            application.ask_server(context.bed, source, request, ASKING, recording)
             context.requests.append(request)
         recording.settle()
     context.recording = recording
@@ -33,7 +33,7 @@ def asks_once(context: Context, sources: str) -> None:
     with context.bed.record() as recording:
         for source in nodes(context, sources):
             request = application.Request()
-            application.ask_server(context.bed, source, request, 0.0)
+            application.ask_server(context.bed, source, request, 0.0, recording)
             context.requests.append(request)
         recording.settle()
     context.recording = recording

@@ -17,17 +17,15 @@ PORT = 8080
 @step("the firewall of {gateway:Node} drops {kinds:Kinds} from {sources:Nodes} to {target:Node}")
 def drops(context: Context, gateway: str, kinds: list[str], sources: str, target: str) -> None:
     """The kernel's trace of such a packet ends with drop."""
-    for kind in kinds:
-        for source in nodes(context, sources):
-            firewall.decides(context.bed, node(context, gateway), source, node(context, target), kind, "drop")
+    for source in nodes(context, sources):
+        firewall.decides(context.bed, node(context, gateway), source, node(context, target), kinds, "drop")
 
 
 @step("the firewall of {gateway:Node} accepts {kinds:Kinds} from {sources:Nodes} to {target:Node}")
 def accepts(context: Context, gateway: str, kinds: list[str], sources: str, target: str) -> None:
     """The kernel's trace of such a packet goes through every chain and ends with accept."""
-    for kind in kinds:
-        for source in nodes(context, sources):
-            firewall.decides(context.bed, node(context, gateway), source, node(context, target), kind, "accept")
+    for source in nodes(context, sources):
+        firewall.decides(context.bed, node(context, gateway), source, node(context, target), kinds, "accept")
 
 
 @step("{sources:Nodes} is isolated from {targets:Nodes}")

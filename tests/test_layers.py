@@ -34,9 +34,11 @@ recording verification readiness
 testbed
 report verdict naming daemon
 bench
-bench.measured bench.stopwatch
-bench.table bench.floor bench.together
-bench.phases
+bench.measured bench.stopwatch bench.machine bench.subjects bench.floor bench.tunnels bench.expectations
+bench.environment
+bench.phases bench.together
+bench.table
+bench.plot
 agreement reachability journal changes
 application secrecy segments trust machines
 forgery stranger faults rekeying firewall isolation
@@ -46,7 +48,8 @@ mutation.operators.nftables mutation.operators.swanctl mutation.operators.routes
 mutation.operators.plain
 mutation.mutants
 mutation.equivalent mutation.verdicts mutation.ground
-mutation.worker
+mutation.worker mutation.experience
+mutation.crew
 mutation.campaign
 mutation.summary
 """

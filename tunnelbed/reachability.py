@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from scapy.layers.inet import ICMP, IP, ICMPerror
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig
 from scapy.layers.l2 import Ether
-from scapy.packet import Raw
+from scapy.packet import Packet, Raw
 
 from tunnelbed import waiting
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
@@ -31,6 +31,23 @@ ATTEMPT = 0.4
 ON_ITS_WAY = 1.0
 LINK_MTU = 1500  # Ethernet's
 FRAG_NEEDED = 4  # RFC 792, destination unreachable
+
+
+class Stuck:
+    """Whether attempts go on ending at the same place: the way of a hasty testbed to give up before its time."""
+
+    def __init__(self, bed: Testbed, recording: Recording, is_it: Callable[[Packet], bool]) -> None:
+        self._hasty, self._recording, self._is_it = bed.hasty, recording, is_it
+        self._seen = 0
+        self._last: frozenset[tuple[str, str, bool]] | None = None
+
+    def again(self) -> bool:
+        """After an attempt: it got exactly as far as the one before, and gateways do not negotiate."""
+        if not self._hasty:
+            return False
+        before, self._last = self._last, self._recording.stalls(self._seen, self._is_it)
+        self._seen = len(self._recording.frames)
+        return self._last is not None and self._last == before
 
 
 def reaches(
@@ -248,6 +265,7 @@ def _ask(
 ) -> Sighting | None:
     """Send the probe until an answer comes or patience ends."""
     answer: Sighting | None = None
+    stuck = Stuck(bed, recording, probe.asks)
 
     def is_answer(seen: Sighting) -> bool:
         return seen.node == source.name and not seen.outgoing and probe.answers(seen.packet)
@@ -256,7 +274,7 @@ def _ask(
         nonlocal answer
         if not _send_to(bed, source, address, probe):
             answer = recording.until(is_answer, ATTEMPT)
-        return answer is not None
+        return answer is not None or stuck.again()
 
     with contextlib.suppress(DeadlinePassed):
         waiting.until(attempt, patience, "an answer")

@@ -29,7 +29,7 @@ from scapy.utils import PcapNgWriter
 from tunnelbed import waiting
 from tunnelbed.agents import Agent, Agents, Frame
 from tunnelbed.errors import DeadlinePassed
-from tunnelbed.wire import is_informational
+from tunnelbed.wire import is_ike, is_informational
 
 # Seconds without a frame anywhere after which nothing is under way any more: a packet stays in a node for less than
 # 10 ms, user-space ESP included (measured 2 to 7 ms on two busy cores).
@@ -192,6 +192,16 @@ class Recording:
     def way_of(self, is_it: Callable[[Packet], bool]) -> Sequence[Sighting]:
         """Where a packet was seen, from the first place to the last."""
         return [seen for seen in self.sightings if is_it(seen.packet)]
+
+    def stalls(self, since: int, is_it: Callable[[Packet], bool]) -> frozenset[tuple[str, str, bool]] | None:
+        """The places at which a packet was seen since so many frames; None while gateways negotiate (IKE).
+
+        Two attempts that end at the same places, with no IKE under way, are followed by a third that does.
+        """
+        sightings = [Sighting(frame) for frame in self.frames[since:]]
+        if any(is_ike(seen.packet) for seen in sightings):
+            return None
+        return frozenset((seen.node, seen.network, seen.outgoing) for seen in sightings if is_it(seen.packet))
 
     def save(self, path: Path) -> Path:
         """Write it all as pcapng, an interface for each place: `gateway-a isp_link_a`.

@@ -70,6 +70,10 @@ class Testbed:
             raise BadInput("--instance", "", repr(instance), "1 to 12 lower-case letters and digits", "choose another")
         self.scenario, self.engine, self.instance = scene, engine, instance
         self.patience = PATIENCE
+        # Whether what must work is given up sooner, once nothing moves towards it: see `Recording.stalls`.
+        self.hasty = False
+        # Where a failure leaves what all nodes saw.
+        self.captures = Path("reports") / "captures"
         self.name = _name(scene.name, instance)
         checkout = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:6]
         # No scenario's name has two dashes: a scenario `a-b` is not the instance `b` of a scenario `a`.
