@@ -12,11 +12,7 @@ from pathlib import Path
 
 from tunnelbed import documents, shell, waiting
 from tunnelbed.engines import Plan, Progress, Usage
-<<<<<<< HEAD
 from tunnelbed.engines.qemu import accelerator, files, keeper, usage
-=======
-from tunnelbed.engines.qemu import accelerator, files, keeper
->>>>>>> 5ef9b6e22ae1b4114ed7e65fb0279b4036ef8fbc
 from tunnelbed.engines.qemu.accelerator import Accelerator
 from tunnelbed.engines.qemu.conversation import Conversation
 from tunnelbed.engines.qemu.door import Door
@@ -171,37 +167,16 @@ class QemuEngine:
             raise NodeFailed(node, "has no keeper any more", "take the testbed down, and up again")
 
     def usage(self, project: str) -> Usage:
-<<<<<<< HEAD
         """As `Engine.usage`: what the kernel counts for each machine's process (proc(5), VmHWM, utime, stime).
-=======
-        """The most memory that all machines and their keeper have had, in bytes, and their processor time, in seconds.
->>>>>>> 5ef9b6e22ae1b4114ed7e65fb0279b4036ef8fbc
 
         The pages that all of them map from the same files, QEMU's own program most of all, count once.
         """
-<<<<<<< HEAD
         said = Door(self._folder(project)).ask("processes")
         counted = [usage.of(int(number)) for number in (said or {}).values()]
         if not counted:
             raise TunnelbedError("no machine runs whose memory could be counted; bring the testbed up first")
         own = sum(one.peak - one.shared for one in counted)
         return Usage(own + max(one.shared for one in counted), sum(one.seconds for one in counted))
-=======
-        said = Door(self._folder(project)).ask("usage")
-        if said is None:
-            return Usage(0, 0.0)
-        memory, seconds = 0, float(said["past"])
-        for process in said["processes"]:
-            with contextlib.suppress(OSError):
-                status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
-                sizes = {
-                    line.split(":")[0]: int(line.split()[1]) for line in status.splitlines() if line.endswith(" kB")
-                }
-                memory += (sizes["VmHWM"] - sizes["RssFile"]) * 1024
-                stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-                seconds += (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
-        return Usage(memory, seconds)
->>>>>>> 5ef9b6e22ae1b4114ed7e65fb0279b4036ef8fbc
 
     @property
     def _accelerator(self) -> Accelerator:
