@@ -22,7 +22,8 @@ images
 engines
 engines.underlay engines.links engines.fake engines.cgroups
 engines.compose engines.qemu
-engines.docker engines.qemu.accelerator engines.qemu.conversation engines.qemu.segment engines.qemu.served
+engines.docker
+engines.qemu.accelerator engines.qemu.conversation engines.qemu.segment engines.qemu.served engines.qemu.usage
 engines.qemu.machine
 engines.qemu.files
 engines.qemu.keeper

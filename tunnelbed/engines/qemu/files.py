@@ -2,6 +2,8 @@
 
 They lie in `.cache/vm/FINGERPRINT/`, named for all that they are made from. Making them needs Docker's builder; running
 machines from them needs no Docker.
+
+    python -m tunnelbed.engines.qemu.files          make them, if they are not there
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import platform
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +25,7 @@ from tunnelbed.bake import CACHE, RECIPE, ROOT, Bakery, Progress
 from tunnelbed.engines.qemu import accelerator
 from tunnelbed.engines.qemu.accelerator import Accelerator
 from tunnelbed.engines.qemu.machine import MEMORY, Machine, Ports
-from tunnelbed.errors import DeadlinePassed
+from tunnelbed.errors import DeadlinePassed, TunnelbedError
 from tunnelbed.images import NODE_SCRIPTS, UNATTESTED, fingerprint, one_at_a_time
 
 VM_SCRIPTS = ROOT / "scripts" / "vm"
@@ -122,3 +125,23 @@ def _boots(folder: Path, candidate: Accelerator) -> bool:
             process.kill()
             process.wait()
         return machine.log.exists() and b"ready" in machine.log.read_bytes()
+
+
+def main() -> int:
+    """Make the files, say where they are and who will carry out the machines' instructions."""
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 (a command)
+
+    try:
+        version = accelerator.version()
+        folder = ensure(say)
+        say(f"QEMU {version}, Linux {release(folder)}, by {find_accelerator(folder, say).name}: {folder}")
+    except TunnelbedError as error:
+        say(f"tunnelbed: {error}")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
