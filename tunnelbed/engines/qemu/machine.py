@@ -75,6 +75,11 @@ class Machine:
         """What its kernel says: nothing, if all is well."""
         return Path(self.folder) / f"{self.node}.console"
 
+    @property
+    def said(self) -> Path:
+        """What QEMU says: why it refuses, if it does."""
+        return Path(self.folder) / f"{self.node}.qemu"
+
     def command(self, ports: Ports) -> list[str]:
         """QEMU's command line. It ends with its keeper, whatever ends that (prctl(2), PR_SET_PDEATHSIG)."""
         here = architecture()
