@@ -85,7 +85,7 @@ class Machine:
         here = architecture()
         files = Path(self.files)
         command = [
-            *("setpriv", "--pdeathsig", "KILL", "nice", "-n", "5", here.program),
+            *("setpriv", "--pdeathsig", "KILL", here.program),
             *("-name", self.node, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
             *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
             *("-M", here.board, *self.accelerator.words),
