@@ -22,7 +22,8 @@ from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
 from tunnelbed import images, report, scaffold, verification
-from tunnelbed.bench import phases, plot, subjects, table
+from tunnelbed.bench import curves, phases, plot, subjects, table
+from tunnelbed.bench import growth as sizes
 from tunnelbed.bench import together as side_by_side
 from tunnelbed.bench.measured import Results
 from tunnelbed.engines import Progress
@@ -63,6 +64,7 @@ HELP = {
     "note": "keep what noticed which mistake in features/NAME/noticed.json, where later runs look first",
     "together": "measure all scenarios, up at once and proven at once, against one after another",
     "runs": "how many times everything is measured, 3 unless told",
+    "growth": "measure generated scenarios with so many sites instead: `2,8,32`",
     "builds": "how many of the runs make the engine's environment anew, from an empty cache, 1 unless told",
     "again": "measure nothing: make table and plot anew from FOLDER's JSON",
     "proofs": "how many of the runs go on to prove every sentence, 1 unless told",
@@ -214,7 +216,7 @@ def verify(
         raise Exit(code=worst)
 
 
-@task("scenario", "path", "engine", "vm", "runs", "builds", "proofs", "folder", "together", "again")
+@task("scenario", "path", "engine", "vm", "runs", "builds", "proofs", "folder", "together", "growth", "again")
 def bench(
     _: Context,
     scenario: str = "",
@@ -226,15 +228,20 @@ def bench(
     proofs: int = 1,
     folder: str = "reports/bench",
     together: bool = False,
+    growth: str = "",
     again: bool = False,
 ) -> None:
     """Measure scenarios, phase by phase, on each engine and against plain Compose; `docs/benchmarks.md` says how.
 
     Writes FOLDER/bench.json, .md and .svg. With `--together`, what all scenarios at once take: together.json and .md.
+    With `--growth`, what each further site costs: growth.json, .md and .svg.
     """
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
-    root, kept = _root(path), Path(folder) / f"{'together' if together else 'bench'}.json"
-    if together and not again:
+    root, kept = _root(path), Path(folder) / f"{'growth' if growth else 'together' if together else 'bench'}.json"
+    if growth and not again:
+        for results in sizes.measure(sizes.Asked(sizes.sites(growth), command, runs, proofs), _progress()):
+            results.save(kept)
+    elif together and not again:
         side_by_side.measure(names(root), command, runs, _progress()).save(kept)
     elif not again:
         chosen = [scenario] if scenario else names(root)
@@ -243,10 +250,12 @@ def bench(
             # After each life, so that an hour's work does not depend on the next.
             results.save(kept)
     found = Results.load(kept)
-    told = table.compared(found) if together else table.markdown(found)
+    told = curves.markdown(found) if growth else table.compared(found) if together else table.markdown(found)
     kept.with_suffix(".md").write_text(told + "\n", encoding="utf-8")
     print(told)
-    if not together:
+    if growth:
+        curves.draw(found, kept.with_suffix(".svg"))
+    elif not together:
         plot.bench(found, kept.with_suffix(".svg"))
 
 

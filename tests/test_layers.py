@@ -38,7 +38,8 @@ bench.measured bench.stopwatch bench.machine bench.subjects bench.floor bench.tu
 bench.environment
 bench.phases bench.together
 bench.table
-bench.plot
+bench.plot bench.growth
+bench.curves
 agreement reachability journal changes
 application secrecy segments trust machines
 forgery stranger faults rekeying firewall isolation
