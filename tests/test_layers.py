@@ -37,7 +37,7 @@ bench.measured bench.stopwatch
 bench.table bench.floor bench.together
 bench.phases
 agreement reachability journal changes
-application secrecy segments trust machines
+application secrecy speech hops segments trust machines
 forgery stranger faults rekeying firewall isolation
 mutation
 mutation.operators
