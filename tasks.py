@@ -22,6 +22,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
 from tunnelbed import images, report, scaffold, verification
+from tunnelbed.bench import drivers as drivers_compared
 from tunnelbed.bench import phases, plot, subjects, table
 from tunnelbed.bench import together as side_by_side
 from tunnelbed.bench.measured import Results
@@ -39,7 +40,7 @@ HELP = {
     "instance": "which copy of it, where several are up side by side: letters and digits, e.g. `2`",
     "path": "the folder that holds compose/, configs/ and features/; this checkout unless told",
     "engine": "what runs the nodes: docker (the default), or qemu: a virtual machine each (`bench`: some, with commas)",
-    "driver": "how Docker makes the networks: macvlan (the default) or bridge",
+    "driver": "how Docker makes the networks: macvlan (the default), bridge, or ipvlan where no node passes packets on",
     "data-plane": "who does ESP: kernel, user (strongSwan in user space), or auto (the default): try the kernel first",
     "platform": "for this platform, e.g. linux/arm64 (`build`: several, with commas); this machine's own unless told",
     "push": "send the images to a registry: `--push registry.example/me` names them registry.example/me/node:VERSION",
@@ -61,6 +62,7 @@ HELP = {
     "equivalent": "try what equivalent.yaml says cannot be noticed, to prove it wrong",
     "fresh": "begin anew, where an interrupted run would be taken up again",
     "note": "keep what noticed which mistake in features/NAME/noticed.json, where later runs look first",
+    "drivers": "measure the drivers of Docker's networks: throughput, latency, processor time, in clear and by tunnel",
     "together": "measure all scenarios, up at once and proven at once, against one after another",
     "runs": "how many times everything is measured, 3 unless told",
     "builds": "how many of the runs make the engine's environment anew, from an empty cache, 1 unless told",
@@ -214,7 +216,20 @@ def verify(
         raise Exit(code=worst)
 
 
-@task("scenario", "path", "engine", "vm", "runs", "builds", "proofs", "folder", "together", "again")
+@task(
+    "scenario",
+    "path",
+    "engine",
+    "vm",
+    "runs",
+    "builds",
+    "proofs",
+    "folder",
+    "together",
+    "again",
+    "drivers",
+    "data-plane",
+)
 def bench(
     _: Context,
     scenario: str = "",
@@ -224,18 +239,25 @@ def bench(
     runs: int = 3,
     builds: int = 1,
     proofs: int = 1,
-    folder: str = "reports/bench",
+    drivers: bool = False,
+    data_plane: str = "auto",
     together: bool = False,
+    folder: str = "reports/bench",
     again: bool = False,
 ) -> None:
     """Measure scenarios, phase by phase, on each engine and against plain Compose; `docs/benchmarks.md` says how.
 
-    Writes FOLDER/bench.json, .md and .svg. With `--together`, what all scenarios at once take: together.json and .md.
+    Writes FOLDER/bench.json, .md and .svg. With `--drivers`, what networks' drivers carry: drivers.json, .md and .svg.
+    With `--together`, what all scenarios at once take: together.json and .md.
     """
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
-    root, kept = _root(path), Path(folder) / f"{'together' if together else 'bench'}.json"
+    root, name = _root(path), "drivers" if drivers else "together" if together else "bench"
+    kept = Path(folder) / f"{name}.json"
     if together and not again:
         side_by_side.measure(names(root), command, runs, _progress()).save(kept)
+    elif drivers and not again:
+        for results in drivers_compared.measure(runs, data_plane, _progress()):
+            results.save(kept)
     elif not again:
         chosen = [scenario] if scenario else names(root)
         asked = phases.Asked(root, chosen, subjects.subjects(engine, vm), command, runs, builds, proofs)
@@ -243,11 +265,11 @@ def bench(
             # After each life, so that an hour's work does not depend on the next.
             results.save(kept)
     found = Results.load(kept)
-    told = table.compared(found) if together else table.markdown(found)
+    told = table.markdown(found) if name == "bench" else table.compared(found)
     kept.with_suffix(".md").write_text(told + "\n", encoding="utf-8")
     print(told)
     if not together:
-        plot.bench(found, kept.with_suffix(".svg"))
+        (plot.drivers if drivers else plot.bench)(found, kept.with_suffix(".svg"))
 
 
 @task()
