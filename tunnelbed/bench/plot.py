@@ -71,7 +71,7 @@ def drivers(results: Results, file: Path) -> None:
     """Draw what each driver carries on each network, the least delay it adds, and what that costs."""
     forms = list(dict.fromkeys(one.scenario for one in results.series))
     names = list(dict.fromkeys(one.subject for one in results.series))
-    panels = {compared.THROUGHPUT: "Gbit/s", compared.RTT[50]: "ms, round trip", compared.CPU_NODES: "CPU s per GB"}
+    panels = {compared.THROUGHPUT: "Mbit/s", compared.RTT[50]: "ms, round trip", compared.CPU_NODES: "CPU s per GB"}
     with figure(file, (1,) * len(panels), (9, 7)) as (drawn, axes):
         for at, (quantity, unit) in zip(axes, panels.items(), strict=True):
             bars = []

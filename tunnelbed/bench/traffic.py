@@ -24,7 +24,7 @@ RTT = re.compile(r"time=([\d.]+) ms")
 class Transfer:
     """What one TCP connection carried."""
 
-    gigabits_per_second: float
+    megabits_per_second: float
     gigabytes: float
 
 
@@ -51,7 +51,7 @@ def transfer(bed: Testbed, sender: str, receiver: str) -> Transfer:
 def transferred(said: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Transfer:
     """What iperf3 says as JSON, of what arrived."""
     arrived = said["end"]["sum_received"]
-    return Transfer(arrived["bits_per_second"] / 1e9, arrived["bytes"] / 1e9)
+    return Transfer(arrived["bits_per_second"] / 1e6, arrived["bytes"] / 1e9)
 
 
 def round_trips(bed: Testbed, sender: str, receiver: str) -> Sequence[float]:
