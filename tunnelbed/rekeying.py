@@ -17,7 +17,7 @@ from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import Unmet, unmet
 from tunnelbed.wire import spi
 
-# Traffic while keys change: packets, and seconds between two, stretched. An exchange takes some 50 ms on a busy machine.
+# Traffic while keys change: packets, and seconds between two, stretched. An exchange takes 50 ms on a busy machine.
 PACKETS, INTERVAL = 40, 0.02
 # A request is answered in some 10 ms. TCP would repeat one whose first packet was lost after 1 s (RFC 6298, 2.1).
 REQUEST_SECONDS = 0.9
