@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
 from tunnelbed import images, report, scaffold, verification
+from tunnelbed.bench import curves, phases, plot, subjects, table
 from tunnelbed.bench import drivers as drivers_compared
-from tunnelbed.bench import phases, plot, subjects, table
+from tunnelbed.bench import growth as sizes
 from tunnelbed.bench import together as side_by_side
 from tunnelbed.bench.measured import Results
 from tunnelbed.engines import Progress
@@ -65,6 +66,7 @@ HELP = {
     "drivers": "measure the drivers of Docker's networks: throughput, latency, processor time, in clear and by tunnel",
     "together": "measure all scenarios, up at once and proven at once, against one after another",
     "runs": "how many times everything is measured, 3 unless told",
+    "growth": "measure generated scenarios with so many sites instead: `2,8,32`",
     "builds": "how many of the runs make the engine's environment anew, from an empty cache, 1 unless told",
     "again": "measure nothing: make table and plot anew from FOLDER's JSON",
     "proofs": "how many of the runs go on to prove every sentence, 1 unless told",
@@ -217,18 +219,8 @@ def verify(
 
 
 @task(
-    "scenario",
-    "path",
-    "engine",
-    "vm",
-    "runs",
-    "builds",
-    "proofs",
-    "folder",
-    "together",
-    "again",
-    "drivers",
-    "data-plane",
+    *("scenario", "path", "engine", "vm", "runs", "builds", "proofs"),
+    *("drivers", "data-plane", "growth", "together", "folder", "again"),
 )
 def bench(
     _: Context,
@@ -241,35 +233,47 @@ def bench(
     proofs: int = 1,
     drivers: bool = False,
     data_plane: str = "auto",
+    growth: str = "",
     together: bool = False,
     folder: str = "reports/bench",
     again: bool = False,
 ) -> None:
     """Measure scenarios, phase by phase, on each engine and against plain Compose; `docs/benchmarks.md` says how.
 
-    Writes FOLDER/bench.json, .md and .svg. With `--drivers`, what networks' drivers carry: drivers.json, .md and .svg.
-    With `--together`, what all scenarios at once take: together.json and .md.
+    Writes FOLDER/bench.json, .md and .svg. `--drivers`: what networks' drivers carry. `--growth`: what each further
+    site costs. `--together`: what all scenarios at once take. Each of them writes files of its own name.
     """
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
-    root, name = _root(path), "drivers" if drivers else "together" if together else "bench"
+    root, say = _root(path), _progress()
+    name = "drivers" if drivers else "growth" if growth else "together" if together else "bench"
     kept = Path(folder) / f"{name}.json"
-    if together and not again:
-        side_by_side.measure(names(root), command, runs, _progress()).save(kept)
-    elif drivers and not again:
-        for results in drivers_compared.measure(runs, data_plane, _progress()):
-            results.save(kept)
-    elif not again:
-        chosen = [scenario] if scenario else names(root)
-        asked = phases.Asked(root, chosen, subjects.subjects(engine, vm), command, runs, builds, proofs)
-        for results in phases.measure(asked, _progress()):
-            # After each life, so that an hour's work does not depend on the next.
-            results.save(kept)
+    measuring: dict[str, Callable[[], Iterable[Results]]] = {
+        "bench": lambda: phases.measure(
+            phases.Asked(
+                root,
+                [scenario] if scenario else names(root),
+                subjects.subjects(engine, vm),
+                command,
+                runs,
+                builds,
+                proofs,
+            ),
+            say,
+        ),
+        "drivers": lambda: drivers_compared.measure(runs, data_plane, say),
+        "growth": lambda: sizes.measure(sizes.Asked(sizes.sites(growth), command, runs, proofs), say),
+        "together": lambda: [side_by_side.measure(names(root), command, runs, say)],
+    }
+    # Kept after each step, so that an hour's work does not depend on the next one.
+    for results in measuring[name]() if not again else ():
+        results.save(kept)
     found = Results.load(kept)
-    told = table.markdown(found) if name == "bench" else table.compared(found)
+    told = {"bench": table.markdown, "growth": curves.markdown}.get(name, table.compared)(found)
     kept.with_suffix(".md").write_text(told + "\n", encoding="utf-8")
     print(told)
-    if not together:
-        (plot.drivers if drivers else plot.bench)(found, kept.with_suffix(".svg"))
+    drawings = {"bench": plot.bench, "drivers": plot.drivers, "growth": curves.draw}
+    if name in drawings:
+        drawings[name](found, kept.with_suffix(".svg"))
 
 
 @task()

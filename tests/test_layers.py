@@ -22,7 +22,8 @@ images
 engines
 engines.underlay engines.links engines.fake engines.cgroups engines.drivers engines.execs
 engines.compose engines.qemu
-engines.docker engines.qemu.accelerator engines.qemu.conversation engines.qemu.segment engines.qemu.served
+engines.docker
+engines.qemu.accelerator engines.qemu.conversation engines.qemu.segment engines.qemu.served engines.qemu.usage
 engines.qemu.machine
 engines.qemu.files
 engines.qemu.keeper
@@ -37,7 +38,8 @@ bench.measured bench.stopwatch bench.machine bench.subjects bench.floor bench.tu
 bench.environment bench.traffic
 bench.phases bench.together bench.drivers
 bench.table
-bench.plot
+bench.plot bench.growth
+bench.curves
 agreement reachability journal changes
 application secrecy segments trust machines
 forgery stranger faults rekeying firewall isolation

@@ -11,6 +11,7 @@ import json
 import re
 import threading
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
@@ -18,7 +19,7 @@ from scapy.packet import Packet
 
 from tunnelbed import waiting
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
-from tunnelbed.model import Node
+from tunnelbed.model import Address, Node
 from tunnelbed.probes import Datagram, Knock, Ping, Probe, Sealed
 from tunnelbed.reachability import address_towards, source_address
 from tunnelbed.testbed import Testbed
@@ -88,20 +89,49 @@ def _nft(bed: Testbed, node: Node, *words: str) -> str:
     return bed.engine.run(bed.project, node.name, ["nft", *words]).stdout
 
 
-def decides(bed: Testbed, gateway: Node, source: Node, target: Node, kinds: Sequence[str], verdict: str) -> None:
+@dataclass(frozen=True)
+class Flow:
+    """Packets from one node to another, with the addresses they have."""
+
+    source: Node
+    target: Node
+    sender: Address
+    receiver: Address
+    said: str
+
+
+def flow(bed: Testbed, source: Node, target: Node, *, forged: bool = False, beside: bool = False) -> Flow:
+    """From a node to a node; `forged` as from a neighbour of the source, or `beside` the target, to a neighbour of it.
+
+    A neighbour has an address of the same network, which no node of the testbed has.
+    """
+    receiver = _neighbour(bed, target) if beside else address_towards(bed, source, target)
+    sender = _neighbour(bed, source) if forged else source_address(source, receiver)
+    names = [f"a neighbour of {node.name}" if one else node.name for node, one in ((source, forged), (target, beside))]
+    return Flow(source, target, sender, receiver, f"from {names[0]} to {names[1]}")
+
+
+def _neighbour(bed: Testbed, node: Node) -> Address:
+    """An address of a node's first network that nobody has."""
+    interface = node.attachments[0].addresses[0]
+    candidates = (interface.ip + step for step in range(1, interface.network.num_addresses))
+    return next(address for address in candidates if bed.scenario.owner(address) is None)
+
+
+def decides(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str], verdict: str) -> None:
     """The firewall of a gateway drops or accepts (`verdict`) packets of these kinds. Raises `Unmet`.
 
     What the gateway sends itself is decided as it leaves; what another gateway sends goes past that one's own firewall.
     """
-    for kind, trace in zip(kinds, traced(bed, gateway, source, target, kinds), strict=True):
+    for kind, trace in zip(kinds, traced(bed, gateway, packets, kinds), strict=True):
         found = decision(trace)
         if found != verdict:
-            expected = f"the firewall of {gateway.name} {verdict}s {kind} from {source.name} to {target.name}"
+            expected = f"the firewall of {gateway.name} {verdict}s {kind} {packets.said}"
             told = [f"  {line}" for line in trace]
             raise Unmet(expected, f"{found or 'no decision'}", ["trace:", *told])
 
 
-def traced(bed: Testbed, gateway: Node, source: Node, target: Node, kinds: Sequence[str]) -> Sequence[Sequence[str]]:
+def traced(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str]) -> Sequence[Sequence[str]]:
     """For each kind the trace of one packet through a gateway's firewall, a line a decision, up to the last one.
 
     Raises `TunnelbedError` where a packet does not come to the gateway.
@@ -109,15 +139,14 @@ def traced(bed: Testbed, gateway: Node, source: Node, target: Node, kinds: Seque
     probes = [probe_of(kind) for kind in kinds]
     try:
         with _monitor(bed, gateway, PATIENCE * len(probes)) as lines:
-            return [_trace(bed, gateway, lines, source, target, probe) for probe in probes]
+            return [_trace(bed, gateway, lines, packets, probe) for probe in probes]
     finally:
         bed.agents.on(gateway.name).run(["nft", "delete", "table", "inet", TABLE])
 
 
-def _trace(bed: Testbed, gateway: Node, lines: list[str], source: Node, target: Node, probe: Probe) -> Sequence[str]:
+def _trace(bed: Testbed, gateway: Node, lines: list[str], packets: Flow, probe: Probe) -> Sequence[str]:
     """The trace of one packet; it is sent until there is one, since the first may come before the tracing."""
-    address = address_towards(bed, source, target)
-    packet = probe.packet(source_address(source, address), address)
+    packet = probe.packet(packets.sender, packets.receiver)
     rules = RULES.format(table=TABLE, match=_match(packet))
     done = bed.agents.on(gateway.name).run(["nft", rules])
     if done.status:
@@ -127,7 +156,7 @@ def _trace(bed: Testbed, gateway: Node, lines: list[str], source: Node, target: 
 
     def attempt() -> bool:
         nonlocal found
-        _send(bed, gateway, source, target, packet)
+        _send(bed, gateway, packets, packet)
         with contextlib.suppress(DeadlinePassed):
             found = _settled(lines, earlier)
         return bool(found)
@@ -136,7 +165,7 @@ def _trace(bed: Testbed, gateway: Node, lines: list[str], source: Node, target: 
         waiting.until(attempt, PATIENCE, "a trace")
     except DeadlinePassed as late:
         raise TunnelbedError(
-            f"{probe.name} from {source.name} is not seen by the firewall of {gateway.name}: see its routes"
+            f"{probe.name} {packets.said} is not seen by the firewall of {gateway.name}: see the sender's routes"
         ) from late
     return found
 
@@ -149,15 +178,16 @@ def _match(packet: Packet) -> str:
     return f"{family} saddr {header.src} {family} daddr {header.dst} meta l4proto {protocol}{port}"
 
 
-def _send(bed: Testbed, gateway: Node, source: Node, target: Node, packet: Packet) -> None:
+def _send(bed: Testbed, gateway: Node, packets: Flow, packet: Packet) -> None:
     """Send a packet from its source; another gateway's goes past that one's own firewall, to the next hop."""
+    source = packets.source
     if source == gateway or not bed.is_vpn(source.name):
         with contextlib.suppress(CommandFailed):  # refused by the firewall that is traced
             bed.agents.on(source.name).send_packet(bytes(packet))
         return
     link = next(at.network for at in source.attachments if bed.scenario.networks[at.network].role == "isp_link")
     others = [node for node in bed.scenario.on(link) if node != source]
-    hop = target if target in others else others[0]
+    hop = packets.target if packets.target in others else others[0]
     frame = Ether(src=bed.mac(source.name, link), dst=bed.mac(hop.name, link)) / packet
     bed.agents.on(source.name).send_frame(link, bytes(frame))
 

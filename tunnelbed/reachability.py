@@ -125,17 +125,36 @@ def told_unreachable(bed: Testbed, source: Node, address: Address) -> None:
 
 
 def told_too_large(bed: Testbed, source: Node, target: Node) -> None:
-    """A packet that fills the link, and so not the tunnel, is answered by the size that fits (RFC 1191, RFC 8201).
+    """A ping that fills the link, and so not the tunnel, is answered by the size that fits (RFC 1191, RFC 8201).
 
     Raises `Unmet`.
     """
     probe = Ping()
     address = address_towards(bed, source, target)
-    packet = probe.packet(source_address(source, address), address)
+    recording, told = _sent_too_large(bed, source, probe.packet(source_address(source, address), address))
+    if not told:
+        expected = f"{source.name} is told which packets fit the tunnel to {target.name}"
+        seen = f"no word; {_how_far(recording, probe)}"
+        raise unmet(bed, expected, seen, recording, gateways_of(bed, source), probe.shows)
+
+
+def stray_not_told(bed: Testbed, source: Node, target: Node) -> None:
+    """An answer to no ping that fills the link is seen to leave, and nobody says a word about it. Raises `Unmet`."""
+    probe = Ping()
+    address = address_towards(bed, source, target)
+    recording, told = _sent_too_large(bed, source, probe.answer(source_address(source, address), address))
+    expected = f"{source.name} is told nothing about answers to {target.name} that nobody asked for"
+    if told:
+        raise unmet(bed, expected, str(told[0]), recording, gateways_of(bed, source), probe.shows)
+    if not recording.way_of(probe.answers):
+        raise TunnelbedError(f"{expected}: cannot be judged, since none was even seen to leave {source.name}")
+
+
+def _sent_too_large(bed: Testbed, source: Node, packet: Packet) -> tuple[Recording, Sequence[Sighting]]:
+    """Send a packet made as large as the link's; what all nodes saw, and what the source was told about a size."""
     if IP in packet:
         packet[IP].flags = "DF"
     packet = packet / Raw(b"\0" * (LINK_MTU - len(packet)))
-    expected = f"{source.name} is told which packets fit the tunnel to {target.name}"
 
     def tells(seen: Sighting) -> bool:
         large = ICMPv6PacketTooBig in seen.packet or (ICMP in seen.packet and seen.packet[ICMP].code == FRAG_NEEDED)
@@ -143,12 +162,10 @@ def told_too_large(bed: Testbed, source: Node, target: Node) -> None:
 
     with bed.record() as recording:
         bed.agents.on(source.name).send_packet(bytes(packet))
-        told = recording.until(tells, ON_ITS_WAY)
+        recording.settle()
     # What it learnt would let the next such packet be refused by the source itself.
     bed.agents.on(source.name).run(["sh", "-c", "ip route flush cache; ip -6 route flush cache"])
-    if told is None:
-        seen = f"no word; {_how_far(recording, probe)}"
-        raise unmet(bed, expected, seen, recording, gateways_of(bed, source), probe.shows)
+    return recording, [seen for seen in recording.sightings if tells(seen)]
 
 
 def send(bed: Testbed, source: Node, target: Node, probe: Probe) -> str:

@@ -192,6 +192,16 @@ class Testbed:
         """Whether a node runs strongSwan."""
         return (self.scenario.configs / node / "swanctl.conf").exists()
 
+    def make_keys(self) -> None:
+        """Make afresh the keys and certificates that the scenario asks for, if any; `up` does so by itself."""
+        # `cryptography` is a tenth of all that a command would import, and only this needs it.
+        from tunnelbed import pki  # noqa: PLC0415
+
+        if asked := self._certificates():
+            wanted = pki.read(asked, self.scenario.nodes)
+            self._keys.mkdir(mode=0o700, exist_ok=True)
+            pki.Pki.make(wanted).write(self._keys)
+
     def plan(self, options: Options, progress: Progress) -> Plan:
         """What the engine is told; images that are missing are built first."""
         named = {image for node in self.scenario.nodes.values() for image in (node.image, *node.carried)}
@@ -219,7 +229,7 @@ class Testbed:
     def _start(self, options: Options, progress: Progress) -> None:
         (self.state / "options.json").write_text(json.dumps(asdict(options)), encoding="utf-8")
         # Both take as long as a command, and neither needs the other.
-        making = self.pool.submit(self._make_keys)
+        making = self.pool.submit(self.make_keys)
         try:
             plan = self.plan(options, progress)
             if self.engine.states(self.project):
@@ -229,16 +239,6 @@ class Testbed:
             wait([making])
         making.result()
         self.engine.start(plan, progress)
-
-    def _make_keys(self) -> None:
-        """Make the keys and certificates that the scenario asks for, if any."""
-        # `cryptography` is a tenth of all that a command would import, and only this needs it.
-        from tunnelbed import pki  # noqa: PLC0415
-
-        if asked := self._certificates():
-            wanted = pki.read(asked, self.scenario.nodes)
-            self._keys.mkdir(mode=0o700, exist_ok=True)
-            pki.Pki.make(wanted).write(self._keys)
 
     @property
     def _keys(self) -> Path:

@@ -21,7 +21,7 @@ def markdown(results: Results) -> str:
 def compared(results: Results) -> str:
     """A table for each scenario, and the conditions."""
     scenarios = dict.fromkeys(one.scenario for one in results.series)
-    parts = [*(_quantities(results, name) for name in scenarios), _conditions(results)]
+    parts = [*(_quantities(results, name) for name in scenarios), conditions(results)]
     return "\n\n".join("\n".join(part) for part in parts)
 
 
@@ -65,7 +65,7 @@ def _table_1(results: Results) -> Iterator[str]:
     ours = _boot(results, DOCKER.name)
     for subject, series in first.items():
         if subject != DOCKER.name:
-            ratios = [_ratio(one, of) for one, of in zip(ours, _boot(results, subject), strict=True)]
+            ratios = [ratio(one, of) for one, of in zip(ours, _boot(results, subject), strict=True)]
             yield f"| docker against {name(series)} | | {ratios[1]} | {ratios[0]} | {ratios[2]} |"
 
 
@@ -79,7 +79,8 @@ def _boot(results: Results, subject: str) -> tuple[Measured | None, Measured | N
     return both, boot, averaged(results, subject, phases.NODES_MEMORY)
 
 
-def _ratio(one: Measured | None, of: Measured | None) -> str:
+def ratio(one: Measured | None, of: Measured | None) -> str:
+    """How many times as much one is as another, where both were measured."""
     return f"{one.against(of):.2f}" if one and of else ""
 
 
@@ -99,7 +100,8 @@ def _quantities(results: Results, scenario: str) -> Iterator[str]:
         yield f"| {quantity} | {' | '.join(cells)} |"
 
 
-def _conditions(results: Results) -> Iterator[str]:
+def conditions(results: Results) -> Iterator[str]:
+    """What a reader must know of the machine."""
     yield "Conditions:"
     yield ""
     for key, value in results.conditions.items():

@@ -43,7 +43,7 @@ from tunnelbed.mutation.worker import (
 )
 
 # So many mutants are judged until a worker shows that nothing is left of them; to show it takes as long as one.
-BATCH = 24
+BATCH = 8
 
 Keep = Callable[[Iterable[Verdict]], None]
 Tell = Callable[[str], None]
