@@ -16,7 +16,7 @@ from tests.conftest import Checkout
 from tunnelbed import scenario, waiting
 from tunnelbed.agents import Agent
 from tunnelbed.engines import Plan
-from tunnelbed.engines.qemu import accelerator, engine
+from tunnelbed.engines.qemu import accelerator, engine, keeper
 from tunnelbed.engines.qemu.engine import FOLDER, QemuEngine
 from tunnelbed.errors import CommandFailed, EngineUnavailable, NodeFailed, TunnelbedError
 
@@ -147,6 +147,16 @@ def test_a_node_whose_command_ends_is_off_and_says_so(beds: Beds) -> None:
     waiting.until(lambda: up.states(PROJECT)["server"] == "exited", 10, "it to be off")
     with pytest.raises(NodeFailed, match="server: is exited; bring the testbed up first"):
         up.run(PROJECT, "server", ["true"])
+
+
+def test_a_machine_that_cannot_be_started_says_why(beds: Beds, tmp_path: Path) -> None:
+    up = beds.up()
+    (tmp_path / "programs" / accelerator.architecture().program).unlink()
+    machine = next(machine for machine in keeper.read(beds.state / FOLDER) if machine.node == "server")
+    machine.log.unlink()
+    up.restart(PROJECT, "server")
+    waiting.until(lambda: up.states(PROJECT)["server"] == "exited", 10, "it to be off")
+    assert accelerator.architecture().program in up.log(PROJECT, "server")
 
 
 def test_a_killed_keeper_takes_its_machines_with_it_and_is_noticed(beds: Beds) -> None:

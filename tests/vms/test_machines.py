@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import yaml
 
 from tests.conftest import Checkout
 from tests.live.conftest import STACK
+from tunnelbed.engines.qemu import accelerator, files
 
 HOME = Path(__file__).parents[2]
 # Seconds for anything, where machines are emulated on a busy machine.
@@ -70,6 +72,13 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     yield person
     assert person.does("down")[1].startswith("tiny: removed 3 VMs, 1 network")
     assert person.left() == []
+
+
+def test_the_trial_of_an_accelerator_knows_one_that_boots(up: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "TRIAL_SECONDS", MOST)
+    shared = files.ensure(print)
+    assert files.boots(shared, accelerator.emulation())
+    assert not files.boots(shared, replace(accelerator.emulation(), words=("-accel", "no-such-thing")))
 
 
 def test_a_script_reads_which_engine_it_is_on(up: Person) -> None:

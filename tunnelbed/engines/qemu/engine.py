@@ -96,7 +96,7 @@ class QemuEngine:
     def states(self, project: str) -> Mapping[str, str]:
         """As `Engine.states`; `dead` is a machine that its keeper has left."""
         folder = self._folder(project)
-        if (answer := Door(folder).ask("states")) is not None:
+        if (answer := Door(folder).ask("states", within=waiting.stretched(self.end_seconds))) is not None:
             return dict(answer)
         with contextlib.suppress(OSError, ValueError):
             return {machine.node: "dead" for machine in keeper.read(folder)}
@@ -139,7 +139,7 @@ class QemuEngine:
         """As `Engine.log`: what the node said and, where a machine did not get that far, what was said of it."""
         machine = self._known(project, node)
         said = ""
-        for path in (machine.log, machine.console, machine.console.with_suffix(".qemu")):
+        for path in (machine.log, machine.said, machine.console):
             if not said and path.exists():
                 said = path.read_text(encoding="utf-8", errors="replace")
         return said

@@ -29,6 +29,7 @@ from tunnelbed.engines.qemu.conversation import CLOSE, EXIT, HEADER, HELLO, RUN,
 from tunnelbed.engines.qemu.machine import Machine, Ports
 from tunnelbed.engines.qemu.segment import Segment
 from tunnelbed.engines.qemu.served import Served
+from tunnelbed.errors import TunnelbedError
 
 MACHINES, DOOR, NUMBER = "machines.json", "door", "keeper.pid"
 # Seconds between two looks whether our folder is still there.
@@ -106,10 +107,20 @@ class Keeper:
         feet = [self.segments.setdefault(network, Segment()).join(mac) for network, mac in held.machine.feet]
         theirs = [talk_theirs, served_theirs, *feet]
         ports = Ports(talk_theirs.fileno(), served_theirs.fileno(), [foot.fileno() for foot in feet])
-        with held.machine.console.with_suffix(".qemu").open("wb") as said:
-            held.process = shell.start(held.machine.command(ports), fds=[end.fileno() for end in theirs], output=said)
-        for end in theirs:
-            end.close()
+        try:
+            with held.machine.said.open("wb") as said:
+                command = held.machine.command(ports)
+                held.process = shell.start(command, fds=[end.fileno() for end in theirs], output=said)
+        except (TunnelbedError, OSError) as refused:
+            held.machine.said.write_text(f"{refused}\n", encoding="utf-8")
+            held.state = "exited"
+            held.off.set()
+            talk.close()
+            served.close()
+            return
+        finally:
+            for end in theirs:
+                end.close()
         held.state = "running"
         loop = asyncio.get_running_loop()
         watch = os.pidfd_open(held.process.pid)
