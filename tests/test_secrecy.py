@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import ARP, Ether
-from scapy.packet import Packet
+from scapy.packet import Packet, Raw
 
 from tests.conftest import Checkout
 from tunnelbed import scenario, secrecy
 from tunnelbed.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
-from tunnelbed.errors import TunnelbedError
+from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.probes import Ping
 from tunnelbed.recording import ETHERNET, Recording
 from tunnelbed.testbed import Testbed as Bed
 from tunnelbed.verdict import Unmet
@@ -51,5 +52,14 @@ def test_what_crossed_instead_is_told(bed: Bed) -> None:
 
 
 def test_where_nothing_crossed_no_text_was_kept_secret(bed: Bed) -> None:
+    said = Ping()
+    inside = Frame("client", "inside", outgoing=True, hardware=ETHERNET, at=0.0, data=bytes(PING / Raw(said.token)))
+    seen = recorded(bed)
+    seen.frames.append(inside)
     with pytest.raises(TunnelbedError, match="nothing was seen to cross outside"):
-        secrecy.text_is_unreadable(bed, recorded(bed), [], [bed.scenario.networks["outside"]])
+        secrecy.text_is_unreadable(bed, seen, [said], [bed.scenario.networks["outside"]])
+
+
+def test_where_nobody_asked_no_text_was_kept_secret(bed: Bed) -> None:
+    with pytest.raises(BadInput, match="found none, expected a request among what was sent last"):
+        secrecy.text_is_unreadable(bed, recorded(bed, PING), [], [bed.scenario.networks["outside"]])

@@ -19,7 +19,7 @@ from scapy.packet import Packet, Raw
 from tunnelbed import waiting
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Address, Network, Node
-from tunnelbed.probes import Marked, Ping, Probe
+from tunnelbed.probes import LINK_MTU, Marked, Ping, Probe
 from tunnelbed.recording import Recording, Sighting
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
@@ -29,7 +29,6 @@ from tunnelbed.wire import ends, from_or_to, is_esp
 ATTEMPT = 0.4
 # A packet that is to be seen on its way is seen at once.
 ON_ITS_WAY = 1.0
-LINK_MTU = 1500  # Ethernet's
 FRAG_NEEDED = 4  # RFC 792, destination unreachable
 
 

@@ -64,6 +64,9 @@ def text_is_unreadable(
     bed: Testbed, recording: Recording, requests: Sequence[Marked], networks: Iterable[Network]
 ) -> None:
     """No request's text can be read on these networks, though it can where it was sent and they were crossed."""
+    if not requests:
+        expected = "a request among what was sent last"
+        raise BadInput("Then", "", "none", expected, "add `When every client asks the server`")
     for request in requests:
         if not any(request.shows(seen.packet) for seen in recording.sightings):
             raise TunnelbedError("the request's text was read nowhere, not even where it was sent: nothing is proven")

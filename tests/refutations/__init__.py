@@ -124,12 +124,20 @@ def impossible(
     )
 
 
-def undecided(sentence: str, *, broken: Break, says: str, given: Words = (), when: Words = ()) -> Refutation:
+def undecided(
+    sentence: str,
+    *,
+    broken: Break = nothing,
+    says: str,
+    given: Words = (),
+    when: Words = (),
+    otherwise: Words | None = None,
+) -> Refutation:
     """A sentence about what does not happen, where nobody could have seen it: an error, neither true nor false.
 
     Sentences as in `untrue`.
     """
-    refuted = untrue(sentence, broken=broken, expected="", seen=says, given=given, when=when)
+    refuted = untrue(sentence, broken=broken, expected="", seen=says, given=given, when=when, otherwise=otherwise)
     return replace(refuted, status=ERROR)
 
 

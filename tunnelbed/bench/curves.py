@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunnelbed.bench import plot, table
 from tunnelbed.bench.growth import BY_HAND
@@ -49,7 +49,7 @@ def draw(results: Results, file: Path) -> None:
         drawn.legend(*above.get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False)
 
 
-def _curve(axes: Axes, points: Sequence[tuple[int, Measured]], label: str, look: Mapping[str, str]) -> None:
+def _curve(axes: Axes, points: Sequence[tuple[int, Measured]], label: str, look: Mapping[str, Any]) -> None:
     found = [one for _, one in points]
     whiskers = [[one.median - min(one.runs) for one in found], [max(one.runs) - one.median for one in found]]
     axes.errorbar(
