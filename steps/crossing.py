@@ -129,12 +129,12 @@ def answers_again(context: Context, replier: str, asker: str) -> None:
 
 def _ask(context: Context, sources: str, seconds: float) -> None:
     """Let each client ask until it is answered or so many seconds have passed, while every node records."""
-    asked = {source: application.Request() for source in nodes(context, sources)}
+    asked = [(source, application.Request()) for source in nodes(context, sources)]
     with context.bed.record() as recording:
-        for source, request in asked.items():
+        for source, request in asked:
             application.ask_server(context.bed, source, request, seconds)
         recording.settle()
-    context.recording, context.requests = recording, list(asked.values())
+    context.recording, context.requests = recording, [request for _, request in asked]
 
 
 def _pinged(context: Context) -> Ping:
