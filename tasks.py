@@ -22,8 +22,10 @@ from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
 from tunnelbed import images, report, scaffold, verification
-from tunnelbed.bench import measured, phases, table
+from tunnelbed.bench import curves, phases, plot, subjects, table
+from tunnelbed.bench import growth as sizes
 from tunnelbed.bench import together as side_by_side
+from tunnelbed.bench.measured import Results
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.mutation import campaign, summary
@@ -37,7 +39,7 @@ HELP = {
     "scenario": "which scenario: a name of `compose/NAME.yaml` (`invoke scenarios` lists them)",
     "instance": "which copy of it, where several are up side by side: letters and digits, e.g. `2`",
     "path": "the folder that holds compose/, configs/ and features/; this checkout unless told",
-    "engine": "what runs the nodes: docker (the default), or qemu: a virtual machine each",
+    "engine": "what runs the nodes: docker (the default), or qemu: a virtual machine each (`bench`: some, with commas)",
     "driver": "how Docker makes the networks: macvlan (the default) or bridge",
     "data-plane": "who does ESP: kernel, user (strongSwan in user space), or auto (the default): try the kernel first",
     "platform": "for this platform, e.g. linux/arm64 (`build`: several, with commas); this machine's own unless told",
@@ -51,7 +53,7 @@ HELP = {
     "node": "the node's name, as in the stack",
     "follow": "go on printing until interrupted",
     "tags": "only features and scenarios with these tags, in behave's words: `@slow`, `not @slow`",
-    "jobs": "how many testbeds are worked in at the same time, 1 unless told",
+    "jobs": "how many testbeds are worked in at the same time (unless told: `verify` 1, `mutate` 2 a processor)",
     "junit": "write JUnit XML for a CI system below this folder",
     "stop": "stop at the first sentence that does not hold",
     "operator": "make only this sort of mistake; `invoke mutate --list` names them",
@@ -59,8 +61,15 @@ HELP = {
     "list": "only list what would be tried",
     "equivalent": "try what equivalent.yaml says cannot be noticed, to prove it wrong",
     "fresh": "begin anew, where an interrupted run would be taken up again",
+    "note": "keep what noticed which mistake in features/NAME/noticed.json, where later runs look first",
     "together": "measure all scenarios, up at once and proven at once, against one after another",
     "runs": "how many times everything is measured, 3 unless told",
+    "growth": "measure generated scenarios with so many sites instead: `2,8,32`",
+    "builds": "how many of the runs make the engine's environment anew, from an empty cache, 1 unless told",
+    "again": "measure nothing: make table and plot anew from FOLDER's JSON",
+    "proofs": "how many of the runs go on to prove every sentence, 1 unless told",
+    "vm": "the VMs of engine qemu, each as MEGABYTESxPROCESSORS, with commas: `512x2,128x1`",
+    "folder": "where to write: reports/bench unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
     "sites": "so many sites, 1 to 254, around a cloud that all reach through tunnels; two joined directly unless told",
     "verbose": "print each command as it is run, ready to be pasted",
@@ -207,21 +216,47 @@ def verify(
         raise Exit(code=worst)
 
 
-@task("scenario", "path", "runs", "together")
-def bench(_: Context, scenario: str = "site-to-site", path: str = "", runs: int = 3, together: bool = False) -> None:
-    """Measure a scenario against plain Compose in the same run, or `--together`: all of them at once against in turn.
+@task("scenario", "path", "engine", "vm", "runs", "builds", "proofs", "folder", "together", "growth", "again")
+def bench(
+    _: Context,
+    scenario: str = "",
+    path: str = "",
+    engine: str = "",
+    vm: str = subjects.VMS,
+    runs: int = 3,
+    builds: int = 1,
+    proofs: int = 1,
+    folder: str = "reports/bench",
+    together: bool = False,
+    growth: str = "",
+    again: bool = False,
+) -> None:
+    """Measure scenarios, phase by phase, on each engine and against plain Compose; `docs/benchmarks.md` says how.
 
-    Writes reports/bench/NAME.json and .md.
+    Writes FOLDER/bench.json, .md and .svg. With `--together`, what all scenarios at once take: together.json and .md.
+    With `--growth`, what each further site costs: growth.json, .md and .svg.
     """
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
-    if together:
-        name, found = "together", side_by_side.measure(names(_root(path)), command, runs, _progress())
-    else:
-        bed = _testbed(scenario, "", path)
-        name, found = scenario, phases.measure(bed, command, runs, _progress())
-    told = table.markdown(name, found)
-    measured.write(name, measured.as_document(name, found), told, Path("reports") / "bench")
+    root, kept = _root(path), Path(folder) / f"{'growth' if growth else 'together' if together else 'bench'}.json"
+    if growth and not again:
+        for results in sizes.measure(sizes.Asked(sizes.sites(growth), command, runs, proofs), _progress()):
+            results.save(kept)
+    elif together and not again:
+        side_by_side.measure(names(root), command, runs, _progress()).save(kept)
+    elif not again:
+        chosen = [scenario] if scenario else names(root)
+        asked = phases.Asked(root, chosen, subjects.subjects(engine, vm), command, runs, builds, proofs)
+        for results in phases.measure(asked, _progress()):
+            # After each life, so that an hour's work does not depend on the next.
+            results.save(kept)
+    found = Results.load(kept)
+    told = curves.markdown(found) if growth else table.compared(found) if together else table.markdown(found)
+    kept.with_suffix(".md").write_text(told + "\n", encoding="utf-8")
     print(told)
+    if growth:
+        curves.draw(found, kept.with_suffix(".svg"))
+    elif not together:
+        plot.bench(found, kept.with_suffix(".svg"))
 
 
 @task()
@@ -269,30 +304,34 @@ def scenarios(_: Context, path: str = "") -> None:
     print("\n".join(names(_root(path))))
 
 
-@task("scenario", "operator", "jobs", "sample", "junit", "list", "equivalent", "fresh", "path", "engine", "data-plane")
+@task(
+    *("scenario", "operator", "jobs", "sample", "junit", "list", "equivalent", "fresh", "note", "path", "engine"),
+    "data-plane",
+)
 def mutate(
     _: Context,
     scenario: str = "",
     operator: str = "",
-    jobs: int = 1,
+    jobs: int = 0,
     sample: int = 0,
     junit: str = "",
     list: bool = False,  # noqa: A002 # the word people type
     equivalent: bool = False,
     fresh: bool = False,
+    note: bool = False,
     path: str = "",
     engine: str = "docker",
     data_plane: str = "auto",
 ) -> None:
     """Make small mistakes in a scenario, one at a time, and see whether its features notice. Exit 1: one survived."""
     # behave and Scapy take a second to import, which no other task should wait for.
-    import acceptance  # noqa: PLC0415
+    from scripts import acceptance  # noqa: PLC0415
 
     root = _root(path)
     outcomes = []
     for name in [scenario] if scenario else names(root):
         options = Options(engine=engine, data_plane=data_plane)
-        plan = Campaign(load(name, root), root, options, operator, sample, jobs, equivalent, fresh)
+        plan = Campaign(load(name, root), root, options, operator, sample, jobs, equivalent, fresh, note)
         if list:
             print("\n".join(f"{mutant.name}\n    {mutant.sentence}" for mutant in campaign.chosen(plan)))
             continue

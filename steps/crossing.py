@@ -132,7 +132,7 @@ def _ask(context: Context, sources: str, seconds: float) -> None:
     asked = [(source, application.Request()) for source in nodes(context, sources)]
     with context.bed.record() as recording:
         for source, request in asked:
-            application.ask_server(context.bed, source, request, seconds)
+            application.ask_server(context.bed, source, request, seconds, recording)
         recording.settle()
     context.recording, context.requests = recording, [request for _, request in asked]
 

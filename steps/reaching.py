@@ -119,3 +119,10 @@ def told_too_large(context: Context, sources: str, target: str) -> None:
     """A packet as large as the link's is answered by an ICMP error (fragmentation needed, packet too big)."""
     for source in nodes(context, sources):
         reachability.told_too_large(context.bed, source, node(context, target))
+
+
+@step("{sources:Nodes} is told nothing about answers to {target:Node} that nobody asked for")
+def stray_not_told(context: Context, sources: str, target: str) -> None:
+    """One that does not fit the tunnel leaves, and nobody says a word about it, as somebody would about a ping."""
+    for source in nodes(context, sources):
+        reachability.stray_not_told(context.bed, source, node(context, target))

@@ -35,6 +35,12 @@ def certificate_revoked(context: Context, holder: str) -> None:
     change(context, trust.revoked(context.bed, node(context, holder)))
 
 
+@step("{gateway:Node} has no CRL")
+def has_no_crl(context: Context, gateway: str) -> None:
+    """It has no revocation list of any authority, so that nobody's certificate is known to be good."""
+    change(context, trust.without_crls(context.bed, node(context, gateway)))
+
+
 @step("{holder:Node} presents an expired certificate")
 def presents_expired(context: Context, holder: str) -> None:
     """Its certificate is of the right authority and names it, and its time ended an hour ago."""

@@ -17,17 +17,31 @@ PORT = 8080
 @step("the firewall of {gateway:Node} drops {kinds:Kinds} from {sources:Nodes} to {target:Node}")
 def drops(context: Context, gateway: str, kinds: list[str], sources: str, target: str) -> None:
     """The kernel's trace of such a packet ends with drop."""
-    for kind in kinds:
-        for source in nodes(context, sources):
-            firewall.decides(context.bed, node(context, gateway), source, node(context, target), kind, "drop")
+    for source in nodes(context, sources):
+        packets = firewall.flow(context.bed, source, node(context, target))
+        firewall.decides(context.bed, node(context, gateway), packets, kinds, "drop")
+
+
+@step("the firewall of {gateway:Node} drops {kinds:Kinds} from a neighbour of {source:Node} to {target:Node}")
+def drops_neighbours(context: Context, gateway: str, kinds: list[str], source: str, target: str) -> None:
+    """Likewise, where that node sends it with another address of its network."""
+    packets = firewall.flow(context.bed, node(context, source), node(context, target), forged=True)
+    firewall.decides(context.bed, node(context, gateway), packets, kinds, "drop")
+
+
+@step("the firewall of {gateway:Node} drops {kinds:Kinds} from {source:Node} to a neighbour of {target:Node}")
+def drops_to_neighbours(context: Context, gateway: str, kinds: list[str], source: str, target: str) -> None:
+    """Likewise, where it is sent to another address of the target's network."""
+    packets = firewall.flow(context.bed, node(context, source), node(context, target), beside=True)
+    firewall.decides(context.bed, node(context, gateway), packets, kinds, "drop")
 
 
 @step("the firewall of {gateway:Node} accepts {kinds:Kinds} from {sources:Nodes} to {target:Node}")
 def accepts(context: Context, gateway: str, kinds: list[str], sources: str, target: str) -> None:
     """The kernel's trace of such a packet goes through every chain and ends with accept."""
-    for kind in kinds:
-        for source in nodes(context, sources):
-            firewall.decides(context.bed, node(context, gateway), source, node(context, target), kind, "accept")
+    for source in nodes(context, sources):
+        packets = firewall.flow(context.bed, source, node(context, target))
+        firewall.decides(context.bed, node(context, gateway), packets, kinds, "accept")
 
 
 @step("{sources:Nodes} is isolated from {targets:Nodes}")

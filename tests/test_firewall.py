@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
 
 from tunnelbed import firewall
@@ -43,14 +45,39 @@ def test_the_traces_of_two_packets_are_kept_apart() -> None:
     assert firewall.decision(firewall.decisions(mixed)) == "drop"
 
 
+def test_a_packet_traced_before_is_not_taken_for_the_next() -> None:
+    assert firewall.decisions([*DROPPED.splitlines()], earlier={"c0f4"}) == ()
+    assert firewall.decision(firewall.decisions([*DROPPED.splitlines(), *ACCEPTED.splitlines()], {"c0f4"})) == "accept"
+
+
 @pytest.mark.parametrize(
-    ("kind", "name"), [("ICMP", "ping"), ("TCP port 80", "TCP port 80"), ("UDP port 9", "UDP port 9")]
+    ("kind", "protocol"),
+    [("ICMP", "1"), ("ESP", "50"), ("TCP port 80", "6 th dport 80"), ("UDP port 53", "17 th dport 53")],
+)
+def test_a_packet_is_traced_by_its_addresses_protocol_and_port(kind: str, protocol: str) -> None:
+    packet = firewall.probe_of(kind).packet(ip_address("192.0.2.1"), ip_address("192.0.2.9"))
+    assert firewall._match(packet) == f"ip saddr 192.0.2.1 ip daddr 192.0.2.9 meta l4proto {protocol}"
+
+
+def test_ipv6_is_traced_as_such() -> None:
+    packet = firewall.probe_of("ICMP").packet(ip_address("2001:db8::1"), ip_address("2001:db8::9"))
+    assert firewall._match(packet) == "ip6 saddr 2001:db8::1 ip6 daddr 2001:db8::9 meta l4proto 58"
+
+
+def test_a_datagram_comes_from_ike_s_port() -> None:
+    packet = firewall.probe_of("UDP port 53").packet(ip_address("192.0.2.1"), ip_address("192.0.2.9"))
+    assert (packet.sport, packet.dport) == (500, 53)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("ICMP", "ping"), ("TCP port 80", "TCP port 80"), ("UDP port 9", "UDP port 9"), ("ESP", "ESP")],
 )
 def test_a_kind_of_packet_is_made_for_its_name(kind: str, name: str) -> None:
     assert firewall.probe_of(kind).name == name
 
 
-@pytest.mark.parametrize("kind", ["TCP", "ICMP port 8", "IKE", ""])
+@pytest.mark.parametrize("kind", ["TCP", "ICMP port 8", "IKE", "ESP port 1", ""])
 def test_a_kind_that_cannot_be_sent_is_answered_with_those_that_can(kind: str) -> None:
-    with pytest.raises(BadInput, match="ICMP, TCP port N or UDP port N"):
+    with pytest.raises(BadInput, match="ICMP, ESP, TCP port N or UDP port N"):
         firewall.probe_of(kind)

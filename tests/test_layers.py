@@ -22,20 +22,24 @@ images
 engines
 engines.underlay engines.links engines.fake engines.cgroups
 engines.compose engines.qemu
-engines.docker engines.qemu.accelerator engines.qemu.conversation engines.qemu.segment engines.qemu.served
+engines.docker
+engines.qemu.accelerator engines.qemu.conversation engines.qemu.segment engines.qemu.served engines.qemu.usage
 engines.qemu.machine
 engines.qemu.files
 engines.qemu.keeper
 engines.qemu.door
 engines.qemu.engine engines.qemu.terminal
 agents probes
-recording verification
+recording verification readiness
 testbed
 report verdict naming daemon
 bench
-bench.measured bench.stopwatch
-bench.table bench.floor bench.together
-bench.phases
+bench.measured bench.stopwatch bench.machine bench.subjects bench.floor bench.tunnels bench.expectations
+bench.environment
+bench.phases bench.together
+bench.table
+bench.plot bench.growth
+bench.curves
 agreement reachability journal changes
 application secrecy segments trust machines
 forgery stranger faults rekeying firewall isolation
@@ -45,7 +49,8 @@ mutation.operators.nftables mutation.operators.swanctl mutation.operators.routes
 mutation.operators.plain
 mutation.mutants
 mutation.equivalent mutation.verdicts mutation.ground
-mutation.worker
+mutation.worker mutation.experience
+mutation.crew
 mutation.campaign
 mutation.summary
 """

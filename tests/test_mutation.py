@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -15,7 +14,6 @@ from tunnelbed.mutation import Mutant, Sources, equivalent, summary
 from tunnelbed.mutation.campaign import Campaign, Outcome, chosen
 from tunnelbed.mutation.ground import _differing_nodes
 from tunnelbed.mutation.verdicts import EQUIVALENT, INVALID, KILLED, SURVIVED, Ledger, Verdict
-from tunnelbed.mutation.worker import Experience
 from tunnelbed.scenario import load
 from tunnelbed.testbed import Options
 
@@ -68,12 +66,9 @@ def test_a_ledger_that_cannot_be_read_is_an_empty_one(tmp_path: Path) -> None:
     assert not Ledger(tmp_path / "kept.jsonl", "these").verdicts
 
 
-def test_who_noticed_the_like_is_asked_first() -> None:
-    experience = Experience({"slow": 9.0, "quick": 1.0, "telling": 5.0}, Counter())
-    units = ["slow", "quick", "telling"]
-    assert experience.order(units, mutant("gateway")) == ["quick", "telling", "slow"]
-    experience.learn("telling", mutant("gateway"))
-    assert experience.order(units, mutant("gateway x"))[0] == "telling"
+def test_a_ledger_of_other_files_still_tells_where_to_look_first(tmp_path: Path) -> None:
+    Ledger(tmp_path / "kept.jsonl", "these").add([Verdict("a", KILLED, unit="one"), Verdict("b", SURVIVED)])
+    assert Ledger(tmp_path / "kept.jsonl", "others").noticed == {"a": "one"}
 
 
 def test_only_what_one_container_has_alone_can_be_changed_alone(checkout: Checkout) -> None:

@@ -117,6 +117,39 @@ def test_an_icmp_redirect_is_no_nat(checkout: Checkout) -> None:
     assert len(made(checkout, "rule-removed")) == 1
 
 
+@pytest.mark.parametrize("rule", ["icmp type redirect drop", "icmpv6 type nd-redirect drop", "ct status dnat accept"])
+def test_what_only_speaks_of_nat_is_no_nat(checkout: Checkout, rule: str) -> None:
+    checkout.configure("gateway/nftables.conf", f"table ip f {{\nchain a {{\n{rule}\n}}\n}}\n")
+    assert not made(checkout, "dnat-missing")
+    assert not made(checkout, "dnat-too-wide")
+    assert len(made(checkout, "rule-removed")) == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "without"),
+    [
+        ("ip saddr != $peers accept", "accept"),
+        ("ct original ip daddr $old accept", "accept"),
+        ("ip saddr . tcp dport $pairs accept", "accept"),
+    ],
+)
+def test_an_address_goes_with_all_that_belongs_to_it(checkout: Checkout, rule: str, without: str) -> None:
+    checkout.configure("gateway/nftables.conf", f"table ip f {{\nchain a {{\n{rule}\n}}\n}}\n")
+    (mutant,) = made(checkout, "address-ignored")
+    assert changed(checkout, mutant) == ([rule], [without])
+    assert not made(checkout, "port-ignored")
+
+
+def test_a_nat_rule_that_needs_a_tunnel_can_hold_without_one(checkout: Checkout) -> None:
+    checkout.configure("gateway/nftables.conf", "flush ruleset\n")
+    inner = "chain a {\niifname ipsec0 jump b\niifname out meta ipsec exists jump b\n}\n"
+    checkout.configure("gateway/while-up/cloud.nft", f"table inet cloud {{\n{inner}}}\n")
+    (mutant,) = made(checkout, "dnat-without-tunnel")
+    assert mutant.name == "dnat-without-tunnel: gateway cloud.nft"
+    _, added = changed(checkout, mutant)
+    assert added == ["table inet always-cloud {", "chain a {", "jump b", "iifname out jump b", "}", "}"]
+
+
 def test_what_holds_while_a_tunnel_is_up_is_mutated_too(checkout: Checkout) -> None:
     checkout.configure("gateway/while-up/cloud.nft", RULES)
     (mutant,) = made(checkout, "dnat-missing")
@@ -219,7 +252,9 @@ def test_plain_routing_opens_the_gateways_and_ends_their_tunnels(checkout: Check
     checkout.configure("gateway/swanctl.conf", CONNECTIONS)
     (mutant,) = made(checkout, "plain-routing")
     texts = {path.name: text for path, text in mutant.changes.items()}
-    assert "cloud" not in texts["swanctl.conf"]
+    assert "CN=peer" in texts["swanctl.conf"]
+    assert "children" not in texts["swanctl.conf"]
+    assert "local_ts" not in texts["swanctl.conf"]
     assert "drop" not in texts["nftables.conf"]
     assert "masquerade" not in texts["nftables.conf"]
 

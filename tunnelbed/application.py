@@ -9,12 +9,13 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from scapy.layers.inet import TCP
 from scapy.packet import Packet
 
 from tunnelbed import waiting
 from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Node
-from tunnelbed.reachability import ATTEMPT, by_way, control_arrives, gateways_of, owned, went_by_tunnel
+from tunnelbed.reachability import ATTEMPT, Stuck, by_way, control_arrives, gateways_of, owned, went_by_tunnel
 from tunnelbed.recording import Recording
 from tunnelbed.shell import Completed
 from tunnelbed.testbed import Testbed
@@ -43,7 +44,7 @@ def gets_pong(
     request = Request()
     expected = f"{source.name} gets a pong from {server.name}{by_way(tunnel)}"
     with bed.record() as recording:
-        said, complaint = ask_server(bed, source, request, bed.patience if patience is None else patience)
+        said, complaint = ask_server(bed, source, request, bed.patience if patience is None else patience, recording)
         recording.sync()
     if said.get("pong") != request.token:
         raise unmet(
@@ -61,7 +62,7 @@ def gets_no_pong(bed: Testbed, source: Node, server: Node) -> None:
     request = Request()
     expected = f"{source.name} gets no pong from {server.name}"
     with bed.record() as recording:
-        said, _ = ask_server(bed, source, request, 0.0)
+        said, _ = ask_server(bed, source, request, 0.0, recording)
         left = [seen for seen in recording.sightings if seen.node == source.name and seen.outgoing]
         control_arrives(bed, recording, server)
         recording.settle()
@@ -73,8 +74,11 @@ def gets_no_pong(bed: Testbed, source: Node, server: Node) -> None:
         raise TunnelbedError(f"{expected}: cannot be judged, since nothing was seen to leave {source.name}")
 
 
-def ask_server(bed: Testbed, source: Node, request: Request, patience: float) -> tuple[dict[str, str], str]:
+def ask_server(
+    bed: Testbed, source: Node, request: Request, patience: float, recording: Recording
+) -> tuple[dict[str, str], str]:
     """Ask once or, for `patience` seconds, until there is an answer: the server's words, and the last complaint."""
+    stuck = Stuck(bed, recording, lambda packet: TCP in packet)
     options = ("--count", "1", "--timeout", str(ATTEMPT), "--ping", request.token)
     said: dict[str, str] = {}
     complaint = ""
@@ -84,7 +88,7 @@ def ask_server(bed: Testbed, source: Node, request: Request, patience: float) ->
         done = ask(bed, source, options)
         said = json.loads(done.stdout) if done.stdout.strip() else {}
         complaint = done.stderr.strip()
-        return bool(said)
+        return bool(said) or stuck.again()
 
     with contextlib.suppress(DeadlinePassed):
         waiting.until(attempt, patience, "an answer")
@@ -105,7 +109,7 @@ def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
     request = Request()
     expected = f"{source.name} gets a pong from {server.name} and is seen there as {face.name}"
     with bed.record() as recording:
-        said, complaint = ask_server(bed, source, request, bed.patience)
+        said, complaint = ask_server(bed, source, request, bed.patience, recording)
         recording.sync()
     faces = {str(address) for address in face.addresses}
     if said.get("pong") != request.token or said.get("seen_as") not in faces:

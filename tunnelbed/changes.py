@@ -59,20 +59,31 @@ class Changes:
         self._changed = False
         self._made.close()
         daemon.start_tunnels(self._bed)
-        list(self._bed.pool.map(self._is_well, [node for node in self._bed.scenario.nodes.values() if node.check]))
+        well(self._bed, self._bed.patience if self._bed.hasty else WELL_SECONDS)
         if left := difference(self._found, state(self._bed)):
             told = "; ".join(left[:5])
             raise TunnelbedError(f"{self._bed.name} is not as it was found: {told}; take it down and up again")
 
-    def _is_well(self, node: Node) -> None:
+    def abandon(self) -> None:
+        """Undo all changes and look no further: for a testbed that is not proven again before it begins anew."""
+        self._changed = False
+        self._made.close()
+
+
+def well(bed: Testbed, seconds: float = WELL_SECONDS) -> None:
+    """Every node's own check passes, or will within `seconds`. Raises `NodeFailed`."""
+
+    def is_well(node: Node) -> None:
         def attempt() -> str:
-            done = self._bed.agents.on(node.name).run(node.check)
+            done = bed.agents.on(node.name).run(node.check)
             return done.output if done.status else ""
 
         try:
-            waiting.until(attempt, WELL_SECONDS, "the check", good=lambda complaint: not complaint)
+            waiting.until(attempt, seconds, "the check", good=lambda complaint: not complaint)
         except DeadlinePassed as late:
             raise NodeFailed(node.name, f"its check does not pass: {late.last}", "see `invoke logs`") from late
+
+    list(bed.pool.map(is_well, [node for node in bed.scenario.nodes.values() if node.check]))
 
 
 def state(bed: Testbed) -> Mapping[str, frozenset[str]]:

@@ -10,23 +10,35 @@ import contextlib
 import json
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
 
 from tunnelbed import waiting
-from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
-from tunnelbed.model import Node
-from tunnelbed.probes import Datagram, Knock, Ping, Probe
-from tunnelbed.reachability import address_towards, send, source_address
+from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.model import Address, Node
+from tunnelbed.probes import Datagram, Knock, Ping, Probe, Sealed
+from tunnelbed.reachability import address_towards, source_address
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import Unmet
+from tunnelbed.wire import IKE_PORT
 
 TABLE = "tunnelbed_trace"
 # Traced from before the first decision on: priority raw is -300.
 RULES = """\
+table inet {table}
+delete table inet {table}
 table inet {table} {{
     chain arrives {{
         type filter hook prerouting priority -400;
-        {family} saddr {source} {family} daddr {target} meta l4proto {protocol} meta nftrace set 1
+        {match} meta nftrace set 1
+    }}
+    chain leaves {{
+        type filter hook output priority -400;
+        {match} meta nftrace set 1
     }}
 }}
 """
@@ -39,13 +51,17 @@ LAST = ("input", "forward", "postrouting")
 
 
 def probe_of(kind: str) -> Probe:
-    """The packet that a kind asks for: `ICMP`, `TCP port 8080`, `UDP port 53`."""
-    match = re.fullmatch(r"(ICMP|TCP|UDP)(?: port (\d+))?", kind)
-    if match and match[1] == "ICMP" and not match[2]:
-        return Ping()
-    if match and match[1] != "ICMP" and match[2]:
-        return (Knock if match[1] == "TCP" else Datagram)(int(match[2]))
-    raise BadInput("Then", "", kind, "ICMP, TCP port N or UDP port N", "correct the sentence")
+    """The packet that a kind asks for: `ICMP`, `TCP port 8080`, `UDP port 53`, `ESP`.
+
+    A datagram comes from IKE's port, as a rule that looks at that alone would like it.
+    """
+    match = re.fullmatch(r"(ICMP|ESP|TCP|UDP)(?: port (\d+))?", kind)
+    if match and match[1] in ("ICMP", "ESP") and not match[2]:
+        return Ping() if match[1] == "ICMP" else Sealed()
+    if match and match[1] in ("TCP", "UDP") and match[2]:
+        port = int(match[2])
+        return Knock(port) if match[1] == "TCP" else Datagram(port, from_port=IKE_PORT)
+    raise BadInput("Then", "", kind, "ICMP, ESP, TCP port N or UDP port N", "correct the sentence")
 
 
 @contextlib.contextmanager
@@ -73,54 +89,126 @@ def _nft(bed: Testbed, node: Node, *words: str) -> str:
     return bed.engine.run(bed.project, node.name, ["nft", *words]).stdout
 
 
-def decides(bed: Testbed, gateway: Node, source: Node, target: Node, kind: str, verdict: str) -> None:
-    """The firewall of a gateway drops or accepts (`verdict`) a packet of that kind. Raises `Unmet`."""
-    probe = probe_of(kind)
-    trace = traced(bed, gateway, source, target, probe)
-    found = decision(trace)
-    if found != verdict:
-        expected = f"the firewall of {gateway.name} {verdict}s {kind} from {source.name} to {target.name}"
-        told = [f"  {line}" for line in trace]
-        raise Unmet(expected, f"{found or 'no decision'}", ["trace:", *told])
+@dataclass(frozen=True)
+class Flow:
+    """Packets from one node to another, with the addresses they have."""
+
+    source: Node
+    target: Node
+    sender: Address
+    receiver: Address
+    said: str
 
 
-def traced(bed: Testbed, gateway: Node, source: Node, target: Node, probe: Probe) -> Sequence[str]:
-    """The trace of one packet through a gateway's firewall, a line a decision, up to the last one.
+def flow(bed: Testbed, source: Node, target: Node, *, forged: bool = False, beside: bool = False) -> Flow:
+    """From a node to a node; `forged` as from a neighbour of the source, or `beside` the target, to a neighbour of it.
 
-    Raises `TunnelbedError` where the packet does not come to the gateway.
+    A neighbour has an address of the same network, which no node of the testbed has.
     """
-    address = address_towards(bed, source, target)
-    protocol = {"ping": "icmp" if address.version == 4 else "icmpv6"}.get(probe.name, probe.name[:3].lower())
-    family = "ip" if address.version == 4 else "ip6"
-    rules = RULES.format(
-        table=TABLE, family=family, source=source_address(source, address), target=address, protocol=protocol
-    )
-    bed.engine.run(bed.project, gateway.name, ["nft", "-f", "-"], stdin=rules.encode())
+    receiver = _neighbour(bed, target) if beside else address_towards(bed, source, target)
+    sender = _neighbour(bed, source) if forged else source_address(source, receiver)
+    names = [f"a neighbour of {node.name}" if one else node.name for node, one in ((source, forged), (target, beside))]
+    return Flow(source, target, sender, receiver, f"from {names[0]} to {names[1]}")
+
+
+def _neighbour(bed: Testbed, node: Node) -> Address:
+    """An address of a node's first network that nobody has."""
+    interface = node.attachments[0].addresses[0]
+    candidates = (interface.ip + step for step in range(1, interface.network.num_addresses))
+    return next(address for address in candidates if bed.scenario.owner(address) is None)
+
+
+def decides(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str], verdict: str) -> None:
+    """The firewall of a gateway drops or accepts (`verdict`) packets of these kinds. Raises `Unmet`.
+
+    What the gateway sends itself is decided as it leaves; what another gateway sends goes past that one's own firewall.
+    """
+    for kind, trace in zip(kinds, traced(bed, gateway, packets, kinds), strict=True):
+        found = decision(trace)
+        if found != verdict:
+            expected = f"the firewall of {gateway.name} {verdict}s {kind} {packets.said}"
+            told = [f"  {line}" for line in trace]
+            raise Unmet(expected, f"{found or 'no decision'}", ["trace:", *told])
+
+
+def traced(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str]) -> Sequence[Sequence[str]]:
+    """For each kind the trace of one packet through a gateway's firewall, a line a decision, up to the last one.
+
+    Raises `TunnelbedError` where a packet does not come to the gateway.
+    """
+    probes = [probe_of(kind) for kind in kinds]
     try:
-        for lines in _monitor(bed, gateway):
-            send(bed, source, target, probe)
-            try:
-                return _settled(lines)
-            except DeadlinePassed:
-                continue
+        with _monitor(bed, gateway, PATIENCE * len(probes)) as lines:
+            return [_trace(bed, gateway, lines, packets, probe) for probe in probes]
     finally:
         bed.agents.on(gateway.name).run(["nft", "delete", "table", "inet", TABLE])
-    raise TunnelbedError(
-        f"{probe.name} from {source.name} is not seen by the firewall of {gateway.name}: see its routes"
-    )
 
 
-def decisions(lines: Sequence[str]) -> Sequence[str]:
-    """The decisions on the first packet on which there is a last one, or nothing yet."""
+def _trace(bed: Testbed, gateway: Node, lines: list[str], packets: Flow, probe: Probe) -> Sequence[str]:
+    """The trace of one packet; it is sent until there is one, since the first may come before the tracing."""
+    packet = probe.packet(packets.sender, packets.receiver)
+    rules = RULES.format(table=TABLE, match=_match(packet))
+    done = bed.agents.on(gateway.name).run(["nft", rules])
+    if done.status:
+        raise CommandFailed(["nft", "-f", "-"], done.status, done.output, gateway.name)
+    earlier = {name for name, _ in _told(lines)}
+    found: Sequence[str] = ()
+
+    def attempt() -> bool:
+        nonlocal found
+        _send(bed, gateway, packets, packet)
+        with contextlib.suppress(DeadlinePassed):
+            found = _settled(lines, earlier)
+        return bool(found)
+
+    try:
+        waiting.until(attempt, PATIENCE, "a trace")
+    except DeadlinePassed as late:
+        raise TunnelbedError(
+            f"{probe.name} {packets.said} is not seen by the firewall of {gateway.name}: see the sender's routes"
+        ) from late
+    return found
+
+
+def _match(packet: Packet) -> str:
+    """What an nftables rule asks of a packet to know it: addresses, protocol, and port."""
+    header = type(packet)(bytes(packet))
+    family, protocol = ("ip", header.proto) if isinstance(header, IP) else ("ip6", header.nh)
+    port = next((f" th dport {packet[layer].dport}" for layer in (TCP, UDP) if layer in packet), "")
+    return f"{family} saddr {header.src} {family} daddr {header.dst} meta l4proto {protocol}{port}"
+
+
+def _send(bed: Testbed, gateway: Node, packets: Flow, packet: Packet) -> None:
+    """Send a packet from its source; another gateway's goes past that one's own firewall, to the next hop."""
+    source = packets.source
+    if source == gateway or not bed.is_vpn(source.name):
+        with contextlib.suppress(CommandFailed):  # refused by the firewall that is traced
+            bed.agents.on(source.name).send_packet(bytes(packet))
+        return
+    link = next(at.network for at in source.attachments if bed.scenario.networks[at.network].role == "isp_link")
+    others = [node for node in bed.scenario.on(link) if node != source]
+    hop = packets.target if packets.target in others else others[0]
+    frame = Ether(src=bed.mac(source.name, link), dst=bed.mac(hop.name, link)) / packet
+    bed.agents.on(source.name).send_frame(link, bytes(frame))
+
+
+def decisions(lines: Sequence[str], earlier: Collection[str] = ()) -> Sequence[str]:
+    """The decisions on the first packet on which there is a last one, or nothing yet; those `earlier` aside."""
     by_packet: dict[str, list[str]] = {}
-    for line in list(lines):
-        if match := re.match(r"trace id (\w+) (.*)", line):
-            by_packet.setdefault(match[1], []).append(match[2].strip())
-    for told in by_packet.values():
-        decided = [line for line in told if " packet: " not in line and TABLE not in line]
+    for name, told in _told(lines):
+        if name not in earlier:
+            by_packet.setdefault(name, []).append(told)
+    for told_of_one in by_packet.values():
+        decided = [line for line in told_of_one if " packet: " not in line and TABLE not in line]
         if decision(decided):
             return decided
     return ()
+
+
+def _told(lines: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """Each line of a trace: the packet's number, and the rest."""
+    matches = (re.match(r"trace id (\w+) (.*)", line) for line in list(lines))
+    return [(match[1], match[2].strip()) for match in matches if match]
 
 
 def decision(trace: Sequence[str]) -> str:
@@ -131,34 +219,36 @@ def decision(trace: Sequence[str]) -> str:
     return "accept" if passed and re.search(r"verdict accept\)|policy accept", trace[-1]) else ""
 
 
-def _settled(lines: Sequence[str]) -> Sequence[str]:
+def _settled(lines: Sequence[str], earlier: Collection[str]) -> Sequence[str]:
     """The decisions on a packet once two looks in a row see the same; raises `DeadlinePassed`."""
     before: Sequence[str] = ()
 
     def look() -> Sequence[str]:
         nonlocal before
-        seen, before = before, decisions(lines)
+        seen, before = before, decisions(lines, earlier)
         return before if before == seen else ()
 
     return waiting.until(look, ATTEMPT, "a trace")
 
 
-def _monitor(bed: Testbed, node: Node) -> Iterator[list[str]]:
-    """What `nft monitor trace` tells on a node, a growing list, yielded once an attempt; it ends with the iteration."""
-    stream = bed.engine.open(bed.project, node.name, ["timeout", str(PATIENCE), "nft", "monitor", "trace"])
+@contextlib.contextmanager
+def _monitor(bed: Testbed, node: Node, seconds: float) -> Iterator[list[str]]:
+    """What `nft monitor trace` tells on a node while the body runs, a growing list of lines."""
+    # It ends with the stream only when it next writes.
+    stream = bed.engine.open(
+        bed.project, node.name, ["timeout", str(waiting.stretched(seconds)), "nft", "monitor", "trace"]
+    )
     lines: list[str] = []
 
     def listen() -> None:
         rest = b""
-        with contextlib.suppress(OSError):  # closed by the end of the iteration
+        with contextlib.suppress(OSError):  # closed at the end
             while data := stream.receive():
                 *ended, rest = (rest + data).split(b"\n")
                 lines.extend(line.decode(errors="replace") for line in ended)
 
-    listener = threading.Thread(target=listen, name=f"trace {node.name}", daemon=True)
-    listener.start()
+    threading.Thread(target=listen, name=f"trace {node.name}", daemon=True).start()
     try:
-        for _ in range(int(PATIENCE / ATTEMPT)):
-            yield lines
+        yield lines
     finally:
         stream.close()

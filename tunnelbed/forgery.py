@@ -112,7 +112,7 @@ def recorded_esp(bed: Testbed, sender: Node, receiver: Node) -> tuple[Network, S
         expected = "gateways of a site with clients, on networks labelled `tunnelbed.role: isp_link`"
         raise BadInput(bed.scenario.name, receiver.name, "none", expected, "name other gateways, or label them")
     with bed.record() as recording:
-        ask_server(bed, clients[0], Request(), bed.patience)
+        ask_server(bed, clients[0], Request(), bed.patience, recording)
         recording.settle()
     found = [seen for seen in recording.on(link.name) if is_esp(seen.packet) and _is_from(seen.packet, sender)]
     if not found:

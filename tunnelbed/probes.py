@@ -12,6 +12,7 @@ from typing import Protocol
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
+from scapy.layers.ipsec import ESP
 from scapy.packet import Packet, Raw
 
 from tunnelbed.model import Address
@@ -116,6 +117,7 @@ class Datagram:
 
     port: int
     token: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+    from_port: int = 40000
 
     @property
     def name(self) -> str:
@@ -123,13 +125,37 @@ class Datagram:
 
     def packet(self, source: Address, target: Address) -> Packet:
         header = IP if target.version == 4 else IPv6
-        return header(src=str(source), dst=str(target)) / UDP(sport=40000, dport=self.port) / Raw(self.token)
+        return header(src=str(source), dst=str(target)) / UDP(sport=self.from_port, dport=self.port) / Raw(self.token)
 
     def asks(self, packet: Packet) -> bool:
         return UDP in packet and self.token in bytes(packet[UDP].payload)
 
     def answers(self, packet: Packet) -> bool:
         return self.asks(packet) and packet[UDP].sport == self.port
+
+    def shows(self, packet: Packet) -> bool:
+        return self.token in bytes(packet)
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """ESP of no tunnel (RFC 4303): content that nobody has a key for. Nobody answers it; arriving is what counts."""
+
+    name: str = "ESP"
+    token: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+
+    def packet(self, source: Address, target: Address) -> Packet:
+        header = IP if target.version == 4 else IPv6
+        # SPIs from 1 to 255 are reserved (RFC 4303, 2.1).
+        number = 256 + secrets.randbelow(2**32 - 256)
+        return header(src=str(source), dst=str(target)) / ESP(spi=number, seq=1, data=self.token)
+
+    def asks(self, packet: Packet) -> bool:
+        return ESP in packet and self.shows(packet)
+
+    def answers(self, packet: Packet) -> bool:
+        del packet
+        return False
 
     def shows(self, packet: Packet) -> bool:
         return self.token in bytes(packet)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from scapy.layers.inet import ICMP, IP, ICMPerror
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig
 from scapy.layers.l2 import Ether
-from scapy.packet import Raw
+from scapy.packet import Packet, Raw
 
 from tunnelbed import waiting
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
@@ -31,6 +31,23 @@ ATTEMPT = 0.4
 ON_ITS_WAY = 1.0
 LINK_MTU = 1500  # Ethernet's
 FRAG_NEEDED = 4  # RFC 792, destination unreachable
+
+
+class Stuck:
+    """Whether attempts go on ending at the same place: the way of a hasty testbed to give up before its time."""
+
+    def __init__(self, bed: Testbed, recording: Recording, is_it: Callable[[Packet], bool]) -> None:
+        self._hasty, self._recording, self._is_it = bed.hasty, recording, is_it
+        self._seen = 0
+        self._last: frozenset[tuple[str, str, bool]] | None = None
+
+    def again(self) -> bool:
+        """After an attempt: it got exactly as far as the one before, and gateways do not negotiate."""
+        if not self._hasty:
+            return False
+        before, self._last = self._last, self._recording.stalls(self._seen, self._is_it)
+        self._seen = len(self._recording.frames)
+        return self._last is not None and self._last == before
 
 
 def reaches(
@@ -108,17 +125,36 @@ def told_unreachable(bed: Testbed, source: Node, address: Address) -> None:
 
 
 def told_too_large(bed: Testbed, source: Node, target: Node) -> None:
-    """A packet that fills the link, and so not the tunnel, is answered by the size that fits (RFC 1191, RFC 8201).
+    """A ping that fills the link, and so not the tunnel, is answered by the size that fits (RFC 1191, RFC 8201).
 
     Raises `Unmet`.
     """
     probe = Ping()
     address = address_towards(bed, source, target)
-    packet = probe.packet(source_address(source, address), address)
+    recording, told = _sent_too_large(bed, source, probe.packet(source_address(source, address), address))
+    if not told:
+        expected = f"{source.name} is told which packets fit the tunnel to {target.name}"
+        seen = f"no word; {_how_far(recording, probe)}"
+        raise unmet(bed, expected, seen, recording, gateways_of(bed, source), probe.shows)
+
+
+def stray_not_told(bed: Testbed, source: Node, target: Node) -> None:
+    """An answer to no ping that fills the link is seen to leave, and nobody says a word about it. Raises `Unmet`."""
+    probe = Ping()
+    address = address_towards(bed, source, target)
+    recording, told = _sent_too_large(bed, source, probe.answer(source_address(source, address), address))
+    expected = f"{source.name} is told nothing about answers to {target.name} that nobody asked for"
+    if told:
+        raise unmet(bed, expected, str(told[0]), recording, gateways_of(bed, source), probe.shows)
+    if not recording.way_of(probe.answers):
+        raise TunnelbedError(f"{expected}: cannot be judged, since none was even seen to leave {source.name}")
+
+
+def _sent_too_large(bed: Testbed, source: Node, packet: Packet) -> tuple[Recording, Sequence[Sighting]]:
+    """Send a packet made as large as the link's; what all nodes saw, and what the source was told about a size."""
     if IP in packet:
         packet[IP].flags = "DF"
     packet = packet / Raw(b"\0" * (LINK_MTU - len(packet)))
-    expected = f"{source.name} is told which packets fit the tunnel to {target.name}"
 
     def tells(seen: Sighting) -> bool:
         large = ICMPv6PacketTooBig in seen.packet or (ICMP in seen.packet and seen.packet[ICMP].code == FRAG_NEEDED)
@@ -126,12 +162,10 @@ def told_too_large(bed: Testbed, source: Node, target: Node) -> None:
 
     with bed.record() as recording:
         bed.agents.on(source.name).send_packet(bytes(packet))
-        told = recording.until(tells, ON_ITS_WAY)
+        recording.settle()
     # What it learnt would let the next such packet be refused by the source itself.
     bed.agents.on(source.name).run(["sh", "-c", "ip route flush cache; ip -6 route flush cache"])
-    if told is None:
-        seen = f"no word; {_how_far(recording, probe)}"
-        raise unmet(bed, expected, seen, recording, gateways_of(bed, source), probe.shows)
+    return recording, [seen for seen in recording.sightings if tells(seen)]
 
 
 def send(bed: Testbed, source: Node, target: Node, probe: Probe) -> str:
@@ -248,6 +282,7 @@ def _ask(
 ) -> Sighting | None:
     """Send the probe until an answer comes or patience ends."""
     answer: Sighting | None = None
+    stuck = Stuck(bed, recording, probe.asks)
 
     def is_answer(seen: Sighting) -> bool:
         return seen.node == source.name and not seen.outgoing and probe.answers(seen.packet)
@@ -256,7 +291,7 @@ def _ask(
         nonlocal answer
         if not _send_to(bed, source, address, probe):
             answer = recording.until(is_answer, ATTEMPT)
-        return answer is not None
+        return answer is not None or stuck.again()
 
     with contextlib.suppress(DeadlinePassed):
         waiting.until(attempt, patience, "an answer")

@@ -35,6 +35,7 @@ REFUSALS = {
     refusal.name: refusal
     for refusal in (
         Refusal("certificate revoked", r"certificate was revoked on"),
+        Refusal("certificate not known to be good", r"RULE_CRL_VALIDATION is \w+, but requires at least GOOD"),
         Refusal("certificate expired", r"subject certificate invalid \(valid from"),
         Refusal("certificate of an unknown authority", r"no issuer certificate found for"),
         Refusal("identity unknown", r"no matching peer config found"),
@@ -52,6 +53,14 @@ def revoked(bed: Testbed, node: Node) -> Iterator[None]:
             if other != node:
                 path = _keys(bed) / other.name / "x509crl" / "intermediate.pem"
                 changed.enter_context(_changed(bed, other, {path: lambda path: pki.write_public(path, crl)}))
+        yield
+
+
+@contextlib.contextmanager
+def without_crls(bed: Testbed, node: Node) -> Iterator[None]:
+    """A node has no revocation list at all, so that it cannot know of any certificate whether it was revoked."""
+    lists = sorted((_keys(bed) / node.name / "x509crl").iterdir())
+    with _changed(bed, node, dict.fromkeys(lists, Path.unlink)):
         yield
 
 

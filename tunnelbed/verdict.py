@@ -58,4 +58,4 @@ def last_packets(sightings: Sequence[Sighting], about: Callable[[Packet], bool])
 
 def _capture_path(bed: Testbed, expected: str) -> Path:
     what = re.sub(r"[^a-z0-9]+", "-", expected.casefold()).strip("-")[:60]
-    return Path("reports") / "captures" / f"{bed.name}-{time.strftime('%H%M%S')}-{what}.pcapng"
+    return bed.captures / f"{bed.name}-{time.strftime('%H%M%S')}-{what}.pcapng"

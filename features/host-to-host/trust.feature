@@ -21,6 +21,26 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
     And no ESP crosses any ISP link
     And no private address is seen beyond a gateway
 
+  Scenario: The cloud has no list of revoked certificates
+    When gateway S has no CRL
+    And client A1 asks the server once
+    And client B1 asks the server once
+    Then gateway S refuses its peer: certificate not known to be good
+    And gateway A is told AUTHENTICATION_FAILED
+    And gateway B is told AUTHENTICATION_FAILED
+    And no ESP crosses any ISP link
+    And no private address is seen beyond a gateway
+
+  Scenario: The sites have no list of revoked certificates
+    When gateway A has no CRL
+    And gateway B has no CRL
+    And client A1 asks the server once
+    And client B1 asks the server once
+    Then gateway A refuses its peer: certificate not known to be good
+    And gateway B refuses its peer: certificate not known to be good
+    And no ESP crosses any ISP link
+    And no private address is seen beyond a gateway
+
   Scenario Outline: <Whose> certificate does not prove who it is
     When <gateway> presents <certificate>
     And client A1 asks the server once
@@ -33,23 +53,59 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
       | Whose       | gateway   | other     | certificate                          | reason                              |
       | A site's    | gateway A | gateway S | an expired certificate               | certificate expired                 |
       | A site's    | gateway A | gateway S | a certificate of another authority   | certificate of an unknown authority |
-      | A site's    | gateway A | gateway S | a valid certificate of gateway B     | identity unknown                    |
       | The cloud's | gateway S | gateway A | an expired certificate               | certificate expired                 |
       | The cloud's | gateway S | gateway A | a certificate of another authority   | certificate of an unknown authority |
 
-  Scenario Outline: A site offers weak <layer> only
-    When gateway A offers only <layer> <proposal>
+  Scenario: Each site comes in the other's name
+    When gateway A presents a valid certificate of gateway B
+    And gateway B presents a valid certificate of gateway A
     And client A1 asks the server once
+    And client B1 asks the server once
+    Then gateway S refuses its peer: identity unknown
+    And gateway A has no tunnel
+    And gateway B has no tunnel
+    And no ESP crosses any ISP link
+    And no private address is seen beyond a gateway
+
+  Scenario: The cloud comes in a site's name
+    When gateway S presents a valid certificate of gateway B
+    And client A1 asks the server once
+    And client B1 asks the server once
+    Then gateway A has no tunnel
+    And gateway B has no tunnel
+    And no ESP crosses any ISP link
+    And no private address is seen beyond a gateway
+
+  Scenario Outline: The sites offer weak <layer> only
+    When gateway A offers only <layer> <proposal>
+    And gateway B offers only <layer> <proposal>
+    And client A1 asks the server once
+    And client B1 asks the server once
     Then gateway S refuses its peer: no common proposal
     And gateway A is told NO_PROPOSAL_CHOSEN
-    And gateway A has no tunnel
-    And no ESP crosses the ISP link of site A
+    And gateway B is told NO_PROPOSAL_CHOSEN
+    And every gateway has no tunnel
+    And no ESP crosses any ISP link
     And no private address is seen beyond a gateway
 
     Examples:
-      | layer | proposal                |
-      | IKE   | aes128-sha256-modp2048  |
-      | ESP   | aes128-sha256           |
+      | layer | proposal             |
+      | IKE   | aes128-sha256-ecp256 |
+      | ESP   | aes128-sha256        |
+
+  Scenario Outline: The cloud takes weak <layer> only
+    When gateway S offers only <layer> <proposal>
+    And client A1 asks the server once
+    And client B1 asks the server once
+    Then gateway S refuses its peer: no common proposal
+    And every gateway has no tunnel
+    And no ESP crosses any ISP link
+    And no private address is seen beyond a gateway
+
+    Examples:
+      | layer | proposal             |
+      | IKE   | aes128-sha256-ecp256 |
+      | ESP   | aes128-sha256        |
 
   Scenario: A stranger between the sites takes the cloud's place
     When the router poses as gateway S

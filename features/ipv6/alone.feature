@@ -17,15 +17,33 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     And gateway S stands only in the ISP link of site S and the intranet of site S
     And no two nodes have the same address
 
-  Scenario: A gateway itself speaks with its peers only
-    Then every gateway cannot reach the Internet
-    And every gateway cannot reach the Internet on TCP port 80
-    And the firewall of gateway A drops ICMP and TCP port 22 from client A1 to gateway A
+  Scenario: A gateway itself hears its peers only, and from them IKE and ESP
+    Then the firewall of gateway A drops ICMP and TCP port 22 from client A1 to gateway A
     And the firewall of gateway B drops ICMP and TCP port 22 from client B1 to gateway B
     And the firewall of gateway S drops ICMP and TCP port 22 from the server to gateway S
-    And the firewall of gateway A drops ICMP and UDP port 500 from the router to gateway A
-    And the firewall of gateway B drops ICMP and UDP port 500 from the router to gateway B
-    And the firewall of gateway S drops ICMP and UDP port 500 from the router to gateway S
+    And the firewall of gateway A drops ICMP, UDP port 500 and ESP from the router to gateway A
+    And the firewall of gateway B drops ICMP, UDP port 500 and ESP from the router to gateway B
+    And the firewall of gateway S drops ICMP, UDP port 500 and ESP from the router to gateway S
+    And the firewall of gateway A drops UDP port 53 from gateway S to gateway A
+    And the firewall of gateway B drops UDP port 53 from gateway S to gateway B
+    And the firewall of gateway S drops UDP port 53 from gateway A to gateway S
+
+  Scenario: A gateway itself speaks to its peers only, and to them IKE and ESP
+    Then every gateway cannot reach the Internet
+    And the firewall of gateway A drops TCP port 80, UDP port 500 and ESP from gateway A to the router
+    And the firewall of gateway B drops TCP port 80, UDP port 500 and ESP from gateway B to the router
+    And the firewall of gateway S drops TCP port 80, UDP port 500 and ESP from gateway S to the router
+    And the firewall of gateway A drops UDP port 53 from gateway A to gateway S
+    And the firewall of gateway B drops UDP port 53 from gateway B to gateway S
+    And the firewall of gateway S drops UDP port 53 from gateway S to gateway A
+
+  Scenario: Each firewall decides by itself, whatever the other one would do
+    Then the firewall of gateway B drops TCP port 22 and UDP port 8080 from client B1 to the server
+    And the firewall of gateway A drops ICMP and TCP port 8080 from client A1 to a neighbour of the server
+    And the firewall of gateway B drops ICMP and TCP port 8080 from client B1 to a neighbour of the server
+    And the firewall of gateway S drops ICMP and TCP port 8080 from the server to client A1
+    And the firewall of gateway S drops ICMP and TCP port 8080 from the server to client B1
+    And the firewall of gateway S drops ICMP and TCP port 80 from a neighbour of the server to the Internet
 
   Scenario: The Internet knows no way to a private network
     When the Internet pings every client
@@ -38,6 +56,9 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     Then client A1 is told which packets fit the tunnel to the server
     And client B1 is told which packets fit the tunnel to the server
     And the server is told which packets fit the tunnel to client A1
+    But client A1 is told nothing about answers to the server that nobody asked for
+    And client B1 is told nothing about answers to the server that nobody asked for
+    And the server is told nothing about answers to client A1 that nobody asked for
 
   Scenario Outline: A site whose gateway forgot its tunnel falls silent
     Given <client> can reach the server
@@ -88,4 +109,5 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     And the firewall of gateway B lets everything pass
     Then client A1 cannot reach the server on TCP port 22
     And client B1 cannot reach the server on UDP port 8080
+    And the firewall of gateway S drops ICMP and TCP port 8080 from client A1 to a neighbour of the server
     But client A1 can reach the server on TCP port 8080 through the tunnel

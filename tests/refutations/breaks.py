@@ -14,7 +14,8 @@ import yaml
 from tests.refutations import Break
 from tunnelbed import agreement, daemon, firewall, trust, waiting
 from tunnelbed.model import Scenario
-from tunnelbed.testbed import READY, Testbed
+from tunnelbed.readiness import READY
+from tunnelbed.testbed import Testbed
 
 RELOAD = "nft -f /etc/tunnelbed/node/nftables.conf"
 

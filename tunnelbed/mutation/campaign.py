@@ -2,44 +2,43 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import queue
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
-from tunnelbed.errors import TunnelbedError
 from tunnelbed.model import Scenario
-from tunnelbed.mutation import Mutant, Sources
+from tunnelbed.mutation import Mutant, Sources, crew
 from tunnelbed.mutation import equivalent as equivalence
+from tunnelbed.mutation.crew import Dispatcher, Work
+from tunnelbed.mutation.experience import Experience, note, noticed
 from tunnelbed.mutation.mutants import mutants
 from tunnelbed.mutation.verdicts import KILLED, SURVIVED, Ledger, Verdict, digest
-from tunnelbed.mutation.worker import Job, Prover, work
+from tunnelbed.mutation.worker import Job, Prover
 from tunnelbed.testbed import Options
 
 # Below the scenario's root: where mutated testbeds have their files, and where verdicts are kept.
 GROUNDS = ".mutants"
 KEPT = Path("reports") / "mutation"
-# So many mutants are judged in the time that proving every unit takes.
-FEW = 20
+JOBS_PER_PROCESSOR = 2
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """What is to be tried: an operator's mutants or all, a sample of them or all, in so many testbeds at once."""
+    """What is to be tried: an operator's mutants or all, a sample of them or all, in so many testbeds at once.
+
+    With `doubting`, what is said to be equivalent is tried, and nothing else. `note` keeps what noticed which mistake.
+    """
 
     scenario: Scenario
     root: Path
     options: Options
     operator: str = ""
     sample: int = 0
-    jobs: int = 1
+    jobs: int = 0
     doubting: bool = False
     fresh: bool = False
+    note: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,8 @@ def run(
     """
     wanted = chosen(campaign)
     scene = campaign.scenario
-    reasons = equivalence.read(scene.configs, mutants(scene))
+    every = mutants(scene)
+    reasons = equivalence.read(scene.configs, every)
     files = [scene.stack, *(path for path in scene.configs.rglob("*") if path.is_file()), *code]
     about = digest(files, {"doubting": str(campaign.doubting), "data plane": campaign.options.data_plane})
     ledger = Ledger(campaign.root / KEPT / f"{scene.name}.jsonl", about)
@@ -93,85 +93,19 @@ def run(
         left = list(wanted)
     elif len(left) < len(wanted):
         tell(f"{len(wanted) - len(left)} of {len(wanted)} were judged before: going on")
+    work = Work(scene.name, left, () if campaign.doubting else reasons)
+    dispatcher = Dispatcher(work, Experience({**noticed(scene), **ledger.noticed}), ledger.add, tell)
     jobs = [
-        Job(
-            scene,
-            campaign.root / GROUNDS / f"{scene.name}-{number}",
-            campaign.options,
-            reasons,
-            prover,
-            campaign.doubting,
-            len(left) > FEW,
-        )
-        for number in range(1, min(max(campaign.jobs, 1), max(len(left), 1)) + 1)
+        Job(scene, campaign.root / GROUNDS / f"{scene.name}-{number}", campaign.options, prover)
+        for number in range(1, min(campaign.jobs or at_once(), len(left)) + 1)
     ]
-    _judge(jobs, left, ledger, tell)
-    judged = tuple(ledger.verdicts[mutant.name] for mutant in wanted)
-    return Outcome(Sources(scene), wanted, judged)
+    crew.judge(jobs, dispatcher)
+    if campaign.note:
+        known = [mutant.name for mutant in every]
+        tell(f"wrote {note(scene, ledger.verdicts.values(), known).relative_to(campaign.root)}")
+    return Outcome(Sources(scene), wanted, tuple(ledger.verdicts[mutant.name] for mutant in wanted))
 
 
-def _judge(jobs: Sequence[Job], left: Sequence[Mutant], ledger: Ledger, tell: Callable[[str], None]) -> None:
-    """Let workers judge mutants, and keep what they prove."""
-    context = multiprocessing.get_context("spawn")
-    waiting: Any = context.Queue()
-    answers: Any = context.Queue()
-    for mutant in left:
-        waiting.put(mutant)
-    waiting.put(None)
-    workers: list[BaseProcess] = [context.Process(target=work, args=(job, waiting, answers)) for job in jobs]
-    with _interruptible(workers):
-        told = 0
-        complaints = []
-        ended = 0
-        while ended < len(workers):
-            what, said = _answer(answers, workers)
-            if what == "judged":
-                told += 1
-                tell(_line(told, len(left), said))
-            elif what == "proven":
-                ledger.add(said)
-            elif what == "failed":
-                complaints.append(said)
-            elif what == "progress":
-                tell(said)
-            ended += what == "done"
-    if complaints:
-        raise TunnelbedError(complaints[0])
-
-
-def _answer(answers: Any, workers: Sequence[BaseProcess]) -> tuple[str, Any]:  # noqa: ANN401 # a queue
-    """The next answer; a worker that was killed gives none, and must not be waited for."""
-    while True:
-        try:
-            return answers.get(timeout=1.0)  # type: ignore[no-any-return] # a queue of pairs
-        except queue.Empty:
-            if any(worker.exitcode not in (None, 0) for worker in workers):
-                raise TunnelbedError("a worker was killed; run it again: what was judged is kept") from None
-
-
-@contextmanager
-def _interruptible(workers: Sequence[BaseProcess]) -> Iterator[None]:
-    """Workers run inside; interrupted, by a key or SIGTERM, we wait until each has taken its testbed down."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    for worker in workers:
-        worker.start()
-    try:
-        yield
-    except BaseException:
-        for worker in workers:
-            if worker.is_alive():
-                worker.terminate()
-        raise
-    finally:
-        for worker in workers:
-            worker.join()
-        signal.signal(signal.SIGTERM, before)
-
-
-def _line(number: int, count: int, verdict: Verdict) -> str:
-    why = f" ({verdict.place})" if verdict.place else ""
-    return f"{number:3}/{count} {verdict.outcome:10} {verdict.seconds:5.1f} s  {verdict.mutant}{why}"
+def at_once() -> int:
+    """How many testbeds keep this machine busy: most of their time they wait."""
+    return JOBS_PER_PROCESSOR * (os.cpu_count() or 1)

@@ -21,17 +21,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunnelbed import waiting
+from tunnelbed import changes, daemon, waiting
 from tunnelbed.engines import Progress
 from tunnelbed.errors import CommandFailed, NodeFailed, TunnelbedError
 from tunnelbed.model import Scenario
 from tunnelbed.mutation import Mutant
+from tunnelbed.readiness import READY
 from tunnelbed.scenario import load, named
-from tunnelbed.testbed import READY, Options, Testbed, find, open_testbed
+from tunnelbed.testbed import Options, Testbed, find, open_testbed
 
 # How a node reads a file again, by the file's name; a status other than 0 says that the file was refused.
 RULES = {
-    "nftables.conf": "nft -f /etc/tunnelbed/node/nftables.conf",
+    # All else goes, since not every file begins so: a table of the mutant before would stay.
+    "nftables.conf": "{ echo flush ruleset; cat /etc/tunnelbed/node/nftables.conf; } | nft -f -",
     "iptables.rules": "iptables-restore /etc/tunnelbed/node/iptables.rules",
     "ip6tables.rules": "ip6tables-restore /etc/tunnelbed/node/ip6tables.rules",
 }
@@ -79,6 +81,7 @@ class Ground:
         self.bed = self._testbed()
         self._now: dict[Path, str] = {}
         self._broken = False
+        self._found: Mapping[str, frozenset[str]] = {}
 
     def up(self) -> None:
         """Bring the unmutated testbed up, anew."""
@@ -88,6 +91,11 @@ class Ground:
         self.scene = load(self.original.name, self.folder)
         self._anew()
         self._broken = False
+        self._found = self._settled()
+
+    def left(self) -> str:
+        """What is otherwise than when the unmutated testbed came up: nothing, unless a mutant was not undone whole."""
+        return "; ".join(changes.difference(self._found, self._settled())[:5])
 
     def close(self) -> None:
         """Take everything down and away."""
@@ -167,9 +175,16 @@ class Ground:
         self.bed = self._testbed()
         self.bed.up(self.options, self.progress, check=False)
 
+    def _settled(self) -> Mapping[str, frozenset[str]]:
+        """The nodes' state once the tunnels are up and every node's own check passes."""
+        daemon.start_tunnels(self.bed)
+        changes.well(self.bed)
+        return changes.state(self.bed)
+
     def _testbed(self) -> Testbed:
         bed = open_testbed(self.scene, self.folder, self.options.engine)
-        bed.patience = self.patience
+        bed.patience, bed.hasty = self.patience, True
+        bed.captures = self.folder / "captures"
         return bed
 
     def _forget(self, anew: set[str]) -> None:

@@ -14,11 +14,15 @@ KILLED, SURVIVED, INVALID, EQUIVALENT = "killed", "survived", "invalid", "equiva
 
 @dataclass(frozen=True)
 class Failure:
-    """A sentence that did not hold: which, where it stands, and what it said."""
+    """A sentence that did not hold: which, where it stands, and what it said.
+
+    Not `said`: every sentence held, but what the unit had changed could not be undone, or it could not begin.
+    """
 
     place: str
     sentence: str
     seen: str
+    said: bool = True
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Verdict:
     """A mutant's fate: killed by a failure, survived, invalid (the testbed does not take it) or equivalent.
 
     `why` is the sentence that failed, what the testbed complained of, or the reason given for its being equivalent;
-    `place` the feature that noticed. `seconds` is what it cost.
+    `place` the feature that noticed, `unit` the part of it that was run. `seconds` is what it cost.
     """
 
     mutant: str
@@ -35,6 +39,12 @@ class Verdict:
     place: str = ""
     seen: str = ""
     seconds: float = 0.0
+    unit: str = ""
+
+    @classmethod
+    def killed(cls, mutant: str, failure: Failure, unit: str) -> Verdict:
+        """What a failure makes of a mutant."""
+        return cls(mutant, KILLED, failure.sentence, failure.place, failure.seen, unit=unit)
 
 
 class Ledger:
@@ -43,10 +53,13 @@ class Ledger:
     def __init__(self, path: Path, about: str) -> None:
         self.path, self.about = path, about
         self.verdicts: dict[str, Verdict] = {}
+        # What noticed which mutant, also where that was another version of the files: where to look first.
+        self.noticed: dict[str, str] = {}
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             first, *lines = path.read_text(encoding="utf-8").splitlines()
+            read = [Verdict(**json.loads(line)) for line in lines]
+            self.noticed = {verdict.mutant: verdict.unit for verdict in read if verdict.unit}
             if json.loads(first)["about"] == about:
-                read = (Verdict(**json.loads(line)) for line in lines)
                 self.verdicts = {verdict.mutant: verdict for verdict in read}
 
     def forget(self, mutants: Iterable[str]) -> None:

@@ -1,8 +1,8 @@
-"""One testbed and one mutant after the other: make the mistake, prove until something fails, go on to the next.
+"""One testbed in a process of its own, which does what it is told: try a mutant, prove, show that it is as it was.
 
-Runs in a process of its own, one a job. What it finds counts once every unit that noticed something is seen to hold on
-the unmutated testbed, after every `BATCH` mutants: else the batch is judged again on a fresh testbed. (A mutant that
-survived needs no such proof: everything held.)
+A mutant is *killed* when a unit fails with it and fails again: what a busy machine brings about does not come twice.
+That the failure is the mistake's doing takes two more things, which the campaign asks of its workers: the same unit
+holds without a mistake (`Prove`), and nothing of an earlier mutant was left (`Inspect`).
 """
 
 from __future__ import annotations
@@ -10,23 +10,22 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
 from tunnelbed.errors import TunnelbedError
 from tunnelbed.model import Scenario
 from tunnelbed.mutation import Mutant
-from tunnelbed.mutation.equivalent import Reason
 from tunnelbed.mutation.ground import Ground, Refused
-from tunnelbed.mutation.verdicts import EQUIVALENT, INVALID, KILLED, SURVIVED, Failure, Verdict
+from tunnelbed.mutation.verdicts import INVALID, SURVIVED, Failure, Verdict
 from tunnelbed.testbed import Options, Testbed
 
-BATCH = 60
 # Seconds until something that must work is given up. A tunnel is there in 0.2 s; people give it 10.
 PATIENCE = 2.0
+ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Prover(Protocol):
@@ -42,122 +41,184 @@ class Prover(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is told: the scenario, a folder of its own, how to bring a testbed up, and what is equivalent.
-
-    With `doubting`, mutants said to be equivalent are tried too. With `proven` every unit is first proven to hold
-    without a mistake; for a few mutants that takes longer than the mutants.
-    """
+    """What a worker begins with: the scenario, a folder of its own, how to bring a testbed up, and who proves it."""
 
     scenario: Scenario
     folder: Path
     options: Options
-    reasons: tuple[Reason, ...]
     prover: Callable[[Scenario], Prover]
-    doubting: bool = False
-    proven: bool = True
 
 
-@dataclass
-class Experience:
-    """Which units noticed what so far: those that notice most, for their time, are asked first."""
+@dataclass(frozen=True)
+class Try:
+    """Make this mistake and prove these units, in this order, until one fails."""
 
-    seconds: dict[str, float]
-    kills: Counter[tuple[str, ...]]
-
-    def order(self, units: Sequence[str], mutant: Mutant) -> Sequence[str]:
-        """The units, the most telling ones for such a mutant first."""
-        node = mutant.place.split()[0]
-
-        def worth(unit: str) -> tuple[float, ...]:
-            counts = (self.kills[unit, mutant.operator, node], self.kills[unit, mutant.operator], self.kills[unit,])
-            return (*(-count for count in counts), self.seconds[unit])
-
-        return sorted(units, key=worth)
-
-    def learn(self, unit: str, mutant: Mutant) -> None:
-        """This unit noticed."""
-        self.kills.update([(unit, mutant.operator, mutant.place.split()[0]), (unit, mutant.operator), (unit,)])
+    mutant: Mutant
+    units: tuple[str, ...]
 
 
-def work(job: Job, waiting: Any, answers: Any) -> None:  # noqa: ANN401 # multiprocessing's queues
-    """Judge the mutants that wait until None comes; tell each verdict, and when a batch of them is proven."""
-    # Asked to stop, by a person or by CI, it takes its testbed down first.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+@dataclass(frozen=True)
+class Prove:
+    """Prove one unit without any mistake."""
+
+    unit: str
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Show that nothing is left of the mutants so far."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The testbed is up: who does ESP there, and the units there are."""
+
+    plane: str
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The verdict on a mutant, and the seconds that each unit took which held."""
+
+    verdict: Verdict
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Proven:
+    """The unit holds without a mistake; not `sound`: only on a testbed made anew."""
+
+    unit: str
+    sound: bool
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """Whether something was left of the mutants so far, and what; it is gone now."""
+
+    left: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a person may want to read meanwhile."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The worker cannot go on."""
+
+    why: str
+
+
+Order = Try | Prove | Inspect
+Answer = Ready | Tried | Proven | Inspected | Progress | Failed
+
+
+def work(job: Job, campaign: Connection[Any, Any]) -> None:
+    """Do what the campaign tells until it says None or hangs up; the testbed is gone afterwards."""
+    # Asked to stop, by a person or by CI, it takes its testbed down first. Nothing may interrupt that in turn.
+    for number in ENDING:
+        signal.signal(number, _stop)
     try:
-        with _ground(job, answers) as ground:
-            prover = job.prover(job.scenario)
+        with _ground(job, campaign) as ground:
+            judge = Judge(ground, job.prover(job.scenario))
             plane = next((status.data_plane for status in ground.bed.status() if status.data_plane), "")
-            judge = Judge(job, ground, prover, plane, lambda verdict: answers.put(("judged", verdict)))
-            judge.prove_unmutated(prover.units if job.proven else ())
-            answers.put(("ready", judge.plane))
-            while batch := _batch(waiting):
-                answers.put(("proven", judge.judge(batch)))
-    except KeyboardInterrupt:
+            campaign.send(Ready(plane, tuple(judge.prover.units)))
+            while (told := campaign.recv()) is not None:
+                campaign.send(judge.do(told))
+    except (KeyboardInterrupt, EOFError):
         pass
     except Exception as wrong:  # noqa: BLE001 # whatever it is, the person at the other end must hear of it
         expected = isinstance(wrong, TunnelbedError)
-        answers.put(("failed", str(wrong) if expected else f"{type(wrong).__name__}: {wrong}"))
-    answers.put(("done", None))
+        campaign.send(Failed(str(wrong) if expected else f"{type(wrong).__name__}: {wrong}"))
+    campaign.close()
 
 
 class Judge:
     """Judges mutants on one ground."""
 
-    def __init__(self, job: Job, ground: Ground, prover: Prover, plane: str, tell: Callable[[Verdict], None]) -> None:
-        self.job, self.ground, self.prover, self.plane, self.tell = job, ground, prover, plane, tell
-        self.experience = Experience({unit: float(index) for index, unit in enumerate(prover.units)}, Counter())
-        # An ordered set: each unit that noticed a mistake of this batch.
-        self.noticed: dict[str, None] = {}
+    def __init__(self, ground: Ground, prover: Prover) -> None:
+        self.ground, self.prover = ground, prover
 
-    def prove_unmutated(self, units: Sequence[str]) -> None:
-        """These units hold on the scenario as it is; raises `TunnelbedError` otherwise."""
-        if not self.prover.units:
-            name = self.job.scenario.name
-            raise TunnelbedError(f"no feature has the tag @scenario.{name}: there is nothing to prove; write one")
-        if failure := self._first_failure(units):
-            raise TunnelbedError(
-                f"without any mistake made, `{failure.sentence}` ({failure.place}) does not hold: {failure.seen}; "
-                f"mend that first"
-            )
+    def do(self, told: Order) -> Tried | Proven | Inspected:
+        """One thing that a campaign can ask for."""
+        match told:
+            case Try():
+                return self.tried(told.mutant, told.units)
+            case Prove():
+                return self.proven(told.unit)
+            case Inspect():
+                return self.inspected()
 
-    def judge(self, batch: Sequence[Mutant]) -> Sequence[Verdict]:
-        """The verdicts on a batch, after which the units that noticed something are proven to hold without it."""
-        for last in (False, True):
-            self.noticed = {}
-            verdicts = [self.verdict(mutant) for mutant in batch]
-            try:
-                self.ground.become(None)
-                self.prove_unmutated(tuple(self.noticed))
-            except (Refused, TunnelbedError):
-                if last:
-                    raise
-                self.ground.up()
-            else:
-                break
-        return verdicts
-
-    def verdict(self, mutant: Mutant) -> Verdict:
+    def tried(self, mutant: Mutant, units: Sequence[str]) -> Tried:
         """What becomes of one mutant."""
         began = time.monotonic()
-        reason = next((reason for reason in self.job.reasons if reason.covers(mutant, self.plane)), None)
-        if reason and not self.job.doubting:
-            verdict = Verdict(mutant.name, EQUIVALENT, reason.because)
-        else:
-            verdict = self._tried(mutant, began)
-        self.tell(verdict)
-        return verdict
-
-    def _tried(self, mutant: Mutant, began: float) -> Verdict:
+        held: dict[str, float] = {}
         try:
-            self._become(mutant)
+            verdict = self._judged(mutant, units, held)
         except Refused as refused:
-            return Verdict(mutant.name, INVALID, str(refused), seconds=time.monotonic() - began)
-        units = self.experience.order(self.prover.units, mutant)
-        failure = self._first_failure(units, mutant)
-        took = time.monotonic() - began
-        if failure is None:
-            return Verdict(mutant.name, SURVIVED, seconds=took)
-        return Verdict(mutant.name, KILLED, failure.sentence, failure.place, failure.seen, took)
+            verdict = Verdict(mutant.name, INVALID, str(refused))
+        return Tried(replace(verdict, seconds=time.monotonic() - began), held)
+
+    def _judged(self, mutant: Mutant, units: Sequence[str], held: dict[str, float]) -> Verdict:
+        """The verdict; `held` gets the seconds of each unit that held. Raises `Refused`."""
+        self._become(mutant)
+        why = ""
+        unsaid: dict[str, Failure] = {}
+        for unit in units:
+            asked = time.monotonic()
+            failure = self.prover.prove(self.ground.bed, unit)
+            if failure and failure.said:
+                if again := self._fails_again(mutant, unit):
+                    return Verdict.killed(mutant.name, again, unit)
+                why = f"{unit} failed once, and held when it was asked again"
+            elif failure:
+                # Every sentence held. Another unit's may not, which says better what is wrong.
+                unsaid[unit] = failure
+                self._become(mutant)
+            held[unit] = time.monotonic() - asked
+        for unit in unsaid:
+            if again := self._fails_again(mutant, unit):
+                return Verdict.killed(mutant.name, again, unit)
+        return Verdict(mutant.name, SURVIVED, why)
+
+    def _fails_again(self, mutant: Mutant, unit: str) -> Failure | None:
+        """What a unit that failed says of a testbed with this mistake that nothing else was done to."""
+        self._become(mutant)
+        return self.prover.prove(self.ground.bed, unit)
+
+    def proven(self, unit: str) -> Proven:
+        """A unit holds on the scenario as it is; raises `TunnelbedError` where it fails even on a fresh testbed."""
+        failure: Failure | None = None
+        for sound in (True, False):
+            try:
+                self.ground.become(None)
+                failure = self.prover.prove(self.ground.bed, unit)
+            except Refused as refused:
+                failure = Failure(unit, "the testbed comes up", str(refused))
+            if failure is None:
+                return Proven(unit, sound)
+            self.ground.up()
+        assert failure  # noqa: S101 # else it was proven
+        raise TunnelbedError(
+            f"without any mistake made, `{failure.sentence}` ({failure.place}) does not hold: {failure.seen}; "
+            f"mend that first"
+        )
+
+    def inspected(self) -> Inspected:
+        """Nothing is left of the mutants so far, or it is now."""
+        try:
+            self.ground.become(None)
+            left = self.ground.left()
+        except (Refused, TunnelbedError, OSError) as wrong:
+            left = str(wrong)
+        if left:
+            self.ground.up()
+        return Inspected(left)
 
     def _become(self, mutant: Mutant) -> None:
         """Make the mistake; what refuses it may be what the mutant before left behind, so it is tried twice."""
@@ -167,37 +228,26 @@ class Judge:
             self.ground.up()
             self.ground.become(mutant)
 
-    def _first_failure(self, units: Sequence[str], mutant: Mutant | None = None) -> Failure | None:
-        for unit in units:
-            began = time.monotonic()
-            if failure := self.prover.prove(self.ground.bed, unit):
-                if mutant:
-                    self.noticed[unit] = None
-                    self.experience.learn(unit, mutant)
-                return failure
-            self.experience.seconds[unit] = time.monotonic() - began
-        return None
-
 
 @contextlib.contextmanager
-def _ground(job: Job, answers: Any) -> Iterator[Ground]:  # noqa: ANN401 # a multiprocessing queue
+def _ground(job: Job, campaign: Connection[Any, Any]) -> Iterator[Ground]:
     """A testbed that is up, and gone afterwards whatever happens."""
-    ground = Ground(job.scenario, job.folder, job.options, PATIENCE, lambda text: answers.put(("progress", text)))
+    ground = Ground(job.scenario, job.folder, job.options, PATIENCE, lambda text: campaign.send(Progress(text)))
     try:
         ground.up()
         yield ground
     finally:
-        # A second interruption would leave half of a testbed behind.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        _ignore_interruptions()
         ground.close()
 
 
-def _batch(waiting: Any) -> Sequence[Mutant]:  # noqa: ANN401 # a multiprocessing queue
-    """The next mutants to be judged together; none when there are no more."""
-    batch: list[Mutant] = []
-    while len(batch) < BATCH and (mutant := waiting.get()) is not None:
-        batch.append(mutant)
-    if len(batch) < BATCH:
-        waiting.put(None)
-    return batch
+def _stop(*_: object) -> None:
+    """The first interruption ends the work."""
+    _ignore_interruptions()
+    raise KeyboardInterrupt
+
+
+def _ignore_interruptions() -> None:
+    """A second one would leave half of a testbed behind."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)

@@ -15,15 +15,21 @@ from tunnelbed.mutation import Mutant, Sources
 from tunnelbed.mutation.operators import operator
 
 FILES = ("nftables.conf", "**/*.nft")
-# Not the ICMP message of that name: `icmp type redirect drop`.
-REDIRECT = r"(?<!type )\bredirect\b"
-NAT = re.compile(rf"\b(?:masquerade|snat|dnat)\b|{REDIRECT}")
+# See scripts/node/while-up.
+WHILE_UP = "while-up/*.nft"
+# Not the ICMP message of that name, `icmp type redirect` or `icmpv6 type nd-redirect`, nor `ct status dnat`.
+DNAT = re.compile(r"(?<!status )\bdnat\b|(?<!type )(?<!-)\bredirect\b")
+SNAT = re.compile(r"(?<!status )\b(?:masquerade|snat)\b")
+NAT = re.compile(rf"{DNAT.pattern}|{SNAT.pattern}")
 # How a rule asks for ESP in the kernel (nft(8), "META EXPRESSIONS" and "ROUTING EXPRESSIONS") or in user space.
 BY_TUNNEL = re.compile(r"\s*\b(?:meta|rt) ipsec exists\b")
 BY_DEVICE = re.compile(r"\s*\b[io]ifname \"?ipsec\d+\"?")
 CONNECTION_STATE = re.compile(r"\s*\bct state (?:\{[^}]*\}|\S+)")
-PORT = re.compile(r"\s*\b(?:tcp|udp|th) dport (?:\{[^}]*\}|\S+)")
-ADDRESS = re.compile(r"\s*\bip6? [sd]addr (?:\{[^}]*\}|\S+)")
+# A port that is looked up together with an address belongs to that: `ip saddr . tcp dport $pairs`.
+PORT = re.compile(r"(?<!\.)\s*(?<!\. )\b(?:tcp|udp|th) dport (?:\{[^}]*\}|\S+)")
+ADDRESS = re.compile(
+    r"\s*\b(?:ct (?:original|reply) )?ip6? [sd]addr (?:\. (?:tcp|udp|th) dport )?(?:!= )?(?:\{[^}]*\}|\S+)"
+)
 # Removed from a rule, a port leaves its protocol behind.
 PROTOCOL = re.compile(r"\b(tcp|udp|th) dport")
 
@@ -106,7 +112,7 @@ def masquerade_missing(files: Sources) -> Iterator[Mutant]:
     """Packets leave with the address of whoever sent them."""
     for rules in _rulesets(files):
         for rule in rules.rules():
-            if re.search(r"\b(masquerade|snat)\b", rule.text):
+            if SNAT.search(rule.text):
                 sentence = f"the rule `{rule.text}` is missing, so packets leave with their own source address"
                 yield rules.mutant("masquerade-missing", rule, "", sentence)
 
@@ -117,7 +123,7 @@ def masquerade_too_wide(files: Sources) -> Iterator[Mutant]:
     for rules in _rulesets(files):
         for rule in rules.rules():
             now = re.sub(r"\s*\b(?:oifname (?:\{[^}]*\}|\S+)|(?:meta|rt) ipsec missing)", "", rule.text).strip()
-            if re.search(r"\b(masquerade|snat)\b", rule.text) and now != rule.text:
+            if SNAT.search(rule.text) and now != rule.text:
                 sentence = f"`{rule.text}` rewrites the source of everything that leaves, by whatever way"
                 yield rules.mutant("masquerade-too-wide", rule, now, sentence)
 
@@ -127,7 +133,7 @@ def dnat_missing(files: Sources) -> Iterator[Mutant]:
     """What is sent to the public address goes no further."""
     for rules in _rulesets(files):
         for rule in rules.rules():
-            if re.search(rf"\bdnat\b|{REDIRECT}", rule.text):
+            if DNAT.search(rule.text):
                 yield rules.mutant("dnat-missing", rule, "", f"the rule `{rule.text}` is missing")
 
 
@@ -148,10 +154,20 @@ def dnat_too_wide(files: Sources) -> Iterator[Mutant]:
         for rule in rules.rules():
             now = PORT.sub("", rule.text).strip()
             # Where a port is mapped to another one, nft needs to know the protocol.
-            if re.search(r"\bdnat\b", rule.text) and now != rule.text:
+            if DNAT.search(rule.text) and now != rule.text:
                 protocol = PROTOCOL.search(rule.text)
                 now = f"meta l4proto {protocol[1] if protocol else 'tcp'} {now}"
                 yield rules.mutant("dnat-too-wide", rule, now, f"`{rule.text}` takes every port")
+
+
+@operator("dnat-without-tunnel")
+def dnat_without_tunnel(files: Sources) -> Iterator[Mutant]:
+    """What holds while a tunnel is up holds always, and whether or not a packet comes out of it."""
+    for node, path, text in files.having(WHILE_UP):
+        rules = files.file(node, FILES[0])
+        changes = {rules: files.text(rules) + always(text)}
+        sentence = f"{node}: what {path.name} says holds without a tunnel, too"
+        yield Mutant("dnat-without-tunnel", f"{node} {path.name}", sentence, changes)
 
 
 @operator("tunnel-not-required")
@@ -177,7 +193,7 @@ def port_ignored(files: Sources) -> Iterator[Mutant]:
     """A rule for one port takes every port."""
     for rules in _rulesets(files):
         for rule in rules.rules():
-            if NAT.search(rule.text):
+            if NAT.search(rule.text) or not PORT.search(rule.text):
                 continue
             now = PROTOCOL.sub(r"meta l4proto \1 \1 dport", rule.text)
             now = PORT.sub("", now).replace("meta l4proto th ", "").strip()
@@ -195,6 +211,17 @@ def address_ignored(files: Sources) -> Iterator[Mutant]:
                 said = match[0].strip()
                 sentence = f"`{rule.text}` no longer looks at `{said}`"
                 yield rules.mutant("address-ignored", rule, now, sentence, said)
+
+
+def always(text: str) -> str:
+    """The tables of an nftables file that holds while a tunnel is up, under other names and asking for no tunnel."""
+    lines = []
+    for line in text.splitlines():
+        if table := re.match(r"table (\w+) (\S+) \{", line):
+            lines.append(f"table {table[1]} always-{table[2]} {{")
+        else:
+            lines.append(BY_DEVICE.sub("", BY_TUNNEL.sub("", line)))
+    return "\n".join([*lines, ""])
 
 
 def _without(files: Sources, name: str, pattern: re.Pattern[str], sentence: str) -> Iterator[Mutant]:

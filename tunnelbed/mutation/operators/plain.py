@@ -8,18 +8,22 @@ from pathlib import Path
 from tunnelbed.mutation import Mutant, Sources
 from tunnelbed.mutation.operators import nftables, operator, routes, swanctl
 
-NO_CONNECTIONS = "connections {\n}\n"
-
 
 @operator("plain-routing")
 def plain_routing(files: Sources) -> Iterator[Mutant]:
     """No tunnel: the routers know every private network, the firewalls let everything through in clear."""
-    changes: dict[Path, str] = {path: NO_CONNECTIONS for _, path, _ in files.having(swanctl.FILE)}
+    # The gateways still know each other and have no tunnel to offer: charon without any connection does not start.
+    changes: dict[Path, str] = {
+        connections.path: swanctl.without_children(connections) for connections in swanctl.everywhere(files)
+    }
     if not changes:
         return
     for node, path, text in files.having(nftables.FILES[0]):
         if files.file(node, swanctl.FILE) in changes:
             changes[path] = _open(text)
+    for node, _, text in files.having(nftables.WHILE_UP):
+        path = files.file(node, nftables.FILES[0])
+        changes[path] = changes.get(path, files.text(path)) + nftables.always(text)
     for leak in routes.route_leaked(files):
         for path, text in leak.changes.items():
             line = text.splitlines()[-1]

@@ -88,20 +88,20 @@ def selector_too_narrow(files: Sources) -> Iterator[Mutant]:
 @operator("esp-unencrypted")
 def esp_unencrypted(files: Sources) -> Iterator[Mutant]:
     """ESP authenticates, but encrypts nothing (RFC 2410), at every gateway."""
-    yield from _everywhere(files, "esp-unencrypted", "esp_proposals", "null-sha256", "ESP has the null cipher")
+    yield from _at_every_gateway(files, "esp-unencrypted", "esp_proposals", "null-sha256", "ESP has the null cipher")
 
 
 @operator("esp-weaker")
 def esp_weaker(files: Sources) -> Iterator[Mutant]:
     """ESP uses a weaker proposal, at every gateway."""
-    yield from _everywhere(files, "esp-weaker", "esp_proposals", "aes128-sha1", "ESP uses AES-128 and SHA-1")
+    yield from _at_every_gateway(files, "esp-weaker", "esp_proposals", "aes128-sha1", "ESP uses AES-128 and SHA-1")
 
 
 @operator("esp-without-exchange")
 def esp_without_exchange(files: Sources) -> Iterator[Mutant]:
     """A new ESP key comes without a key exchange of its own (no forward secrecy), at every gateway."""
     changes, was = {}, ""
-    for connections in _all(files):
+    for connections in everywhere(files):
         lines: dict[int, str | None] = {}
         for setting in connections.settings("esp_proposals"):
             head, _, exchange = setting.value.rpartition("-")
@@ -118,14 +118,14 @@ def esp_without_exchange(files: Sources) -> Iterator[Mutant]:
 def ike_weaker(files: Sources) -> Iterator[Mutant]:
     """IKE uses a weaker proposal, at every gateway."""
     weak = "aes128-sha1-modp2048"
-    yield from _everywhere(files, "ike-weaker", "proposals", weak, "IKE uses AES-128, SHA-1 and 2048-bit MODP")
+    yield from _at_every_gateway(files, "ike-weaker", "proposals", weak, "IKE uses AES-128, SHA-1 and 2048-bit MODP")
 
 
 @operator("weaker-offered")
 def weaker_offered(files: Sources) -> Iterator[Mutant]:
     """A gateway would also agree on something weaker than what it agrees on today."""
     weak = {"proposals": "aes128-sha256-ecp256", "esp_proposals": "aes128-sha256"}
-    for connections in _all(files):
+    for connections in everywhere(files):
         for setting in connections.settings(*weak):
             value = f"{setting.value}, {weak[setting.key]}"
             sentence = f"{setting.place} would also take {weak[setting.key]}"
@@ -135,7 +135,7 @@ def weaker_offered(files: Sources) -> Iterator[Mutant]:
 @operator("revocation-lax")
 def revocation_lax(files: Sources) -> Iterator[Mutant]:
     """A peer whose certificate nobody can check for revocation is believed."""
-    for connections in _all(files):
+    for connections in everywhere(files):
         for setting in connections.settings("revocation"):
             sentence = f"a peer of {setting.sections[1]} is believed without a CRL"
             yield connections.mutant("revocation-lax", setting, None, sentence)
@@ -144,7 +144,7 @@ def revocation_lax(files: Sources) -> Iterator[Mutant]:
 @operator("any-identity")
 def any_identity(files: Sources) -> Iterator[Mutant]:
     """Any certificate of the authority is accepted, whoever it was issued to."""
-    for connections in _all(files):
+    for connections in everywhere(files):
         for setting in connections.settings("id"):
             if setting.sections[-1].startswith("remote"):
                 sentence = f"the peer of {setting.sections[1]} may be anybody with a certificate"
@@ -154,7 +154,7 @@ def any_identity(files: Sources) -> Iterator[Mutant]:
 @operator("any-authority")
 def any_authority(files: Sources) -> Iterator[Mutant]:
     """A certificate of any authority the gateway knows is accepted."""
-    for connections in _all(files):
+    for connections in everywhere(files):
         for setting in connections.settings("cacerts"):
             sentence = f"the peer of {setting.sections[1]} may come with a certificate of any authority"
             yield connections.mutant("any-authority", setting, None, sentence)
@@ -163,7 +163,7 @@ def any_authority(files: Sources) -> Iterator[Mutant]:
 @operator("trigger-missing")
 def trigger_missing(files: Sources) -> Iterator[Mutant]:
     """Nothing starts the tunnel."""
-    for connections in _all(files):
+    for connections in everywhere(files):
         for setting in connections.settings("start_action"):
             sentence = f"nothing starts the tunnel {setting.sections[-1]} at this end"
             yield connections.mutant("trigger-missing", setting, None, sentence)
@@ -172,7 +172,7 @@ def trigger_missing(files: Sources) -> Iterator[Mutant]:
 @operator("connection-missing")
 def connection_missing(files: Sources) -> Iterator[Mutant]:
     """A gateway does not know one of its peers."""
-    for connections in _all(files):
+    for connections in everywhere(files):
         for name, first, last in _sections(connections):
             changes: dict[int, str | None] = dict.fromkeys(range(first, last + 1))
             text = {connections.path: connections.changed(changes)}
@@ -180,8 +180,16 @@ def connection_missing(files: Sources) -> Iterator[Mutant]:
             yield Mutant("connection-missing", f"{connections.node} {name}", sentence, text)
 
 
+def without_children(connections: Connections) -> str:
+    """Connections that start no tunnel, and have none to offer."""
+    changes: dict[int, str | None] = {}
+    for _, first, last in _sections(connections, "children"):
+        changes.update(dict.fromkeys(range(first, last + 1)))
+    return connections.changed(changes)
+
+
 def _selectors(files: Sources, name: str, sentence: str, change: Callable[[str], str | None]) -> Iterator[Mutant]:
-    for connections in _all(files):
+    for connections in everywhere(files):
         for setting in connections.settings(*SELECTORS):
             first, *others = setting.value.split(",")
             if now := change(first.strip()):
@@ -189,10 +197,10 @@ def _selectors(files: Sources, name: str, sentence: str, change: Callable[[str],
                 yield connections.mutant(name, setting, value, f"{setting.place} {setting.value} {sentence}")
 
 
-def _everywhere(files: Sources, name: str, key: str, value: str, sentence: str) -> Iterator[Mutant]:
+def _at_every_gateway(files: Sources, name: str, key: str, value: str, sentence: str) -> Iterator[Mutant]:
     """One value at every gateway, in every connection."""
     changes = {}
-    for connections in _all(files):
+    for connections in everywhere(files):
         if found := list(connections.settings(key)):
             lines: dict[int, str | None] = {setting.line: _line(setting, value) for setting in found}
             changes[connections.path] = connections.changed(lines)
@@ -200,8 +208,8 @@ def _everywhere(files: Sources, name: str, key: str, value: str, sentence: str) 
         yield Mutant(name, "every gateway", f"every gateway: {sentence}", changes)
 
 
-def _sections(connections: Connections) -> Iterator[tuple[str, int, int]]:
-    """Each connection's name, and its first and last line."""
+def _sections(connections: Connections, wanted: str = "") -> Iterator[tuple[str, int, int]]:
+    """Each connection's name, and its first and last line; or those of each section of a connection `wanted`."""
     blocks: list[tuple[str, int]] = []
     for number, line in enumerate(connections.lines):
         said = line.split("#")[0].strip()
@@ -209,11 +217,14 @@ def _sections(connections: Connections) -> Iterator[tuple[str, int, int]]:
             blocks.append((said[:-1].strip(), number))
         elif said == "}" and blocks:
             name, first = blocks.pop()
-            if len(blocks) == 1 and blocks[0][0] == "connections":
+            outside = [block for block, _ in blocks]
+            found = len(outside) == 2 and name == wanted if wanted else len(outside) == 1
+            if found and outside[0] == "connections":
                 yield name, first, number
 
 
-def _all(files: Sources) -> Iterator[Connections]:
+def everywhere(files: Sources) -> Iterator[Connections]:
+    """The connections of every gateway."""
     return (Connections(*found) for found in files.having(FILE))
 
 

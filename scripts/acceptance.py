@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from behave.configuration import Configuration
@@ -20,7 +20,7 @@ from tunnelbed import model
 from tunnelbed.mutation.verdicts import Failure
 from tunnelbed.testbed import Testbed
 
-HOME = Path(__file__).resolve().parent
+HOME = Path(__file__).resolve().parent.parent
 TAG = "scenario."
 WELL = (Status.passed, Status.skipped, Status.untested)
 LONGEST = 300
@@ -46,7 +46,7 @@ class Features:
             beside = scene.features.parent / "steps"
             own = [str(beside)] if beside.is_dir() and beside.resolve() != HOME / "steps" else []
             self._runner.load_step_definitions(own)
-        self._open: Callable[[Context], None] = self._runner.hooks["before_all"]
+        self._hooks = dict(self._runner.hooks)
         self._runner.hooks["after_all"] = lambda _: None
         self._units = dict(_units(scene))
 
@@ -62,10 +62,17 @@ class Features:
         runner = self._runner
 
         def lend(context: Context) -> None:
-            self._open(context)
+            self._hooks["before_all"](context)
             context.beds[self.scenario.name] = bed
 
-        runner.hooks["before_all"] = lend
+        def end(context: Context, scenario: Scenario) -> None:
+            if scenario.status == Status.passed:
+                self._hooks["after_scenario"](context, scenario)
+            else:
+                # Nothing more is asked of this testbed, so nobody needs to wait until all is well again.
+                context.changes.abandon()
+
+        runner.hooks.update(before_all=lend, after_scenario=end)
         runner.context = Context(runner)
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
@@ -76,19 +83,16 @@ class Features:
 
 
 def _units(scene: model.Scenario) -> Iterator[tuple[str, Feature]]:
-    """Each scenario as a feature of its own, so that they run in any order."""
+    """Each scenario, and each example of an outline, as a feature of its own, so that they run in any order."""
     for path in sorted(scene.features.rglob("*.feature")):
-        count = len(_items(path))
-        if f"{TAG}{scene.name}" not in parse_file(str(path)).tags:
+        whole = parse_file(str(path))
+        if f"{TAG}{scene.name}" not in whole.tags:
             continue
-        for index in range(count):
+        for index in range(len(list(whole.walk_scenarios()))):
             feature = parse_file(str(path))
-            feature.run_items[:] = [feature.run_items[index]]
-            yield f"{path.name}: {feature.run_items[0].name}", feature
-
-
-def _items(path: Path) -> Sequence[Scenario]:
-    return list(parse_file(str(path)).run_items)
+            scenario = list(feature.walk_scenarios())[index]
+            feature.run_items[:] = [scenario]
+            yield f"{path.name}: {scenario.name}", feature
 
 
 def _failure(feature: Feature, said: str) -> Failure:
@@ -99,8 +103,9 @@ def _failure(feature: Feature, said: str) -> Failure:
                 place = f"{Path(str(feature.filename)).name}:{step.line}"
                 return Failure(place, f"{step.keyword} {step.name}", _seen(step))
         if scenario.hook_failed:
-            return Failure(f"{Path(str(feature.filename)).name}:{scenario.line}", scenario.name, said[-LONGEST:])
-    return Failure(str(feature.filename), feature.name, said[-LONGEST:])
+            place = f"{Path(str(feature.filename)).name}:{scenario.line}"
+            return Failure(place, scenario.name, said[-LONGEST:], said=False)
+    return Failure(str(feature.filename), feature.name, said[-LONGEST:], said=False)
 
 
 def _seen(step: Step) -> str:
