@@ -62,4 +62,13 @@ REFUTATIONS = (
         expected='gateway-a says "established with SPIs"',
         seen="* other lines",
     ),
+    telling("gateway A has no CRL", given="no tunnel is up", then=NO_TUNNEL, **UP),
+    untrue(
+        "gateway S refuses its peer: certificate not known to be good",
+        given="no tunnel is up",
+        when=("gateway S has no CRL", "client A1 asks the server once"),
+        broken=dropped("gateway-a", "output", "udp dport { 500, 4500 }"),
+        expected="gateway-s refuses its peer: certificate not known to be good",
+        seen="* other lines",
+    ),
 )
