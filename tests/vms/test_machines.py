@@ -8,6 +8,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +104,16 @@ def test_a_node_is_its_own_machine_and_sees_nothing_around_itself(up: Person) ->
     # NET_ADMIN and NET_RAW, as the stack says.
     assert re.findall(r"Cap(?:Eff|Bnd):\s+(\w+)", status) == ["0000000000003000"] * 2
     assert up.does("exec", "--node", "client", "--", "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")[0] != 0
+
+
+def test_its_clock_runs_as_ours_does(up: Person) -> None:
+    def uptime() -> float:
+        return float(up.at("client", "cat", "/proc/uptime").split()[0])
+
+    began, first = time.monotonic(), uptime()
+    threading.Event().wait(20)
+    ended, last = time.monotonic(), uptime()
+    assert 0.8 < (last - first) / (ended - began) < 1.25
 
 
 def test_its_files_are_what_they_are_here_at_that_moment(up: Person) -> None:
