@@ -68,9 +68,9 @@ class Person:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     person = Person(Checkout(tmp_path_factory.mktemp("machines") / "checkout"))
-    code, out, err = person.does("up", "--engine", "qemu", "--memory", "160")
+    code, _, err = person.does("up", "--engine", "qemu", "--memory", "160")
     assert code == 0, err
-    assert re.search(r"engine QEMU .*kernel 6\..*accelerator (KVM|software emulation)", out)
+    assert re.search(r"starting 3 machines on 1 networks, by (KVM|software emulation)", err)
     yield person
     assert person.does("down")[1].startswith("tiny: removed 3 VMs, 1 network")
     assert person.left() == []
@@ -88,6 +88,7 @@ def test_a_script_reads_which_engine_it_is_on(up: Person) -> None:
     assert bed["up"]
     assert bed["options"]["engine"] == "qemu"
     assert {node["state"] for node in bed["nodes"]} == {"running"}
+    assert re.search(r"engine QEMU .*kernel 6\..*accelerator (KVM|software emulation)", up.does("status")[1])
 
 
 def test_a_command_keeps_its_words_and_its_status(up: Person) -> None:
