@@ -126,7 +126,6 @@ def up(
     """Bring a scenario up; returns when its tunnels carry traffic. Up already: only checks."""
     bed = _testbed(scenario, instance, path, engine)
     bed.up(Options(engine, driver, data_plane, platform, nested, memory, cpus), _progress())
-    print(report.heading(bed))
     print(report.table(bed.status()))
 
 
