@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,11 @@ from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
 from tunnelbed import images, report, scaffold, verification
-from tunnelbed.bench import measured, phases, table
+from tunnelbed.bench import curves, phases, plot, subjects, table
+from tunnelbed.bench import drivers as drivers_compared
+from tunnelbed.bench import growth as sizes
 from tunnelbed.bench import together as side_by_side
+from tunnelbed.bench.measured import Results
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.mutation import campaign, summary
@@ -37,8 +40,8 @@ HELP = {
     "scenario": "which scenario: a name of `compose/NAME.yaml` (`invoke scenarios` lists them)",
     "instance": "which copy of it, where several are up side by side: letters and digits, e.g. `2`",
     "path": "the folder that holds compose/, configs/ and features/; this checkout unless told",
-    "engine": "what runs the nodes: docker (the default), or qemu: a virtual machine each",
-    "driver": "how Docker makes the networks: macvlan (the default) or bridge",
+    "engine": "what runs the nodes: docker (the default), or qemu: a virtual machine each (`bench`: some, with commas)",
+    "driver": "how Docker makes the networks: macvlan (the default), bridge, or ipvlan where no node passes packets on",
     "data-plane": "who does ESP: kernel, user (strongSwan in user space), or auto (the default): try the kernel first",
     "platform": "for this platform, e.g. linux/arm64 (`build`: several, with commas); this machine's own unless told",
     "push": "send the images to a registry: `--push registry.example/me` names them registry.example/me/node:VERSION",
@@ -60,8 +63,15 @@ HELP = {
     "equivalent": "try what equivalent.yaml says cannot be noticed, to prove it wrong",
     "fresh": "begin anew, where an interrupted run would be taken up again",
     "note": "keep what noticed which mistake in features/NAME/noticed.json, where later runs look first",
+    "drivers": "measure the drivers of Docker's networks: throughput, latency, processor time, in clear and by tunnel",
     "together": "measure all scenarios, up at once and proven at once, against one after another",
     "runs": "how many times everything is measured, 3 unless told",
+    "growth": "measure generated scenarios with so many sites instead: `2,8,32`",
+    "builds": "how many of the runs make the engine's environment anew, from an empty cache, 1 unless told",
+    "again": "measure nothing: make table and plot anew from FOLDER's JSON",
+    "proofs": "how many of the runs go on to prove every sentence, 1 unless told",
+    "vm": "the VMs of engine qemu, each as MEGABYTESxPROCESSORS, with commas: `512x2,128x1`",
+    "folder": "where to write: reports/bench unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
     "sites": "so many sites, 1 to 254, around a cloud that all reach through tunnels; two joined directly unless told",
     "verbose": "print each command as it is run, ready to be pasted",
@@ -208,21 +218,62 @@ def verify(
         raise Exit(code=worst)
 
 
-@task("scenario", "path", "runs", "together")
-def bench(_: Context, scenario: str = "site-to-site", path: str = "", runs: int = 3, together: bool = False) -> None:
-    """Measure a scenario against plain Compose in the same run, or `--together`: all of them at once against in turn.
+@task(
+    *("scenario", "path", "engine", "vm", "runs", "builds", "proofs"),
+    *("drivers", "data-plane", "growth", "together", "folder", "again"),
+)
+def bench(
+    _: Context,
+    scenario: str = "",
+    path: str = "",
+    engine: str = "",
+    vm: str = subjects.VMS,
+    runs: int = 3,
+    builds: int = 1,
+    proofs: int = 1,
+    drivers: bool = False,
+    data_plane: str = "auto",
+    growth: str = "",
+    together: bool = False,
+    folder: str = "reports/bench",
+    again: bool = False,
+) -> None:
+    """Measure scenarios, phase by phase, on each engine and against plain Compose; `docs/benchmarks.md` says how.
 
-    Writes reports/bench/NAME.json and .md.
+    Writes FOLDER/bench.json, .md and .svg. `--drivers`: what networks' drivers carry. `--growth`: what each further
+    site costs. `--together`: what all scenarios at once take. Each of them writes files of its own name.
     """
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
-    if together:
-        name, found = "together", side_by_side.measure(names(_root(path)), command, runs, _progress())
-    else:
-        bed = _testbed(scenario, "", path)
-        name, found = scenario, phases.measure(bed, command, runs, _progress())
-    told = table.markdown(name, found)
-    measured.write(name, measured.as_document(name, found), told, Path("reports") / "bench")
+    root, say = _root(path), _progress()
+    name = "drivers" if drivers else "growth" if growth else "together" if together else "bench"
+    kept = Path(folder) / f"{name}.json"
+    measuring: dict[str, Callable[[], Iterable[Results]]] = {
+        "bench": lambda: phases.measure(
+            phases.Asked(
+                root,
+                [scenario] if scenario else names(root),
+                subjects.subjects(engine, vm),
+                command,
+                runs,
+                builds,
+                proofs,
+            ),
+            say,
+        ),
+        "drivers": lambda: drivers_compared.measure(runs, data_plane, say),
+        "growth": lambda: sizes.measure(sizes.Asked(sizes.sites(growth), command, runs, proofs), say),
+        "together": lambda: [side_by_side.measure(names(root), command, runs, say)],
+    }
+    # Kept after each step, so that an hour's work does not depend on the next one.
+    for results in measuring[name]() if not again else ():
+        results.save(kept)
+    found = Results.load(kept)
+    told = {"bench": table.markdown, "growth": curves.markdown}.get(name, table.compared)(found)
+    kept.with_suffix(".md").write_text(told + "\n", encoding="utf-8")
     print(told)
+    drawings = {"bench": plot.bench, "drivers": plot.drivers, "growth": curves.draw}
+    if name in drawings:
+        drawings[name](found, kept.with_suffix(".svg"))
 
 
 @task()

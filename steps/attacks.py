@@ -44,10 +44,11 @@ def forged_for_none(context: Context, sender: str, receiver: str) -> None:
 @step("{gateway:Node} drops it as {why:Drop}")
 def drops(context: Context, gateway: str, why: str) -> None:
     """The gateway counts or logs every packet of the attack for that reason."""
+    asked = node(context, gateway)
     if not isinstance(context.attack, Attack):
         expected = "forged ESP before this sentence"
         raise BadInput("Then", "", "no attack", expected, "add `When ESP from gateway A to gateway S is forged ...`")
-    forgery.is_dropped(context.bed, node(context, gateway), context.attack, why)
+    forgery.is_dropped(context.bed, asked, context.attack, why)
 
 
 @step("{attacker:Node} poses as {gateway:Node}")
@@ -59,9 +60,10 @@ def poses(context: Context, attacker: str, gateway: str) -> None:
 @step("{attacker:Node} asks {target:Node} for a tunnel")
 def asks_for_tunnel(context: Context, attacker: str, target: str) -> None:
     """A stranger that poses as a gateway asks another one for a tunnel, while every node records."""
+    who, whom = node(context, attacker), node(context, target)
     context.journal = Journal(context.bed)
     with context.bed.record() as recording:
-        stranger.asks_for_tunnel(context.bed, node(context, attacker), node(context, target))
+        stranger.asks_for_tunnel(context.bed, who, whom)
         recording.settle()
     context.recording = recording
 

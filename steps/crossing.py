@@ -18,32 +18,21 @@ ASKING = 2.0
 @step("{sources:Nodes} asks the server")
 def asks(context: Context, sources: str) -> None:
     """The application's client asks, answered or not, while every node records."""
-    with context.bed.record() as recording:
-        for source in nodes(context, sources):
-            request = application.Request()
-            application.ask_server(context.bed, source, request, ASKING, recording)
-            context.requests.append(request)
-        recording.settle()
-    context.recording = context.conversation = recording
+    _ask(context, sources, ASKING)
 
 
 @step("{sources:Nodes} asks the server once")
 def asks_once(context: Context, sources: str) -> None:
     """Likewise, with one request each and no second one where it is not answered."""
-    with context.bed.record() as recording:
-        for source in nodes(context, sources):
-            request = application.Request()
-            application.ask_server(context.bed, source, request, 0.0, recording)
-            context.requests.append(request)
-        recording.settle()
-    context.recording = context.conversation = recording
+    _ask(context, sources, 0.0)
 
 
 @step("{sources:Nodes} pings {targets:Nodes}")
 def pings(context: Context, sources: str, targets: str) -> None:
     """A ping is sent, answered or not, while every node records."""
+    asked = list(pairs(context, sources, targets))
     with context.bed.record() as recording:
-        for source, target in pairs(context, sources, targets):
+        for source, target in asked:
             context.ping = Ping()
             reachability.send(context.bed, source, target, context.ping)
         recording.settle()
@@ -53,7 +42,8 @@ def pings(context: Context, sources: str, targets: str) -> None:
 @step("only {kinds:Kinds} cross {networks:Links}")
 def only_crosses(context: Context, kinds: list[str], networks: str) -> None:
     """Something crossed each of the networks, and nothing but these kinds (neighbour discovery aside)."""
-    secrecy.only_crosses(context.bed, _recorded(context), links(context, networks), kinds)
+    places = links(context, networks)
+    secrecy.only_crosses(context.bed, _recorded(context), places, kinds)
 
 
 @step("{kinds:Kinds} crosses {networks:Links}")
@@ -90,7 +80,8 @@ def sends_nothing(context: Context, sources: str, networks: str) -> None:
 @step("the text of the request is never seen in clear on {networks:Links}")
 def text_unreadable(context: Context, networks: str) -> None:
     """The text is readable where it was sent, and nowhere on these networks, which were crossed."""
-    secrecy.text_is_unreadable(context.bed, _recorded(context), context.requests, links(context, networks))
+    places = links(context, networks)
+    secrecy.text_is_unreadable(context.bed, _recorded(context), context.requests, places)
 
 
 @step("no private address is seen beyond a gateway")
@@ -122,14 +113,16 @@ def forged_answer(context: Context, face: str, networks: str, target: str) -> No
     """Likewise, for a packet that passes for the answer to the last ping of that node's."""
     for network in links(context, networks):
         who, where = node(context, face), node(context, target)
-        secrecy.forged_answer_does_not_arrive(context.bed, who, where, network, context.ping)
+        secrecy.forged_answer_does_not_arrive(context.bed, who, where, network, _pinged(context))
 
 
 @step("{replier:Node} answers the ping of {asker:Node} again")
 def answers_again(context: Context, replier: str, asker: str) -> None:
     """The answer to the last ping is sent once more, while every node records."""
+    who, whom = node(context, replier), node(context, asker)
+    ping = _pinged(context)
     with context.bed.record() as recording:
-        reachability.answer_again(context.bed, node(context, replier), node(context, asker), context.ping)
+        reachability.answer_again(context.bed, who, whom, ping)
         recording.settle()
     context.recording = recording
 
@@ -161,6 +154,25 @@ def plain_copy(context: Context, speaker: str, face: str, aim: str, networks: st
     who, to, where = node(context, face), node(context, aim), node(context, target)
     for network in links(context, networks):
         secrecy.forged_does_not_arrive(context.bed, who, where, network, copy, to)
+
+
+def _ask(context: Context, sources: str, seconds: float) -> None:
+    """Let each client ask until it is answered or so many seconds have passed, while every node records."""
+    asked = {source: application.Request() for source in nodes(context, sources)}
+    with context.bed.record() as recording:
+        for source, request in asked.items():
+            application.ask_server(context.bed, source, request, seconds, recording)
+        recording.settle()
+    context.recording = context.conversation = recording
+    context.requests = list(asked.values())
+
+
+def _pinged(context: Context) -> Ping:
+    """The last ping that a When sent."""
+    if not isinstance(context.ping, Ping):
+        expected = "a ping before this sentence"
+        raise BadInput("Then", "", "none", expected, "add `When client A1 pings the server`")
+    return context.ping
 
 
 def _conversation(context: Context) -> Recording:

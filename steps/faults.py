@@ -42,9 +42,10 @@ def goes_down(context: Context, networks: str, place: str) -> None:
 @step("{networks:Links} comes back at {place:Node}")
 def comes_back(context: Context, networks: str, place: str) -> None:
     """The interface is up again, with its addresses and the node's routes."""
+    where, back = node(context, place), links(context, networks)
     change(context)
-    for network in links(context, networks):
-        faults.link_up(context.bed, node(context, place), network)
+    for network in back:
+        faults.link_up(context.bed, where, network)
 
 
 @step("{gateway:Node} takes its tunnel with {peer:Node} down")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from behave import step
+import parse
+from behave import register_type, step
 from behave.runner import Context
 from nouns import links, node
 
@@ -11,17 +12,37 @@ from tunnelbed.errors import BadInput
 from tunnelbed.rekeying import Rekeying
 
 
+@parse.with_pattern("ping|request")
+def parse_traffic(text: str) -> str:
+    """What is sent while keys change: `ping` or `request`."""
+    return text
+
+
+register_type(Traffic=parse_traffic)
+
+
 @step("{gateway:Node} changes its {layer:Layer} keys while {source:Node} pings {target:Node}")
 def changes_keys(context: Context, gateway: str, layer: str, source: str, target: str) -> None:
     """The gateway asks its peer for new keys and uses them, and pings go on meanwhile."""
-    ends = [node(context, said) for said in (gateway, source, target)]
-    context.rekeying = rekeying.rekey(context.bed, ends[0], layer, ends[1], ends[2])
+    pings = rekeying.pings(context.bed, node(context, source), node(context, target))
+    context.rekeying = rekeying.rekey(context.bed, node(context, gateway), layer, pings)
 
 
-@step("no ping is lost")
-def nothing_lost(context: Context) -> None:
-    """Every ping sent while the keys changed was answered."""
-    rekeying.nothing_lost(context.bed, _made(context))
+@step("{gateway:Node} changes its {layer:Layer} keys while {source:Node} asks the server")
+def changes_keys_under_requests(context: Context, gateway: str, layer: str, source: str) -> None:
+    """Likewise, while the application's client asks one request after another."""
+    requests = rekeying.requests(context.bed, node(context, source))
+    context.rekeying = rekeying.rekey(context.bed, node(context, gateway), layer, requests)
+
+
+@step("no {traffic:Traffic} is lost")
+def nothing_lost(context: Context, traffic: str) -> None:
+    """Every ping or request sent while the keys changed was answered: `no ping is lost`, `no request is lost`."""
+    made = _made(context)
+    if made.traffic != f"{traffic}s":
+        expected = f"{made.traffic}, which were sent"
+        raise BadInput("Then", "", f"{traffic}s", expected, "correct the sentence")
+    rekeying.nothing_lost(context.bed, made)
 
 
 @step("ESP with new numbers crosses {networks:Links}")

@@ -68,16 +68,19 @@ def offers_only(context: Context, gateway: str, layer: str, proposal: str) -> No
 @step("{gateway:Node} refuses its peer: {why:Refusal}")
 def refuses(context: Context, gateway: str, why: str) -> None:
     """It says so, since what changed last."""
-    trust.refuses_peer(context.bed, journal(context), node(context, gateway), why)
+    asked = node(context, gateway)
+    trust.refuses_peer(context.bed, journal(context), asked, why)
 
 
 @step("{gateway:Node} is told {notify:Notify}")
 def is_told(context: Context, gateway: str, notify: str) -> None:
     """It says that its peer answered so, in IKE's own words: `AUTHENTICATION_FAILED`."""
-    trust.is_told(context.bed, journal(context), node(context, gateway), notify)
+    asked = node(context, gateway)
+    trust.is_told(context.bed, journal(context), asked, notify)
 
 
 @step('{speaker:Node} says "{text}"')
 def says(context: Context, speaker: str, text: str) -> None:
     """Its log has that text in a line, since what changed last."""
-    journals.says(context.bed, journal(context), node(context, speaker), re.escape(text))
+    asked = node(context, speaker)
+    journals.says(context.bed, journal(context), asked, re.escape(text), f'{asked.name} says "{text}"')

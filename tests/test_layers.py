@@ -20,22 +20,26 @@ scenario pki rootfs
 bake
 images
 engines
-engines.underlay engines.links engines.fake engines.cgroups
+engines.underlay engines.links engines.fake engines.cgroups engines.drivers engines.execs
 engines.compose engines.qemu
-engines.docker engines.qemu.accelerator engines.qemu.conversation engines.qemu.segment engines.qemu.served
+engines.docker
+engines.qemu.accelerator engines.qemu.conversation engines.qemu.segment engines.qemu.served engines.qemu.usage
 engines.qemu.machine
 engines.qemu.files
 engines.qemu.keeper
 engines.qemu.door
 engines.qemu.engine engines.qemu.terminal
 agents probes
-recording verification
+recording verification readiness
 testbed
 report verdict naming daemon
 bench
-bench.measured bench.stopwatch
-bench.table bench.floor bench.together
-bench.phases
+bench.measured bench.stopwatch bench.machine bench.subjects bench.floor bench.tunnels bench.expectations
+bench.environment bench.traffic
+bench.phases bench.together bench.drivers
+bench.table
+bench.plot bench.growth
+bench.curves
 agreement reachability journal changes
 application secrecy speech hops segments trust machines
 forgery stranger faults rekeying firewall isolation

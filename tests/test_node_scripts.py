@@ -48,13 +48,20 @@ IP = """#!/bin/sh
 case $* in
     "-o link show") cat "$ROOT/links"; exit ;;
     "-o -4 address show") cat "$ROOT/addresses"; exit ;;
+    "-batch -")
+        while read -r line; do
+            [ -n "$line" ] || continue
+            echo "ip $line" >>"$ROOT/log"
+            case $line in
+                *nonsense*) echo 'Command failed -:1' >&2; exit 1 ;;
+                "link set "*" name "*) mkdir "$ROOT/net/${line##* }" ;;
+            esac
+        done
+        exit
+        ;;
 esac
 echo "ip $*" >>"$ROOT/log"
 case $* in
-    "link set "*" name "*)
-        mkdir "$ROOT/net/$5"
-        echo 1500 >"$ROOT/net/$5/mtu"
-        ;;
     "-batch "*) ! grep -q nonsense "$2" || { echo 'Command failed ip.batch:1' >&2; exit 1; } ;;
 esac
 """
@@ -69,8 +76,10 @@ class Boot:
 
     def __init__(self, root: Path) -> None:
         self.root, self.files = root, root / "files"
-        for folder in ("bin", "net", "files"):
+        for folder in ("bin", "net", "files", "net/eth0", "net/eth1"):
             (root / folder).mkdir()
+        for name in ("eth0", "eth1"):
+            (root / "net" / name / "mtu").write_text("1500\n")
         script = (SCRIPTS / "boot").read_text()
         for where, moved in (("/etc/tunnelbed/node", "files"), ("/run/tunnelbed", "run"), ("/sys/class/net", "net")):
             assert where in script
@@ -112,6 +121,23 @@ def test_an_interface_is_found_by_its_address_or_its_mac_and_gets_its_network_s_
     log = boot.log()
     assert log[:3] == ["ip link set eth1 down", "ip link set eth1 name inside", "ip address flush dev inside"]
     assert log[-2:] == ["ip link set inside up", "ip address replace 10.1.0.2/16 brd + dev inside"]
+
+
+def test_the_interfaces_begin_ipv6_anew_and_keep_their_mtu(boot: Boot) -> None:
+    boot.run("inside 198.18.0.2 10.1.0.2/16\noutside 198.18.0.10 192.0.2.1/24\n")
+    assert [line for line in boot.log() if " mtu " in line] == [
+        "ip link set inside mtu 1279",
+        "ip link set inside mtu 1500",
+        "ip link set outside mtu 1279",
+        "ip link set outside mtu 1500",
+    ]
+
+
+def test_interfaces_that_cannot_be_set_up_end_the_boot(boot: Boot) -> None:
+    done = boot.run("inside 198.18.0.2 nonsense\n")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "tunnelbed: the interfaces are not as the stack has them"
+    assert "booted" not in done.stdout
 
 
 def test_an_interface_gets_exactly_its_addresses_of_both_kinds(boot: Boot) -> None:

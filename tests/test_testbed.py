@@ -12,8 +12,8 @@ import pytest
 
 from tests.conftest import Checkout
 from tests.test_pki import GOOD
-from tunnelbed import engines, report, scenario, testbed
-from tunnelbed.engines import Plan
+from tunnelbed import engines, readiness, report, scenario, testbed
+from tunnelbed.engines import Plan, Usage
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, DeadlinePassed, EngineUnavailable, NodeFailed, TunnelbedError
 from tunnelbed.shell import Completed
@@ -51,6 +51,15 @@ def test_up_makes_every_node_once_and_then_only_checks(checkout: Checkout) -> No
     assert bed_of(checkout, engine).up(FAKE, silent) is False
     assert len(engine.plans) == 1
     assert bed_of(checkout, engine).is_up()
+
+
+def test_a_testbed_costs_what_all_its_nodes_cost(checkout: Checkout) -> None:
+    engine = FakeEngine()
+    engine.costs = Usage(peak_memory=1000, cpu_seconds=0.5)
+    bed = bed_of(checkout, engine)
+    assert engine.usage(bed.project) == Usage(0, 0.0)
+    bed.up(FAKE, silent)
+    assert engine.usage(bed.project) == Usage(len(bed.scenario.nodes) * 1000, len(bed.scenario.nodes) * 0.5)
 
 
 def test_what_it_was_brought_up_with_is_known_to_a_later_command(checkout: Checkout) -> None:
@@ -153,7 +162,7 @@ def test_a_node_that_stops_is_told_with_its_own_words_at_once(checkout: Checkout
 
 
 def test_a_node_that_never_says_it_is_ready_is_named(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(testbed, "NODE_SECONDS", 0.05)
+    monkeypatch.setattr(readiness, "NODE_SECONDS", 0.05)
     engine = FakeEngine()
     engine.words["server"] = "still thinking"
     with pytest.raises(DeadlinePassed, match=r"every node to be ready; last seen: .*server") as told:
@@ -176,7 +185,7 @@ def test_up_returns_only_when_every_node_s_check_passes(checkout: Checkout) -> N
 def test_a_check_that_never_passes_is_told_with_what_it_last_said(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(testbed, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(readiness, "CHECK_SECONDS", 0.05)
     engine = FakeEngine(says(1, "no route to host"))
     with pytest.raises(NodeFailed, match=r"^client: its check `ask once` does not pass: no route to host; see "):
         bed_of(checkout, engine).up(FAKE, silent)

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from tunnelbed.errors import BadInput, DeadlinePassed
-from tunnelbed.waiting import PATIENCE_VARIABLE, stretched, until
+from tunnelbed.waiting import PATIENCE_VARIABLE, stretched, told, until
 
 
 def test_what_is_so_already_is_not_waited_for() -> None:
@@ -48,6 +48,13 @@ def test_patience_stretches_every_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stretched(0.5) == 2
     with pytest.raises(DeadlinePassed, match=r"^waited 0\.04 s for the moon"):
         until(lambda: False, 0.01, "the moon")
+
+
+def test_a_deadline_is_told_with_what_patience_made_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PATIENCE_VARIABLE, raising=False)
+    assert told(10) == "10 s"
+    monkeypatch.setenv(PATIENCE_VARIABLE, "2.5")
+    assert told(10) == f"10 s (here 25 s: {PATIENCE_VARIABLE})"
 
 
 @pytest.mark.parametrize("said", ["", "much", "0", "-1", "nan", "inf"])

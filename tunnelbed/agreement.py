@@ -45,7 +45,7 @@ EXCHANGES = ("MODP_", "ECP_", "CURVE_", "ML_KEM_")
 
 def established(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds: float = 0.0) -> Tunnel:
     """The gateway's tunnel (to `peer`), which carries traffic, waiting up to `seconds` for it. Raises `Unmet`."""
-    expected = f"{gateway.name} has a tunnel{f' with {peer.name}' if peer else ''}"
+    expected = f"{gateway.name} has a tunnel{_with(peer)}{f' within {seconds:g} s' if seconds else ''}"
     try:
         return waiting.until(
             lambda: [tunnel for tunnel in _of(bed, gateway, peer) if tunnel.carries], seconds, "a tunnel", every=0.1
@@ -57,8 +57,11 @@ def established(bed: Testbed, gateway: Node, peer: Node | None = None, *, second
 
 def no_tunnel(bed: Testbed, gateway: Node, peer: Node | None = None) -> None:
     """The gateway has no tunnel that carries traffic (to `peer`), though it answers. Raises `Unmet`."""
+    expected = f"{gateway.name} has no tunnel{_with(peer)}"
+    daemon.required(bed, gateway)
+    daemon.awaited(bed, gateway.name)
     if found := [tunnel for tunnel in _of(bed, gateway, peer) if tunnel.carries]:
-        raise unmet(bed, f"{gateway.name} has no tunnel", f"{found[0].name} is up", nodes=[gateway.name])
+        raise unmet(bed, expected, f"{found[0].name} is up", nodes=[gateway.name])
 
 
 def uses(bed: Testbed, gateway: Node, ike: str, esp: str) -> None:
@@ -125,6 +128,7 @@ def end_all(bed: Testbed) -> None:
 @contextlib.contextmanager
 def forgotten(bed: Testbed, gateway: Node) -> Iterator[None]:
     """A gateway without tunnels or connections, and its peers without their tunnels with it, while the body runs."""
+    daemon.required(bed, gateway)
     daemon.tell(bed, gateway.name, "--load-conns", "--file", "/dev/null")
     for other in bed.gateways():
         daemon.end_tunnels(bed, other.name)
@@ -143,6 +147,10 @@ def proposal(said: str) -> str:
     return "/".join(ALGORITHMS[word] for word in said.split("-"))
 
 
+def _with(peer: Node | None) -> str:
+    return f" with {peer.name}" if peer else ""
+
+
 def _agrees(found: str, wanted: str) -> bool:
     """Whether a proposal is the one wanted; IKE derives its PRF from the integrity algorithm where none is named."""
     parts, asked = found.split("/"), wanted.split("/")
@@ -155,8 +163,6 @@ def _without_exchange(name: str) -> str:
 
 def _of(bed: Testbed, gateway: Node, peer: Node | None) -> Sequence[Tunnel]:
     """The gateway's tunnels, with `peer` or with anybody."""
-    if not bed.is_vpn(gateway.name):
-        expected = "a node that runs strongSwan"
-        raise BadInput(bed.scenario.name, gateway.name, "no swanctl.conf", expected, "name another")
+    daemon.required(bed, gateway)
     theirs = {str(address) for address in peer.addresses} if peer else set()
     return [tunnel for tunnel in bed.tunnels(gateway.name) if not peer or tunnel.remote_host in theirs]

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from scapy.layers.inet import TCP
 from scapy.packet import Packet
 
 from tunnelbed import waiting
-from tunnelbed.errors import DeadlinePassed, TunnelbedError
+from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Node
-from tunnelbed.reachability import ATTEMPT, Stuck, by_way, control_arrives, gateways_of, went_by_tunnel
+from tunnelbed.reachability import ATTEMPT, Stuck, by_way, control_arrives, gateways_of, owned, went_by_tunnel
 from tunnelbed.recording import Recording
+from tunnelbed.shell import Completed
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
 
+# A command that was used wrongly, as argparse has it; a request that fails ends with 1.
+NOT_ASKED = 2
 # Characters by which a text is known.
 MARK = 32
 # A question of so many does not fit into one packet, nor does its answer.
@@ -84,13 +89,13 @@ def ask_server(
 ) -> tuple[dict[str, str], str]:
     """Ask once or, for `patience` seconds, until there is an answer: the server's words, and the last complaint."""
     stuck = Stuck(bed, recording, lambda packet: TCP in packet)
-    command = ("pingpong", "ask", "--count", "1", "--timeout", str(ATTEMPT), "--ping", request.token)
+    options = ("--count", "1", "--timeout", str(ATTEMPT), "--ping", request.token)
     said: dict[str, str] = {}
     complaint = ""
 
     def attempt() -> bool:
         nonlocal said, complaint
-        done = bed.agents.on(source.name).run(command)
+        done = ask(bed, source, options)
         said = json.loads(done.stdout) if done.stdout.strip() else {}
         complaint = done.stderr.strip()
         return bool(said) or stuck.again()
@@ -98,6 +103,15 @@ def ask_server(
     with contextlib.suppress(DeadlinePassed):
         waiting.until(attempt, patience, "an answer")
     return said, complaint
+
+
+def ask(bed: Testbed, source: Node, options: Sequence[str]) -> Completed:
+    """Run the application's client to its end; raises `BadInput` for a node that knows no server."""
+    done = bed.agents.on(source.name).run(["pingpong", "ask", *options])
+    if done.status == NOT_ASKED:
+        expected = "a client, whose stack sets LOCAL_SERVER"
+        raise BadInput(bed.scenario.name, source.name, "no server to ask", expected, "let another node ask")
+    return done
 
 
 def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
@@ -109,7 +123,7 @@ def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
         recording.sync()
     faces = {str(address) for address in face.addresses}
     if said.get("pong") != request.token or said.get("seen_as") not in faces:
-        seen = f"seen as {said['seen_as']}" if "seen_as" in said else complaint
+        seen = f"seen as {owned(bed, ipaddress.ip_address(said['seen_as']))}" if "seen_as" in said else complaint
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source, server), request.shows)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
-from tunnelbed import strongswan
-from tunnelbed.errors import CommandFailed
+from tunnelbed import strongswan, waiting
+from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, NodeFailed
+from tunnelbed.model import Node
 from tunnelbed.shell import Completed
 from tunnelbed.strongswan import Connection
 from tunnelbed.testbed import Testbed
@@ -14,11 +15,36 @@ from tunnelbed.testbed import Testbed
 # Where a node keeps settings that are not its own: beside its own, since swanctl looks there for certificates too.
 OVERLAY = "/etc/swanctl/overlay.conf"
 SETTINGS = "/etc/strongswan.conf"
+# charon listens before `load-connections` has told it what there is.
+AWAKE = "swanctl --list-sas --raw >/dev/null 2>&1 && [ -e /run/tunnelbed/loaded ]"
+AWAKE_SECONDS = 5.0
 
 
 def tell(bed: Testbed, node: str, *words: str) -> Completed:
     """Run swanctl on a node: `tell(bed, "gateway-a", "--load-conns")`. Raises `CommandFailed`."""
     return _run(bed, node, ["swanctl", *words])
+
+
+def required(bed: Testbed, node: Node) -> None:
+    """The node is one that runs strongSwan; raises `BadInput` where it is not."""
+    if not bed.is_vpn(node.name):
+        listed = ", ".join(gateway.name for gateway in bed.gateways())
+        raise BadInput(bed.scenario.name, node.name, "no swanctl.conf", f"one of: {listed}", "name another node")
+
+
+def awaited(bed: Testbed, node: str, seconds: float = AWAKE_SECONDS) -> None:
+    """Return when a node's charon answers and has loaded its connections: at once, unless it is just starting.
+
+    Raises `NodeFailed`. What a silent daemon does not tell proves nothing.
+    """
+
+    def answers() -> bool:
+        return bed.agents.on(node).run(["sh", "-c", AWAKE]).status == 0
+
+    try:
+        waiting.until(answers, seconds, "charon to answer")
+    except DeadlinePassed as late:
+        raise NodeFailed(node, "charon does not answer", "see `invoke logs`") from late
 
 
 def load(bed: Testbed, node: str) -> None:
@@ -50,6 +76,7 @@ def start_tunnels(bed: Testbed) -> None:
     After an attempt that failed, ESP in user space asks for no other one for 10 s (libipsec's pending acquire).
     """
     for gateway in bed.gateways():
+        awaited(bed, gateway.name)
         up = {tunnel.name for tunnel in bed.tunnels(gateway.name) if tunnel.carries}
         for found in connections(bed, gateway.name):
             for child in found.children if found.name not in up else ():

@@ -9,11 +9,12 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 
-from tunnelbed import application, daemon
+from tunnelbed import application, daemon, waiting
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed
 from tunnelbed.journal import Journal
 from tunnelbed.model import Network, Node
-from tunnelbed.testbed import READY, Testbed
+from tunnelbed.readiness import READY
+from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import Unmet
 
 # A node configures itself within a second.
@@ -50,9 +51,7 @@ def killed(bed: Testbed, node: Node, process: str) -> Iterator[None]:
 @contextlib.contextmanager
 def link_down(bed: Testbed, node: Node, network: Network) -> Iterator[None]:
     """The node's interface on a network is down; it comes back at the end, if it has not before."""
-    if node.address_on(network.name) is None:
-        listed = ", ".join(at.network for at in node.attachments)
-        raise BadInput(node.name, network.name, "no foot in it", f"one of: {listed}", "name another network")
+    _stands_in(node, network)
     bed.absent.add((node.name, network.name))
     try:
         _run(bed, node, ["ip", "link", "set", network.name, "down"])
@@ -63,6 +62,7 @@ def link_down(bed: Testbed, node: Node, network: Network) -> Iterator[None]:
 
 def link_up(bed: Testbed, node: Node, network: Network) -> None:
     """The interface is up, with what went with it: the addresses the stack gives it, and the node's own routes."""
+    _stands_in(node, network)
     _run(bed, node, ["ip", "link", "set", network.name, "up"])
     for interface in next(at.addresses for at in node.attachments if at.network == network.name):
         how = ["nodad"] if interface.version == 6 else ["brd", "+"]
@@ -75,6 +75,7 @@ def link_up(bed: Testbed, node: Node, network: Network) -> None:
 @contextlib.contextmanager
 def tunnel_down(bed: Testbed, gateway: Node, peer: Node) -> Iterator[None]:
     """One end takes its tunnels with a peer down and tells the peer so."""
+    daemon.required(bed, gateway)
     theirs = {str(address) for address in peer.addresses}
     found = [tunnel for tunnel in bed.tunnels(gateway.name) if tunnel.remote_host in theirs]
     if not found:
@@ -88,24 +89,32 @@ def tunnel_down(bed: Testbed, gateway: Node, peer: Node) -> Iterator[None]:
 def answered_within(
     bed: Testbed, sources: Sequence[Node], server: Node, seconds: float, since: float, *, tunnel: bool | None = None
 ) -> None:
-    """Every source gets its pong before `seconds` have passed since a moment (of `time.monotonic`). Raises `Unmet`.
+    """Every source gets its pong before `seconds`, stretched, have passed since a moment (of `time.monotonic`).
 
-    A failure tells how long was waited, and who was answered by then and when.
+    A failure tells how long was waited, and who was answered by then and when. Raises `Unmet`.
     """
     answered: list[str] = []
+    allowed, factor = waiting.stretched(seconds), waiting.stretched(1)
     for source in sources:
-        left = since + seconds - time.monotonic()
+        left = since + allowed - time.monotonic()
         try:
-            application.gets_pong(bed, source, server, tunnel=tunnel, patience=max(left, 0.0))
+            application.gets_pong(bed, source, server, tunnel=tunnel, patience=max(left, 0.0) / factor)
         except Unmet as unmet:
             told = "; ".join(answered) or "nobody before it"
             passed = time.monotonic() - since
-            expected = f"{unmet.expected} within {seconds:g} s"
+            expected = f"{unmet.expected} within {waiting.told(seconds)}"
             raise Unmet(expected, f"after {passed:.1f} s: {unmet.seen} (answered: {told})", unmet.evidence) from unmet
         passed = time.monotonic() - since
         answered.append(f"{source.name} after {passed:.1f} s")
-        if passed > seconds:
-            raise Unmet(f"{source.name} gets a pong within {seconds:g} s", "; ".join(answered))
+        if passed > allowed:
+            raise Unmet(f"{source.name} gets a pong within {waiting.told(seconds)}", "; ".join(answered))
+
+
+def _stands_in(node: Node, network: Network) -> None:
+    """The node has an interface on the network; raises `BadInput` where it has none."""
+    if node.address_on(network.name) is None:
+        listed = ", ".join(at.network for at in node.attachments)
+        raise BadInput(node.name, network.name, "no foot in it", f"one of: {listed}", "name another network")
 
 
 def _run(bed: Testbed, node: Node, command: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 journal = Journal(bed)                     # the moment
 ...                                        # something happens
-journal.says("gateway-s", "certificate was revoked")
+journal.count("gateway-s", "certificate was revoked")
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Journal:
         return len(self.matching(node, pattern))
 
 
-def says(bed: Testbed, journal: Journal, node: Node, pattern: str, expected: str = "") -> None:
-    """A node has said, since the journal began, something that the pattern finds. Raises `Unmet`."""
+def says(bed: Testbed, journal: Journal, node: Node, pattern: str, expected: str) -> None:
+    """A node has said, since the journal began, something that the pattern finds; else raises `Unmet`, `expected`."""
     if not journal.count(node.name, pattern):
         said = journal.lines(node.name)
         seen = f"{len(said)} other lines" if said else "not a word"
-        raise unmet(bed, expected or f"{node.name} says {pattern!r}", seen, nodes=[node.name])
+        raise unmet(bed, expected, seen, nodes=[node.name])

@@ -102,7 +102,7 @@ def seen_as(bed: Testbed, source: Node, target: Node, face: Node, probe: Probe) 
     arrived = [seen.packet for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]
     came_from = {found[0] for packet in arrived if (found := ends(packet))}
     if not came_from <= set(face.addresses):
-        seen = ", ".join(_owned(bed, address) for address in sorted(came_from, key=str))
+        seen = ", ".join(owned(bed, address) for address in sorted(came_from, key=str))
         raise unmet(bed, expected, f"it came from {seen}", recording, about=probe.shows)
 
 
@@ -332,7 +332,8 @@ def gateways_of(bed: Testbed, *nodes: Node) -> Sequence[str]:
     return [gateway.name for node in nodes if node.site for gateway in bed.scenario.having("gateway", node.site)]
 
 
-def _owned(bed: Testbed, address: Address) -> str:
+def owned(bed: Testbed, address: Address) -> str:
+    """An address, and whose it is."""
     owner = bed.scenario.owner(address)
     return f"{address} ({owner.name})" if owner else str(address)
 

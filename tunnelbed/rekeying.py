@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tunnelbed import agreement, daemon, waiting
+from tunnelbed import agreement, application, daemon, waiting
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Network, Node
 from tunnelbed.reachability import address_towards
@@ -15,9 +17,23 @@ from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import Unmet, unmet
 from tunnelbed.wire import spi
 
-# Traffic while keys change: packets, and seconds between two. An exchange takes some 50 ms on a busy machine.
+# Traffic while keys change: packets, and seconds between two, stretched. An exchange takes 50 ms on a busy machine.
 PACKETS, INTERVAL = 40, 0.02
+# A request is answered in some 10 ms. TCP would repeat one whose first packet was lost after 1 s (RFC 6298, 2.1).
+REQUEST_SECONDS = 0.9
 EXCHANGE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What goes on while keys change: `pings` or `requests`, by whom, and how to make it.
+
+    What makes it returns how many were sent, and how many of them answered.
+    """
+
+    name: str
+    source: Node
+    make: Callable[[], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -27,25 +43,40 @@ class Rekeying:
     before: Tunnel
     after: Tunnel
     recording: Recording
+    traffic: str
     sent: int
     lost: int
 
 
-def rekey(bed: Testbed, gateway: Node, layer: str, source: Node, target: Node) -> Rekeying:
-    """Let a gateway change the keys of its first tunnel, of IKE or ESP, while `source` pings `target` through it."""
-    before = agreement.established(bed, gateway)
+def pings(bed: Testbed, source: Node, target: Node) -> Traffic:
+    """A node pings another one."""
     address = address_towards(bed, source, target)
-    pings = ("ping", "-q", "-c", str(PACKETS), "-i", str(INTERVAL), "-W", "1", str(address))
+    interval, wait = waiting.stretched(INTERVAL), waiting.stretched(1)
+    words = ("ping", "-q", "-c", str(PACKETS), "-i", f"{interval:g}", "-W", f"{wait:g}", str(address))
+    return Traffic("pings", source, lambda: counted(bed.agents.on(source.name).run(words).stdout))
+
+
+def requests(bed: Testbed, source: Node) -> Traffic:
+    """A node's client asks the application's server: one request after another, each with a connection of its own."""
+    interval = f"{waiting.stretched(INTERVAL):g}"
+    options = ("--count", str(PACKETS), "--interval", interval, "--timeout", str(REQUEST_SECONDS))
+    return Traffic("requests", source, lambda: answered(application.ask(bed, source, options).stdout))
+
+
+def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying:
+    """Let a gateway change the keys of its first tunnel, of IKE or ESP, while there is traffic through it."""
+    before = _current(agreement.established(bed, gateway))
     with bed.record() as recording:
-        pinging = bed.pool.submit(bed.agents.on(source.name).run, pings)
+        going_on = bed.pool.submit(traffic.make)
         if not recording.until(lambda seen: spi(seen.packet) is not None, EXCHANGE_SECONDS):
-            raise TunnelbedError(f"{source.name} pings {target.name}, and no ESP is seen: nothing to change keys under")
+            going_on.result()
+            seen = f"{traffic.source.name} sends {traffic.name}, and no ESP is seen"
+            raise TunnelbedError(f"{seen}: nothing to change keys under")
         daemon.tell(bed, gateway.name, "--rekey", *_which(before, layer))
         after = _renewed(bed, gateway, before, layer)
-        said = pinging.result().stdout
+        sent, received = going_on.result()
         recording.settle()
-    sent, received = counted(said)
-    return Rekeying(before, after, recording, sent, sent - received)
+    return Rekeying(before, after, recording, traffic.name, sent, sent - received)
 
 
 def counted(said: str) -> tuple[int, int]:
@@ -56,21 +87,27 @@ def counted(said: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def answered(said: str) -> tuple[int, int]:
+    """How many requests were to be sent, and how many were answered: a line of JSON each."""
+    return PACKETS, sum("pong" in json.loads(line) for line in said.splitlines())
+
+
 def nothing_lost(bed: Testbed, made: Rekeying) -> None:
-    """Every ping was answered. Raises `Unmet`."""
+    """All that was sent was answered. Raises `Unmet`."""
     if made.lost:
-        seen = f"{made.lost} of {made.sent} lost"
-        raise unmet(bed, f"all {made.sent} pings are answered while keys change", seen, made.recording)
+        expected = f"all {made.sent} {made.traffic} are answered while keys change"
+        raise unmet(bed, expected, f"{made.lost} of {made.sent} lost", made.recording)
 
 
 def new_spis_cross(bed: Testbed, made: Rekeying, network: Network) -> None:
     """ESP crossed a network with the numbers agreed anew, both ways. Raises `Unmet`."""
     new, old = _spis(made.after), _spis(made.before)
+    if kept := new & old:
+        seen = f"the old ones are still agreed: {_listed(kept)}"
+        raise unmet(bed, f"ESP with new SPIs crosses {network.name}", seen, made.recording)
     crossed = {found for seen in made.recording.on(network.name) if (found := spi(seen.packet)) is not None}
-    if new & old or not new <= crossed:
-        told = ", ".join(f"{number:08x}" for number in sorted(crossed)) or "none"
-        expected = f"ESP with SPIs {', '.join(f'{number:08x}' for number in sorted(new - old))} crosses {network.name}"
-        raise unmet(bed, expected, told, made.recording)
+    if not new <= crossed:
+        raise unmet(bed, f"ESP with SPIs {_listed(new)} crosses {network.name}", _listed(crossed), made.recording)
 
 
 def keeps_secrecy(made: Rekeying, group: str) -> None:
@@ -89,14 +126,19 @@ def _which(tunnel: Tunnel, layer: str) -> tuple[str, str]:
     return "--child-id", str(tunnel.children[0].unique)
 
 
+def _current(tunnel: Tunnel) -> Tunnel:
+    """The tunnel with what it sends by now; replaced children stay some seconds, for packets that are under way."""
+    # charon.delete_rekeyed_delay in strongswan.conf(5).
+    return replace(tunnel, children=tuple(child for child in tunnel.children if child.state == "INSTALLED"))
+
+
 def _renewed(bed: Testbed, gateway: Node, before: Tunnel, layer: str) -> Tunnel:
-    """The tunnel once its keys are new, with what it sends by now."""
+    """The tunnel once its keys are new."""
 
     def look() -> Tunnel | None:
         named = [tunnel for tunnel in bed.tunnels(gateway.name) if tunnel.name == before.name]
         for tunnel in named if len(named) == 1 else ():
-            # What was replaced stays some seconds, for packets that are under way (charon.delete_rekeyed_delay).
-            found = replace(tunnel, children=tuple(child for child in tunnel.children if child.state == "INSTALLED"))
+            found = _current(tunnel)
             same = found.unique == before.unique if layer == "IKE" else bool(_spis(found) & _spis(before))
             if found.carries and not same:
                 return found
@@ -112,3 +154,7 @@ def _renewed(bed: Testbed, gateway: Node, before: Tunnel, layer: str) -> Tunnel:
 
 def _spis(tunnel: Tunnel) -> set[int]:
     return {number for child in tunnel.children for number in (child.spi_in, child.spi_out)}
+
+
+def _listed(spis: set[int]) -> str:
+    return ", ".join(f"{number:08x}" for number in sorted(spis)) or "none"

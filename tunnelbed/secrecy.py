@@ -25,12 +25,14 @@ from tunnelbed.wire import from_or_to, is_neighbour_discovery, kind
 def only_crosses(bed: Testbed, recording: Recording, networks: Iterable[Network], kinds: Iterable[str]) -> None:
     """Each network was crossed by these kinds of packet (`wire.kind`) and by no other.
 
-    Neighbour discovery is no traffic and does not count. Raises `Unmet`.
+    Neighbour discovery is no traffic and does not count. Raises `Unmet`, also where nothing crossed.
     """
     wanted = set(kinds)
     for network in networks:
-        crossed = _crossed(recording, network)
+        crossed = _traffic(recording, network)
         expected = f"only {' and '.join(sorted(wanted))} cross {network.name}"
+        if not crossed:
+            raise unmet(bed, expected, "nothing", recording)
         others = [seen for seen in crossed if kind(seen.packet) not in wanted]
         if others:
             raise unmet(bed, expected, f"{kind(others[0].packet)}: {others[0]}", recording)
@@ -38,7 +40,7 @@ def only_crosses(bed: Testbed, recording: Recording, networks: Iterable[Network]
 
 def crosses(bed: Testbed, recording: Recording, network: Network, wanted: str) -> None:
     """At least one packet of a kind crossed a network. Raises `Unmet`."""
-    counted = Counter(kind(seen.packet) for seen in _crossed(recording, network))
+    counted = Counter(kind(seen.packet) for seen in _traffic(recording, network))
     if not counted[wanted]:
         seen = ", ".join(f"{count} {name}" for name, count in counted.items()) or "nothing"
         raise unmet(bed, f"{wanted} crosses {network.name}", seen, recording)
@@ -53,8 +55,8 @@ def does_not_cross(bed: Testbed, recording: Recording, network: Network, unwante
 def nothing_crosses(bed: Testbed, recording: Recording, network: Network, source: Node | None = None) -> None:
     """No packet (that `source` sent) crossed a network, neighbour discovery aside. Raises `Unmet`."""
     expected = f"{source.name} sends nothing into {network.name}" if source else f"nothing crosses {network.name}"
-    for seen in recording.on(network.name):
-        if not is_neighbour_discovery(seen.packet) and (source is None or seen.node == source.name):
+    for seen in _traffic(recording, network):
+        if source is None or seen.node == source.name:
             raise unmet(bed, expected, f"{kind(seen.packet)}: {seen}", recording)
 
 
@@ -62,6 +64,9 @@ def text_is_unreadable(
     bed: Testbed, recording: Recording, requests: Sequence[Marked], networks: Iterable[Network]
 ) -> None:
     """No request's text can be read on these networks, though it can where it was sent and they were crossed."""
+    if not requests:
+        expected = "a request among what was sent last"
+        raise BadInput("Then", "", "none", expected, "add `When every client asks the server`")
     for request in requests:
         if not any(request.shows(seen.packet) for seen in recording.sightings):
             raise TunnelbedError("the request's text was read nowhere, not even where it was sent: nothing is proven")
@@ -141,9 +146,14 @@ def forged_answer_does_not_arrive(bed: Testbed, face: Node, target: Node, networ
         raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, [gateway.name], forged.shows)
 
 
+def _traffic(recording: Recording, network: Network) -> Sequence[Sighting]:
+    """What crossed a network, neighbour discovery aside."""
+    return [seen for seen in recording.on(network.name) if not is_neighbour_discovery(seen.packet)]
+
+
 def _crossed(recording: Recording, network: Network) -> Sequence[Sighting]:
     """The traffic that crossed a network; an error where there was none, since that proves nothing."""
-    crossed = [seen for seen in recording.on(network.name) if not is_neighbour_discovery(seen.packet)]
+    crossed = _traffic(recording, network)
     if not crossed:
         raise TunnelbedError(f"nothing was seen to cross {network.name}, which proves nothing: ask for traffic first")
     return crossed

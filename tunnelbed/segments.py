@@ -19,7 +19,11 @@ EXPERIMENT = 0x88B6  # IEEE 802's second ethertype for local experiments; the fi
 
 
 def frame_reaches_exactly(bed: Testbed, sender: Node, network: Network, destination: str, ethertype: int) -> None:
-    """A frame to many is seen by every other node of the network, and by no node elsewhere. Raises `Unmet`."""
+    """A frame to many is seen by every other node of the network, and by no node elsewhere. Raises `Unmet`.
+
+    Only where all of them saw it is a settled recording asked for, and can be had, that nobody else did: what settles
+    one is itself a frame to many.
+    """
     others = {node.name for node in bed.scenario.on(network.name)} - {sender.name}
     token = secrets.token_bytes(16)
     frame = Ether(src=bed.mac(sender.name, network.name), dst=destination, type=ethertype) / Raw(token)
@@ -30,13 +34,17 @@ def frame_reaches_exactly(bed: Testbed, sender: Node, network: Network, destinat
             bed.agents.on(name).run([word.format("add") for word in subscribe])
         with bed.record() as recording:
             bed.agents.on(sender.name).send_frame(network.name, bytes(frame))
-            for name in others:
+            missed = set(others)
 
-                def arrives(seen: Sighting, name: str = name) -> bool:
-                    return seen.node == name and not seen.outgoing and token in seen.frame.data
+            def all_saw_it(seen: Sighting) -> bool:
+                if not seen.outgoing and token in seen.frame.data:
+                    missed.discard(seen.node)
+                return not missed
 
-                recording.until(arrives, ON_ITS_WAY)
-            recording.settle()
+            if recording.until(all_saw_it, ON_ITS_WAY):
+                recording.settle()
+            else:
+                recording.sync()
     finally:
         for name in others if many else ():
             bed.agents.on(name).run([word.format("delete") for word in subscribe])

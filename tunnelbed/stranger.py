@@ -66,6 +66,7 @@ def posing(bed: Testbed, node: Node, gateway: Node, address: Address | None = No
     if bed.is_vpn(node.name):
         expected = "a node that runs no strongSwan of its own"
         raise BadInput(bed.scenario.name, node.name, "a gateway", expected, "let another node be the stranger")
+    daemon.required(bed, gateway)
     spoken = {said for found in daemon.connections(bed, gateway.name) for said in found.local}
     face = address or next(own for own in gateway.addresses if str(own) in spoken)
     taken = [] if face in node.addresses else [f"{face}/{face.max_prefixlen}", "dev", "lo"]
@@ -88,6 +89,10 @@ def posing(bed: Testbed, node: Node, gateway: Node, address: Address | None = No
 
 def asks_for_tunnel(bed: Testbed, node: Node, target: Node) -> None:
     """The stranger asks a gateway for a tunnel; how that ends is seen elsewhere."""
+    if not _listens(bed, node):
+        expected = "one that poses as a gateway"
+        advice = f"say `When {node.name} poses as ...` before"
+        raise BadInput(bed.scenario.name, node.name, "no stranger there", expected, advice)
     theirs = {str(address) for address in target.addresses}
     for found in daemon.connections(bed, node.name):
         if theirs.intersection(found.remote):

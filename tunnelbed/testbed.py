@@ -10,28 +10,23 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunnelbed import documents, engines, images, pki, scenario, strongswan, waiting
+from tunnelbed import documents, engines, images, scenario, strongswan
 from tunnelbed.agents import Agents
 from tunnelbed.engines import Engine, Plan, Progress
-from tunnelbed.errors import BadInput, DeadlinePassed, NodeFailed, TunnelbedError
+from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.model import Node, Scenario
+from tunnelbed.readiness import Readiness
 from tunnelbed.strongswan import Tunnel
 
 if TYPE_CHECKING:
     from tunnelbed.recording import Recording
 
-READY = "tunnelbed: ready"
-# A node configures itself within a second; a foreign processor under emulation takes much longer.
-NODE_SECONDS = 20.0
-# A node that runs containers starts an engine and unpacks images first.
-CARRYING_SECONDS = 60.0
-CHECK_SECONDS = 20.0
 # Seconds until something that must work is given up. A tunnel on demand costs the first packet and an IKE exchange; a
 # peer that was away, some seconds.
 PATIENCE = 10.0
@@ -123,11 +118,11 @@ class Testbed:
                         "up", self.name, _told(options), f"{_told(kept)}, as it is up now", "take it down first"
                     )
                 progress("already up: checking")
-                self._check(progress, own=check)
+                self._readiness().wait(progress, own=check)
                 return False
             try:
                 self._start(options, progress)
-                self._check(progress, own=check)
+                self._readiness().wait(progress, own=check)
             except BaseException:
                 progress("taking it down again")
                 # The first failure is the one to tell; what is left now, `down` removes.
@@ -197,6 +192,16 @@ class Testbed:
         """Whether a node runs strongSwan."""
         return (self.scenario.configs / node / "swanctl.conf").exists()
 
+    def make_keys(self) -> None:
+        """Make afresh the keys and certificates that the scenario asks for, if any; `up` does so by itself."""
+        # `cryptography` is a tenth of all that a command would import, and only this needs it.
+        from tunnelbed import pki  # noqa: PLC0415
+
+        if asked := self._certificates():
+            wanted = pki.read(asked, self.scenario.nodes)
+            self._keys.mkdir(mode=0o700, exist_ok=True)
+            pki.Pki.make(wanted).write(self._keys)
+
     def plan(self, options: Options, progress: Progress) -> Plan:
         """What the engine is told; images that are missing are built first."""
         named = {image for node in self.scenario.nodes.values() for image in (node.image, *node.carried)}
@@ -210,7 +215,7 @@ class Testbed:
             self.project,
             self.state,
             self.engine.provide(sorted(used), options.platform, progress),
-            self.state / "pki" if self._certificates() else None,
+            self._keys if self._certificates() else None,
             options.data_plane,
             options.driver,
             options.platform,
@@ -218,79 +223,37 @@ class Testbed:
             options.cpus,
         )
 
+    def _readiness(self) -> Readiness:
+        return Readiness(self.scenario, self.engine, self.project, self.pool)
+
     def _start(self, options: Options, progress: Progress) -> None:
         (self.state / "options.json").write_text(json.dumps(asdict(options)), encoding="utf-8")
-        asked = self._certificates()
-        wanted = pki.read(asked, self.scenario.nodes) if asked else None
-        plan = self.plan(options, progress)
-        if self.engine.states(self.project):
-            progress("half of it is there: starting anew")
-            self.engine.stop(self.project, self.state)
-        if wanted and plan.keys:
-            plan.keys.mkdir(mode=0o700, exist_ok=True)
-            pki.Pki.make(wanted).write(plan.keys)
+        # Both take as long as a command, and neither needs the other.
+        making = self.pool.submit(self.make_keys)
+        try:
+            plan = self.plan(options, progress)
+            if self.engine.states(self.project):
+                progress("half of it is there: starting anew")
+                self.engine.stop(self.project, self.state)
+        finally:
+            wait([making])
+        making.result()
         self.engine.start(plan, progress)
+
+    @property
+    def _keys(self) -> Path:
+        """The folder with a tree of keys for each node that has any."""
+        return self.state / "pki"
 
     def _certificates(self) -> Path | None:
         """The file that says which certificates to make, if the scenario has one: even one that cannot be read."""
         file = self.scenario.configs / "pki.yaml"
         return file if file.exists() or file.is_symlink() else None
 
-    def _check(self, progress: Progress, *, own: bool) -> None:
-        """Wait until every node is ready and, if wanted, every node's own check passes."""
-        progress("waiting for the nodes")
-        carrying = any(node.carried for node in self.scenario.nodes.values())
-        seconds = CARRYING_SECONDS if carrying else NODE_SECONDS
-        waiting.until(self._ready(), seconds, "every node to be ready", good=lambda names: not names)
-        checked = [node for node in self.scenario.nodes.values() if node.check and own]
-        if checked:
-            progress(f"checking from {', '.join(node.name for node in checked)}")
-        list(self.pool.map(self._passes, checked))
-
-    def _ready(self) -> Callable[[], Sequence[str]]:
-        """A check that names the nodes that have not said they are ready; each is asked until it has, no longer."""
-        unready = list(self.scenario.nodes)
-
-        def says(name: str) -> bool:
-            return READY in self.engine.log(self.project, name)
-
-        def check() -> Sequence[str]:
-            states = self.engine.states(self.project)
-            for name in unready:
-                if states.get(name) == "exited":
-                    files = documents.shorten(self.scenario.configs / name)
-                    said = _last_lines(self.engine.log(self.project, name))
-                    raise NodeFailed(name, said, f"mend {files}, or its command in the stack")
-            there = [name for name in unready if name in states]
-            for name, ready in zip(there, self.pool.map(says, there), strict=True):
-                if ready:
-                    unready.remove(name)
-            return unready
-
-        return check
-
-    def _passes(self, node: Node) -> None:
-        said = ""
-
-        def attempt() -> bool:
-            nonlocal said
-            done = self.engine.run(self.project, node.name, node.check, check=False)
-            said = _last_lines(done.output)
-            return done.status == 0
-
-        try:
-            waiting.until(attempt, CHECK_SECONDS, "the check", every=0.1)
-        except DeadlinePassed as late:
-            raise NodeFailed(
-                node.name,
-                f"its check `{' '.join(node.check)}` does not pass: {said}",
-                f"see the gateways' logs, `invoke logs --scenario {self.scenario.name}`",
-            ) from late
-
     def _stop(self) -> Mapping[str, int]:
         removed = dict(self.engine.stop(self.project, self.state))
-        keys = self.state / "pki"
-        removed["key"] = len(list(keys.glob("*/private/*"))) + len(list(keys.glob("authorities/*.key.pem")))
+        found = (list(self._keys.glob(pattern)) for pattern in ("*/private/*", "authorities/*.key.pem"))
+        removed["key"] = sum(map(len, found))
         # Not the folder itself: `_alone` removes it last, since a folder made after it is somebody else's.
         for entry in self.state.iterdir():
             if entry.is_dir():
@@ -380,10 +343,3 @@ def _told(options: Options | None) -> str:
         return "no options"
     words = {f"--{key.replace('_', '-')}": value for key, value in asdict(options).items() if value}
     return " ".join(word if value is True else f"{word} {value}" for word, value in words.items())
-
-
-def _last_lines(text: str, count: int = 5) -> str:
-    """The last that a node said itself; what charon does is dated, what is wrong is not."""
-    lines = text.strip().splitlines()
-    undated = [line for line in lines if not re.match(r"\d{4}-\d\d-\d\dT", line)]
-    return "\n".join((undated or lines)[-count:])

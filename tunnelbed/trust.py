@@ -89,6 +89,7 @@ def of_another_node(bed: Testbed, node: Node, other: Node) -> Iterator[None]:
 @contextlib.contextmanager
 def offers_only(bed: Testbed, node: Node, layer: str, proposal: str) -> Iterator[None]:
     """The node proposes this for IKE or ESP and nothing else, in the keywords of swanctl.conf."""
+    daemon.required(bed, node)
     if layer == "IKE":
         made = daemon.overlaid(bed, node.name, of_connection=f"proposals = {proposal}")
     else:

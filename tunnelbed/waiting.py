@@ -1,7 +1,8 @@
 """Waiting for the thing itself, never for time to pass.
 
 TUNNELBED_PATIENCE=8 makes every wait eight times as long, for a machine that is slower than the deadlines were made
-for, such as an emulated one. It moves no verdict: an absence rests on what was seen, not on a deadline.
+for, such as an emulated one. It makes no verdict milder: an absence rests on what was seen, not on a deadline. Only a
+sentence that itself names seconds (`within 10 s`) means as many times as many there.
 """
 
 from __future__ import annotations
@@ -62,3 +63,9 @@ def stretched(seconds: float) -> float:
         expected = f"a number from 1 to {MOST_PATIENCE}"
         raise BadInput(PATIENCE_VARIABLE, "", repr(said), expected, "correct the variable, or unset it")
     return seconds * factor
+
+
+def told(seconds: float) -> str:
+    """A deadline for a person, who is to know what a machine's patience made of it: `10 s (here 100 s)`."""
+    real = stretched(seconds)
+    return f"{seconds:g} s" if real == seconds else f"{seconds:g} s (here {real:g} s: {PATIENCE_VARIABLE})"

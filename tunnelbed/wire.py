@@ -15,6 +15,7 @@ from tunnelbed.model import Address, Subnet
 IKE_PORT, NAT_T_PORT = 500, 4500  # RFC 7296, 2.23
 ESP_PROTOCOL = 50  # RFC 4303
 ICMPV6_PROTOCOL = 58  # RFC 4443
+EXCHANGE_TYPE, INFORMATIONAL = 18, 37  # the octet in IKE's header, and its value (RFC 7296, 3.1)
 NO_ESP_MARKER = b"\0\0\0\0"  # on port 4500, four zero bytes stand before IKE (RFC 3948, 2.2)
 
 
@@ -54,6 +55,14 @@ def is_ike(packet: Packet) -> bool:
     if _uses(packet, IKE_PORT):
         return True
     return _uses(packet, NAT_T_PORT) and _after_udp(packet).startswith(NO_ESP_MARKER)
+
+
+def is_informational(packet: Packet) -> bool:
+    """IKE that sets nothing up, such as the question whether the peer is alive, which comes at any time."""
+    if not is_ike(packet):
+        return False
+    header = _after_udp(packet).removeprefix(NO_ESP_MARKER)
+    return len(header) > EXCHANGE_TYPE and header[EXCHANGE_TYPE] == INFORMATIONAL
 
 
 def is_neighbour_discovery(packet: Packet) -> bool:

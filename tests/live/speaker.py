@@ -14,6 +14,7 @@ from behave.parser import parse_feature
 from behave.runner import Context, Runner
 
 from tests.refutations import Story
+from tunnelbed.changes import Changes
 from tunnelbed.testbed import Testbed as Bed
 
 HOME = Path(__file__).parents[2]
@@ -42,6 +43,7 @@ class Speaker:
             self._runner.load_hooks()
             self._runner.load_step_definitions()
         self._open = self._runner.hooks["before_all"]
+        self._changes: dict[str, Changes] = {}
         self._runner.hooks["after_all"] = lambda _: None
 
     def says(self, bed: Bed, story: Story) -> Ending:
@@ -53,6 +55,7 @@ class Speaker:
         def lend(context: Context) -> None:
             self._open(context)
             context.beds[bed.scenario.name] = bed
+            context.changes_of = self._changes
 
         def interrupt(context: Context, step: Step) -> None:
             if step is steps[story.at]:

@@ -45,6 +45,7 @@ PROGRAMS = [
     "tcpdump --version",
     "ping -V",
     "curl --version",
+    "iperf3 --version",
 ]
 FILTERS = ["nft --version", "iptables --version", "ip6tables --version"]
 MODULES = "socket, struct, select, json, http.server, subprocess, threading, ipaddress, urllib.request"

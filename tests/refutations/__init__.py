@@ -7,6 +7,7 @@ verdict, and a failure says little where the sentence does not hold otherwise.
     untrue       a sentence about the network is said of one that is broken: it fails
     telling      a change is left out: the sentence that sees it fails
     impossible   a change cannot be made: that is an error, in one clear line
+    undecided    nobody could have seen what is said not to happen: an error, too
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tunnelbed.testbed import Testbed
 
@@ -121,6 +122,23 @@ def impossible(
     return Refutation(
         act, Story((*before, *can)), Story((*before, act), broken, len(before)), ERROR, "", says, scenario
     )
+
+
+def undecided(
+    sentence: str,
+    *,
+    broken: Break = nothing,
+    says: str,
+    given: Words = (),
+    when: Words = (),
+    otherwise: Words | None = None,
+) -> Refutation:
+    """A sentence about what does not happen, where nobody could have seen it: an error, neither true nor false.
+
+    Sentences as in `untrue`.
+    """
+    refuted = untrue(sentence, broken=broken, expected="", seen=says, given=given, when=when, otherwise=otherwise)
+    return replace(refuted, status=ERROR)
 
 
 def _all(words: Words) -> tuple[str, ...]:

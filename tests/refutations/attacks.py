@@ -50,6 +50,11 @@ REFUTATIONS = (
         possible="the router poses as gateway S",
         says="site-to-site: gateway-b: found a gateway, expected a node that runs no strongSwan of its own; *",
     ),
+    impossible(
+        "the router poses as client A1",
+        possible="the router poses as gateway S",
+        says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
+    ),
     telling(
         "the router asks gateway A for a tunnel",
         given="the router poses as gateway S",

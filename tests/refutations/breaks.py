@@ -14,7 +14,8 @@ import yaml
 from tests.refutations import Break
 from tunnelbed import agreement, daemon, firewall, trust, waiting
 from tunnelbed.model import Scenario
-from tunnelbed.testbed import READY, Testbed
+from tunnelbed.readiness import READY
+from tunnelbed.testbed import Testbed
 
 RELOAD = "nft -f /etc/tunnelbed/node/nftables.conf"
 
@@ -96,6 +97,23 @@ def initiated(node: str, connection: str) -> Break:
 def machine_is(node: str) -> Break:
     """What is asked of the machine that runs the nodes, a node answers: a machine with a foot in the testbed."""
     return lambda bed: patch.object(bed.engine, "machine", lambda command: bed.engine.run(bed.project, node, command))
+
+
+def secluded(node: str, network: str) -> Break:
+    """A node shares a network's wire with nobody any more: MACVLAN's private mode (ip-link(8))."""
+    words = f"ip link set {network} type macvlan mode"
+    return told(node, f"{words} private", undo=f"{words} bridge")
+
+
+def unseen(node: str, network: str) -> Break:
+    """What a node sends into a network is lost before anybody sees it, the node's own recorder included."""
+    hook = f"type filter hook egress device {network} priority 0; policy drop;"
+    return told(
+        node,
+        "nft add table netdev unseen",
+        f"nft 'add chain netdev unseen out {{ {hook} }}'",
+        undo="nft delete table netdev unseen",
+    )
 
 
 def same_mac(node: str, other: str) -> Break:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.refutations import impossible, telling, untrue
+from tests.refutations import impossible, telling, undecided, untrue
 from tests.refutations.breaks import (
     PLAIN_ROUTING,
     all_of,
@@ -11,9 +11,9 @@ from tests.refutations.breaks import (
     handed_on,
     open_firewall,
     rules,
+    secluded,
 )
 
-NO_TUNNEL = ("no tunnel is up",)
 # What the server sends to the Internet has the server's own address there.
 UNMASKED = rules("gateway-s", "flush chain ip nat postrouting")
 # The router would hand what gateway A sends to the cloud's server on, were it not in the tunnel.
@@ -28,9 +28,14 @@ REFUTATIONS = (
         seen="none",
     ),
     impossible(
+        "the router asks the server once",
+        possible="client A1 asks the server once",
+        says="site-to-site: router: found no server to ask, expected a client, whose stack sets LOCAL_SERVER; *",
+    ),
+    impossible(
         "the router asks the server",
         possible="client A1 asks the server",
-        says="router: *no server to ask*",
+        says="site-to-site: router: found no server to ask, expected a client, whose stack sets LOCAL_SERVER; *",
     ),
     telling(
         "client A1 asks the server once",
@@ -104,6 +109,25 @@ REFUTATIONS = (
         expected="the text of a request is never seen in clear on isp_link_a",
         seen="it is readable in *gateway-a*out*isp_link_a*TCP*",
     ),
+    undecided(
+        "the text of the request is never seen in clear on the ISP link of site A",
+        given="no tunnel is up",
+        when="client A1 asks the server",
+        broken=dropped("gateway-a", "forward"),
+        says="nothing was seen to cross isp_link_a, which proves nothing: ask for traffic first",
+    ),
+    undecided(
+        "the text of the request is never seen in clear on any ISP link",
+        when="every client asks the server",
+        otherwise="client A1 pings the server",
+        says="Then: found none, expected a request among what was sent last; *",
+    ),
+    undecided(
+        "no private address is seen beyond a gateway",
+        when="client A1 asks the server",
+        otherwise="the router pings the Internet",
+        says="no address from inside a site was seen even there: nothing is proven; ask for traffic",
+    ),
     untrue(
         "no private address is seen beyond a gateway",
         when="the server pings the Internet",
@@ -130,6 +154,16 @@ REFUTATIONS = (
         broken=UNTUNNELLED,
         expected="a plain answer forged as from server-s1 and put on isp_link_a does not reach client-a1",
         seen="it arrived: *client-a1*in*intranet_a*ICMP*",
+    ),
+    undecided(
+        "a plain packet forged as from the Internet and put on the ISP link of site S does not reach the server",
+        broken=secluded("server-s1", "cloud_network_s"),
+        says="no neighbour's packet is seen to arrive at server-s1: nothing can be said about it",
+    ),
+    impossible(
+        "the server answers the ping of client A1 again",
+        possible=("client A1 pings the server", "the server answers the ping of client A1 again"),
+        says="Then: found none, expected a ping before this sentence; *",
     ),
     telling(
         "the server answers the ping of client A1 again",

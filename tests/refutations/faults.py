@@ -69,6 +69,11 @@ REFUTATIONS = (
         possible=(TUNNEL, "gateway A takes its tunnel with gateway S down"),
         says="site-to-site: gateway-a: found none, expected a tunnel with gateway-s; *",
     ),
+    impossible(
+        "client A1 takes its tunnel with gateway S down",
+        possible=(TUNNEL, "gateway A takes its tunnel with gateway S down"),
+        says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
+    ),
     untrue(
         "every client of site A gets a pong from the server within 1 s",
         broken=dropped("gateway-a", "forward", "ip saddr 10.1.0.4"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.refutations import untrue
-from tests.refutations.breaks import PLAIN_ROUTING, dropped, open_firewall, rules, told
+from tests.refutations import undecided, untrue
+from tests.refutations.breaks import PLAIN_ROUTING, dropped, open_firewall, rules, secluded, told, unseen
 
 # What the server is asked comes to it as if gateway S had asked.
 MASKED = rules("gateway-s", "add rule ip nat postrouting oifname cloud_network_s masquerade")
@@ -45,6 +45,16 @@ REFUTATIONS = (
         expected="client-a1 cannot reach internet by ping",
         seen="it arrived: *internet*in*internet_link*ICMP*",
     ),
+    undecided(
+        "client A1 cannot reach the Internet",
+        broken=unseen("client-a1", "intranet_a"),
+        says="client-a1 cannot reach internet by ping: cannot be judged, since the probe was not even seen to leave *",
+    ),
+    undecided(
+        "client A1 cannot reach the Internet",
+        broken=secluded("internet", "internet_link"),
+        says="no neighbour's packet is seen to arrive at internet: nothing can be said about it",
+    ),
     untrue(
         "client A1 cannot reach the Internet on TCP port 80",
         broken=open_firewall("gateway-a"),
@@ -75,6 +85,12 @@ REFUTATIONS = (
         broken=PLAIN_ROUTING,
         expected="client-a1 gets no pong from server-s1",
         seen="the answer *'servername': 'server-s1'*",
+    ),
+    undecided(
+        "client A1 gets no pong from the server",
+        given="gateway A forgets its connections",
+        broken=unseen("client-a1", "intranet_a"),
+        says="client-a1 gets no pong from server-s1: cannot be judged, since nothing was seen to leave client-a1",
     ),
     untrue(
         "client A1 reaches the server and is seen there as client A1",

@@ -22,6 +22,21 @@ REFUTATIONS = (
         seen="the old ones",
     ),
     untrue(
+        "gateway A changes its IKE keys while client A1 asks the server",
+        given=TUNNEL,
+        broken=dropped("gateway-a", "output", "udp dport { 500, 4500 }"),
+        expected="gateway-a has new IKE keys",
+        seen="the old ones",
+    ),
+    untrue(
+        "no request is lost",
+        given=TUNNEL,
+        when="gateway A changes its ESP keys while client A1 asks the server",
+        broken=dropped("gateway-s", "forward", "tcp flags syn numgen inc mod 20 0"),
+        expected="all 40 requests are answered while keys change",
+        seen="* of 40 lost",
+    ),
+    untrue(
         "no ping is lost",
         given=TUNNEL,
         when=NEW_ESP,
@@ -36,6 +51,14 @@ REFUTATIONS = (
         otherwise=NEW_IKE,
         expected="ESP with new SPIs crosses isp_link_a",
         seen="the old ones are still agreed: *, *",
+    ),
+    untrue(
+        "ESP with new numbers crosses the ISP link of site B",
+        given=(TUNNEL, "client B1 can reach the server"),
+        when="gateway B changes its ESP keys while client B1 pings the server",
+        otherwise=NEW_ESP,
+        expected="ESP with SPIs *, * crosses isp_link_b",
+        seen="none",
     ),
     untrue(
         "the new ESP keys come from a key exchange of their own, ecp384",

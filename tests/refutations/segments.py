@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from tests.refutations import untrue
-from tests.refutations.breaks import same_mac, told
+from tests.refutations.breaks import same_mac, secluded, told
 
-# Client A2 shares the network's wire with nobody any more.
-SECLUDED = told(
-    "client-a2",
-    "ip link set intranet_a type macvlan mode private",
-    undo="ip link set intranet_a type macvlan mode bridge",
-)
 # Whatever comes to gateway A from its site goes on to the ISP, at layer 2.
 LEAK = told(
     "gateway-a",
@@ -23,7 +17,7 @@ LEAK = told(
 REFUTATIONS = (
     untrue(
         "a broadcast by client A1 on intranet_a is seen by every node there and nobody else",
-        broken=SECLUDED,
+        broken=secluded("client-a2", "intranet_a"),
         expected="a frame of client-a1 on intranet_a is seen by client-a2, gateway-a alone",
         seen="by gateway-a",
     ),
@@ -35,7 +29,7 @@ REFUTATIONS = (
     ),
     untrue(
         "an LLDP frame by client A1 on intranet_a is seen by every node there and nobody else",
-        broken=SECLUDED,
+        broken=secluded("client-a2", "intranet_a"),
         expected="a frame of client-a1 on intranet_a is seen by client-a2, gateway-a alone",
         seen="by gateway-a",
     ),

@@ -30,7 +30,7 @@ REFUTATIONS = (
     impossible(
         "client A1 offers only IKE aes128-sha256-modp2048",
         possible=WEAK,
-        says="site-to-site: client-a1: found no swanctl.conf, expected a node that runs strongSwan; *",
+        says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
     ),
     untrue(
         "gateway S refuses its peer: no common proposal",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.refutations import telling, untrue
-from tests.refutations.breaks import ANY_PEER, all_of, dropped, initiated, no_tunnel, overlaid
+from tests.refutations import impossible, telling, undecided, untrue
+from tests.refutations.breaks import ANY_PEER, all_of, dropped, initiated, no_tunnel, overlaid, told
 
 TUNNEL = "client A1 can reach the server"
 # What both gateways of a tunnel now agree on.
@@ -46,6 +46,14 @@ REFUTATIONS = (
         expected="gateway-a has no tunnel",
         seen="cloud is up",
     ),
+    undecided(
+        "gateway A has no tunnel",
+        given="no tunnel is up",
+        broken=told(
+            "gateway-a", "mv /run/charon.vici /run/charon.silent", undo="mv /run/charon.silent /run/charon.vici"
+        ),
+        says="gateway-a: charon does not answer; see `invoke logs`",
+    ),
     untrue(
         "gateway S has no tunnel with gateway A",
         given="no tunnel is up",
@@ -87,6 +95,11 @@ REFUTATIONS = (
         then="gateway A has no tunnel",
         expected="gateway-a has no tunnel",
         seen="cloud is up",
+    ),
+    impossible(
+        "client A1 forgets its connections",
+        possible="gateway A forgets its connections",
+        says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
     ),
     telling(
         "gateway A forgets its connections",

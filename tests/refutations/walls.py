@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.refutations import telling, untrue
-from tests.refutations.breaks import all_of, dropped, open_firewall, rules, told
+from tests.refutations import telling, undecided, untrue
+from tests.refutations.breaks import all_of, dropped, open_firewall, rules, told, unseen
 
 REFUTATIONS = (
     untrue(
@@ -11,6 +11,11 @@ REFUTATIONS = (
         broken=open_firewall("gateway-a"),
         expected="the firewall of gateway-a drops ICMP from client-a1 to internet",
         seen="accept",
+    ),
+    undecided(
+        "the firewall of gateway A drops ICMP from client A1 to the Internet",
+        broken=unseen("client-a1", "intranet_a"),
+        says="ping from client-a1 is not seen by the firewall of gateway-a: see its routes",
     ),
     untrue(
         "the firewall of gateway A accepts TCP port 8080 from client A1 to the server",

@@ -1,24 +1,34 @@
-"""The floor: `docker compose up` of the same stack on the same networks, with nodes that only sleep.
+"""The floors that ours is measured against: plain Compose with the same files, on the same networks.
 
-It is what any tool on Docker pays, and what ours is measured against.
+Nodes that only sleep are what any tool on Docker pays for containers and networks. Nodes that are awake, with the
+smallest loop that waits for the same checks, are what a person pays who does by hand all that `invoke up` promises.
 """
 
 from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import yaml
 
-from tunnelbed.bench.stopwatch import timed
+from tunnelbed import shell
 from tunnelbed.engines import compose
 from tunnelbed.engines.docker import DockerEngine
 from tunnelbed.errors import BadInput
 from tunnelbed.testbed import Options, Testbed
 
+WORDS = ("up", "--detach", "--no-build", "--pull", "never")
 
-def up(bed: Testbed) -> float:
-    """Seconds plain Compose takes for a scenario that is not up; all of it is removed again."""
+
+@contextlib.contextmanager
+def ready(bed: Testbed, *, awake: bool = False) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Plain Compose's commands to bring a scenario up that is not up, and down; at the end nothing of it is left.
+
+    Nodes sleep, unless `awake`. All that ours does before Compose is called has been done, so that Compose alone is
+    timed.
+    """
     engine = bed.engine
     if not isinstance(engine, DockerEngine):
         raise BadInput("--engine", "", engine.name, "docker", "plain Compose is the floor that is measured against")
@@ -26,16 +36,31 @@ def up(bed: Testbed) -> float:
     try:
         plan = bed.plan(Options(), lambda _: None)
         files = list(engine.render(plan, engine.make_parents(plan, lambda _: None)))
-        sleep = {"entrypoint": ["sleep", "infinity"], "command": []}
-        asleep = bed.state / "asleep.yaml"
-        asleep.write_text(yaml.safe_dump({"services": dict.fromkeys(bed.scenario.nodes, sleep)}), encoding="utf-8")
-        if plan.keys:
-            for node in bed.scenario.nodes:
-                (plan.keys / node).mkdir(parents=True, exist_ok=True)
-        words = ("up", "--detach", "--no-build", "--pull", "never")
-        return timed(compose.command(bed.project, *words, files=[*files, asleep]))
+        bed.make_keys()
+        if not awake:
+            files.append(_asleep(bed))
+        rising = compose.command(bed.project, *WORDS, files=files)
+        yield until_checks_pass(bed, rising) if awake else rising, compose.command(bed.project, "down", "-t", "0")
     finally:
         engine.stop(bed.project, bed.state)
         shutil.rmtree(bed.state, ignore_errors=True)
         with contextlib.suppress(OSError):
             bed.state.parent.rmdir()
+
+
+def _asleep(bed: Testbed) -> Path:
+    """A Compose file in which nodes do nothing."""
+    sleep = {"entrypoint": ["sleep", "infinity"], "command": []}
+    file = bed.state / "asleep.yaml"
+    file.write_text(yaml.safe_dump({"services": dict.fromkeys(bed.scenario.nodes, sleep)}), encoding="utf-8")
+    return file
+
+
+def until_checks_pass(bed: Testbed, rising: Sequence[str]) -> Sequence[str]:
+    """A shell's command line: Compose, then every node's own check at the same time, each again until it passes."""
+    checks = [
+        f"until docker exec {bed.project}-{node.name}-1 {shell.quoted(node.check)}; do :; done &"
+        for node in bed.scenario.nodes.values()
+        if node.check
+    ]
+    return ["sh", "-ec", "\n".join([shell.quoted(rising), *checks, "wait"])]

@@ -15,14 +15,16 @@ from pathlib import Path
 
 import docker
 from docker.errors import APIError, DockerException
-from docker.types import LogConfig
 
+from tunnelbed import waiting
 from tunnelbed.errors import EngineUnavailable
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "node" / "parents"
 # The driver options by which a network uses one of these links.
 PARENT, BRIDGE = "parent", "com.docker.network.bridge.name"
 OPTIONS = frozenset({PARENT, BRIDGE})
+# What has ended, the engine takes away within a second.
+GONE_SECONDS = 20.0
 
 
 def are_needed(client: docker.DockerClient, project: str) -> bool:
@@ -43,7 +45,7 @@ def names(project: str, networks: Iterable[str]) -> Mapping[str, str]:
 
 def forget(client: docker.DockerClient, project: str) -> None:
     """Remove what an interrupted command left of our own: a trial's network, a helper that still runs."""
-    mark: dict[str, str | list[str] | bool] = {"label": [f"{key}={value}" for key, value in _mark(project).items()]}
+    mark = _marked(project)
     for helper in client.containers.list(all=True, filters=mark, ignore_removed=True):
         # One that ends at this very moment removes itself.
         with contextlib.suppress(APIError):
@@ -54,15 +56,21 @@ def forget(client: docker.DockerClient, project: str) -> None:
 
 def make(client: docker.DockerClient, image: str, project: str, count: int, kind: str) -> None:
     """Let exactly `count` links exist, made anew: of the kind `veth` (parents) or `bridge`."""
+    # The engine takes the helper away meanwhile.
     _links(client, image, project, count, kind)
 
 
 def remove(client: docker.DockerClient, image: str, project: str) -> int:
     """Remove every link of a testbed, of either kind; how many there were."""
-    return _links(client, image, project, 0, "veth")
+    removed = _links(client, image, project, 0, "veth")
+    waiting.until(
+        lambda: not client.api.containers(all=True, filters=_marked(project)), GONE_SECONDS, "the helper to be gone"
+    )
+    return removed
 
 
 def _links(client: docker.DockerClient, image: str, project: str, count: int, kind: str) -> int:
+    """Let `count` links exist; how many older ones were removed. The helper is gone soon afterwards."""
     try:
         helper = client.containers.create(
             image,
@@ -72,19 +80,17 @@ def _links(client: docker.DockerClient, image: str, project: str, count: int, ki
             network_mode="host",
             cap_drop=["ALL"],
             cap_add=["NET_ADMIN"],
-            # Read back whatever the engine's default driver is.
-            log_config=LogConfig(type="local"),
+            auto_remove=True,
             labels=_mark(project),
         )
-        try:
-            helper.start()
-            status = int(helper.wait()["StatusCode"])
-            output: str = helper.logs().decode(errors="replace").strip()
-        finally:
-            helper.remove(force=True)
+        # Listening from the start spares three requests: for its end, for what it said, and to take it away.
+        said = helper.attach(stream=True)
+        helper.start()
+        output: str = b"".join(said).decode(errors="replace").strip()
     except DockerException as refused:
         raise EngineUnavailable(f"could not make or remove the networks' own links: {refused}") from refused
-    if status:
+    # It ends with the number, or at a complaint.
+    if not output.isdecimal():
         raise EngineUnavailable(f"could not make or remove the networks' own links: {output}")
     return int(output)
 
@@ -92,6 +98,11 @@ def _links(client: docker.DockerClient, image: str, project: str, count: int, ki
 def _mark(project: str) -> dict[str, str]:
     """The label by which a testbed's helpers are found again."""
     return {"tunnelbed.helper": project}
+
+
+def _marked(project: str) -> dict[str, str | list[str] | bool]:
+    """The filter that finds them."""
+    return {"label": [f"{key}={value}" for key, value in _mark(project).items()]}
 
 
 def _stem(project: str) -> str:

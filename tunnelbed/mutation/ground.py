@@ -26,8 +26,9 @@ from tunnelbed.engines import Progress
 from tunnelbed.errors import CommandFailed, NodeFailed, TunnelbedError
 from tunnelbed.model import Scenario
 from tunnelbed.mutation import Mutant
+from tunnelbed.readiness import READY
 from tunnelbed.scenario import load, named
-from tunnelbed.testbed import READY, Options, Testbed, find, open_testbed
+from tunnelbed.testbed import Options, Testbed, find, open_testbed
 
 # How a node reads a file again, by the file's name; a status other than 0 says that the file was refused.
 RULES = {

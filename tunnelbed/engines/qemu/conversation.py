@@ -6,6 +6,7 @@ the first: towards a person's command each connection is a conversation of its o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -61,13 +62,11 @@ class Conversation:
 
     def end(self) -> None:
         """Say that no more input comes."""
-        with self._writing:
-            self.connection.sendall(message(0, INPUT))
+        self._tell(INPUT)
 
     def resize(self, rows: int, columns: int) -> None:
         """Say that the terminal has another size."""
-        with self._writing:
-            self.connection.sendall(message(0, SIZE, json.dumps({"terminal": [rows, columns]}).encode()))
+        self._tell(SIZE, json.dumps({"terminal": [rows, columns]}).encode())
 
     def receive(self) -> bytes:
         """Whatever came from its standard output, at least a byte; empty at the end. Errors are kept in `errors`."""
@@ -116,12 +115,18 @@ class Conversation:
                     self.errors += data
                 else:
                     self._heard.append(data)
-                with self._writing:
-                    self.connection.sendall(message(0, ACKNOWLEDGE, str(length).encode()))
+                self._tell(ACKNOWLEDGE, str(length).encode())
+
+    def _tell(self, what: bytes, data: bytes = b"") -> None:
+        """Say something that a command which has ended meanwhile need not hear: its end comes by itself."""
+        with self._writing, contextlib.suppress(ConnectionError):
+            self.connection.sendall(message(0, what, data))
 
     def _exactly(self, size: int) -> bytes:
         while len(self._rest) < size:
-            data = self.connection.recv(1 << 18)
+            data = b""
+            with contextlib.suppress(ConnectionError):
+                data = self.connection.recv(1 << 18)
             if not data:
                 return b""
             self._rest += data

@@ -46,12 +46,13 @@ class Door:
             return None
         return connection
 
-    def ask(self, do: str, **said: object) -> Any:  # noqa: ANN401 # as JSON has it
-        """What the keeper answers, or None where there is no keeper, or it ended meanwhile."""
+    def ask(self, do: str, *, within: float | None = None, **said: object) -> Any:  # noqa: ANN401 # as JSON has it
+        """What the keeper answers, `within` seconds if told; None where there is no keeper, or it ended meanwhile."""
         connection = self.connect()
         if connection is None:
             return None
-        with connection, connection.makefile("rwb") as stream, contextlib.suppress(ConnectionError):
+        connection.settimeout(within)
+        with connection, connection.makefile("rwb") as stream, contextlib.suppress(ConnectionError, TimeoutError):
             stream.write(json.dumps({"do": do, **said}).encode() + b"\n")
             stream.flush()
             if line := stream.readline():

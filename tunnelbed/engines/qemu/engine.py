@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tunnelbed import documents, shell, waiting
-from tunnelbed.engines import Plan, Progress
-from tunnelbed.engines.qemu import accelerator, files, keeper
+from tunnelbed.engines import Plan, Progress, Usage
+from tunnelbed.engines.qemu import accelerator, files, keeper, usage
 from tunnelbed.engines.qemu.accelerator import Accelerator
 from tunnelbed.engines.qemu.conversation import Conversation
 from tunnelbed.engines.qemu.door import Door
 from tunnelbed.engines.qemu.machine import Machine, machines, settings
-from tunnelbed.errors import BadInput, CommandFailed, NodeFailed
+from tunnelbed.errors import BadInput, CommandFailed, NodeFailed, TunnelbedError
 from tunnelbed.shell import Completed
 
 # Below a testbed's own folder.
@@ -28,8 +28,6 @@ HONOURED = {
     *("image", "command", "cap_add", "cap_drop", "sysctls", "environment", "labels", "networks", "healthcheck"),
     *("hostname", "privileged", "container_name", "restart", "stop_grace_period", "init"),
 }
-# Seconds a keeper has to end its machines.
-END_SECONDS = 10.0
 
 
 def connect(root: Path) -> QemuEngine:
@@ -47,6 +45,8 @@ class QemuEngine:
     name = "qemu"
     driver = "segments of its own"
     own_clocks = True
+    # Seconds that a keeper has to end its machines.
+    end_seconds = 10.0
 
     def __init__(self, root: Path, version: str) -> None:
         self.root, self.version = root, version
@@ -76,11 +76,9 @@ class QemuEngine:
             f"by {accelerated.name}{': be patient' if accelerated.emulates else ''}"
         )
         with Door(folder).listen() as listener, (folder / "keeper.log").open("wb") as said:
-            # Not in our folder, nor our terminal's: it goes on when we have ended.
-            process = shell.start(
-                [sys.executable, "-m", keeper.__name__, str(folder)], stdin=listener.fileno(), output=said
-            )
-        (folder / "keeper.pid").write_text(str(process.pid), encoding="utf-8")
+            # A child of nobody's: it goes on when we have ended.
+            words = ["setsid", "--fork", sys.executable, "-m", keeper.__name__, str(folder)]
+            shell.start(words, stdin=listener.fileno(), output=said).wait()
 
     def stop(self, project: str, state: Path) -> Mapping[str, int]:
         """As `Engine.stop`."""
@@ -88,7 +86,7 @@ class QemuEngine:
         folder = state / FOLDER
         if not folder.exists():
             return {}
-        answer = Door(folder).ask("end")
+        answer = Door(folder).ask("end", within=waiting.stretched(self.end_seconds))
         if answer is None:
             _end_by_force(folder)
         known = keeper.read(folder) if (folder / keeper.MACHINES).exists() else ()
@@ -98,7 +96,7 @@ class QemuEngine:
     def states(self, project: str) -> Mapping[str, str]:
         """As `Engine.states`; `dead` is a machine that its keeper has left."""
         folder = self._folder(project)
-        if (answer := Door(folder).ask("states")) is not None:
+        if (answer := Door(folder).ask("states", within=waiting.stretched(self.end_seconds))) is not None:
             return dict(answer)
         with contextlib.suppress(OSError, ValueError):
             return {machine.node: "dead" for machine in keeper.read(folder)}
@@ -141,7 +139,7 @@ class QemuEngine:
         """As `Engine.log`: what the node said and, where a machine did not get that far, what was said of it."""
         machine = self._known(project, node)
         said = ""
-        for path in (machine.log, machine.console, machine.console.with_suffix(".qemu")):
+        for path in (machine.log, machine.said, machine.console):
             if not said and path.exists():
                 said = path.read_text(encoding="utf-8", errors="replace")
         return said
@@ -168,25 +166,17 @@ class QemuEngine:
         if Door(self._folder(project)).ask("restart", node=node) is None:
             raise NodeFailed(node, "has no keeper any more", "take the testbed down, and up again")
 
-    def usage(self, project: str) -> tuple[int, float]:
-        """The most memory that all machines and their keeper have had, in bytes, and their processor time, in seconds.
+    def usage(self, project: str) -> Usage:
+        """As `Engine.usage`: what the kernel counts for each machine's process (proc(5), VmHWM, utime, stime).
 
-        Memory is the sum of each process's peak (proc(5), VmHWM) without what all share: QEMU's program and the files.
+        The pages that all of them map from the same files, QEMU's own program most of all, count once.
         """
-        said = Door(self._folder(project)).ask("usage")
-        if said is None:
-            return 0, 0.0
-        memory, seconds = 0, float(said["past"])
-        for process in said["processes"]:
-            with contextlib.suppress(OSError):
-                status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
-                sizes = {
-                    line.split(":")[0]: int(line.split()[1]) for line in status.splitlines() if line.endswith(" kB")
-                }
-                memory += (sizes["VmHWM"] - sizes["RssFile"]) * 1024
-                stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-                seconds += (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
-        return memory, seconds
+        said = Door(self._folder(project)).ask("processes")
+        counted = [usage.of(int(number)) for number in (said or {}).values()]
+        if not counted:
+            raise TunnelbedError("no machine runs whose memory could be counted; bring the testbed up first")
+        own = sum(one.peak - one.shared for one in counted)
+        return Usage(own + max(one.shared for one in counted), sum(one.seconds for one in counted))
 
     @property
     def _accelerator(self) -> Accelerator:
@@ -245,6 +235,6 @@ def _refuse_what_cannot_work(plan: Plan) -> None:
 def _end_by_force(folder: Path) -> None:
     """End a keeper that does not answer, if that number is still its own."""
     with contextlib.suppress(OSError, ValueError):
-        number = int((folder / "keeper.pid").read_text(encoding="utf-8"))
+        number = int((folder / keeper.NUMBER).read_text(encoding="utf-8"))
         if str(folder).encode() in Path(f"/proc/{number}/cmdline").read_bytes():
             os.kill(number, signal.SIGKILL)

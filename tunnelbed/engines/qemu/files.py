@@ -2,6 +2,8 @@
 
 They lie in `.cache/vm/FINGERPRINT/`, named for all that they are made from. Making them needs Docker's builder; running
 machines from them needs no Docker.
+
+    python -m tunnelbed.engines.qemu.files          make them, if they are not there
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ import fcntl
 import json
 import os
 import platform
+import select
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,14 +26,14 @@ from tunnelbed.bake import CACHE, RECIPE, ROOT, Bakery, Progress
 from tunnelbed.engines.qemu import accelerator
 from tunnelbed.engines.qemu.accelerator import Accelerator
 from tunnelbed.engines.qemu.machine import MEMORY, Machine, Ports
-from tunnelbed.errors import DeadlinePassed
+from tunnelbed.errors import DeadlinePassed, TunnelbedError
 from tunnelbed.images import NODE_SCRIPTS, UNATTESTED, fingerprint, one_at_a_time
 
 VM_SCRIPTS = ROOT / "scripts" / "vm"
 TARGET = "machine-files"
 # Seconds in which a kernel boots on a processor that carries it out itself, several times over.
 TRIAL_SECONDS = 15.0
-# What a machine on trial is told: be a node that says at once that it is ready.
+# What a machine on trial is told: be a node that does nothing.
 TRIAL = 'node=trial\nlimits=\ntunnel=\nsettings() { :; }\nwithin() { exec env -i PATH=/bin "$@"; }\nset -- rest\n'
 
 
@@ -58,7 +62,7 @@ def find_accelerator(folder: Path, progress: Progress) -> Accelerator:
     key = f"{folder.name} on {platform.release()}"
     if key not in known:
         progress("seeing whether KVM boots this kernel here (once)")
-        known[key] = "kvm" if _boots(folder, accelerator.kvm()) else "tcg"
+        known[key] = "kvm" if boots(folder, accelerator.kvm()) else "tcg"
         note.write_text(json.dumps(known), encoding="utf-8")
     return accelerator.kvm() if known[key] == "kvm" else accelerator.emulation()
 
@@ -99,26 +103,43 @@ def _remove_unused(folder: Path) -> None:
         os.close(held)
 
 
-def _boots(folder: Path, candidate: Accelerator) -> bool:
-    """Whether a machine gets as far as its node's first word."""
-    pairs = [socket.socketpair() for _ in range(2)]
-    with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as open_ends:
-        for end in (end for pair in pairs for end in pair):
-            open_ends.callback(end.close)
+def boots(folder: Path, candidate: Accelerator) -> bool:
+    """Whether a machine gets as far as its doorman's first word."""
+    (talk, talk_theirs), (served, served_theirs) = socket.socketpair(), socket.socketpair()
+    with tempfile.TemporaryDirectory() as scratch, talk, talk_theirs, served, served_theirs:
         machine = Machine("trial", scratch, str(folder), candidate, MEMORY, 1, [], {})
         machine.settings.write_text(TRIAL, encoding="utf-8")
-        theirs = [pair[1].fileno() for pair in pairs]
-        process = shell.start(machine.command(Ports(theirs[0], theirs[1], [])), fds=theirs)
+        ports = Ports(talk_theirs.fileno(), served_theirs.fileno(), [])
+        process = shell.start(machine.command(ports), fds=(ports.talk, ports.files))
 
-        def told() -> bool:
-            spoke = machine.log.exists() and b"ready" in machine.log.read_bytes()
-            return spoke or process.poll() is not None
+        def spoke() -> bool:
+            return bool(select.select([talk], [], [], 0)[0])
 
         try:
-            waiting.until(told, TRIAL_SECONDS, "a machine to boot", every=0.1)
+            waiting.until(lambda: spoke() or process.poll() is not None, TRIAL_SECONDS, "a machine to boot", every=0.1)
         except DeadlinePassed:
             return False
         finally:
             process.kill()
             process.wait()
-        return machine.log.exists() and b"ready" in machine.log.read_bytes()
+        return spoke()
+
+
+def main() -> int:
+    """Make the files, say where they are and who will carry out the machines' instructions."""
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 (a command)
+
+    try:
+        version = accelerator.version()
+        folder = ensure(say)
+        say(f"QEMU {version}, Linux {release(folder)}, by {find_accelerator(folder, say).name}: {folder}")
+    except TunnelbedError as error:
+        say(f"tunnelbed: {error}")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,7 +5,7 @@ folder has gone; its machines end with it. In the folder are `machines.json` (wh
 which it listens and which it inherits as its standard input. Who connects says a line of JSON and gets one:
 
     {"do": "run", "node": ..., "argv": [...], "terminal": null}    then the conversation (see conversation.py)
-    {"do": "states"}   {"do": "restart", "node": ...}   {"do": "usage"}   {"do": "end"}
+    {"do": "states"}   {"do": "restart", "node": ...}   {"do": "processes"}   {"do": "end"}
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import json
 import os
-import resource
 import socket
 import struct
 import sys
@@ -30,8 +29,9 @@ from tunnelbed.engines.qemu.conversation import CLOSE, EXIT, HEADER, HELLO, RUN,
 from tunnelbed.engines.qemu.machine import Machine, Ports
 from tunnelbed.engines.qemu.segment import Segment
 from tunnelbed.engines.qemu.served import Served
+from tunnelbed.errors import TunnelbedError
 
-MACHINES, DOOR = "machines.json", "door"
+MACHINES, DOOR, NUMBER = "machines.json", "door", "keeper.pid"
 # Seconds between two looks whether our folder is still there.
 LOOK_SECONDS = 5.0
 LONGEST_LINE = 1 << 22
@@ -50,6 +50,11 @@ class Held:
         self.listeners: dict[int, asyncio.StreamWriter] = {}
         self.last = 0
         self.tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it runs."""
+        return self.state == "running"
 
 
 class Keeper:
@@ -102,10 +107,20 @@ class Keeper:
         feet = [self.segments.setdefault(network, Segment()).join(mac) for network, mac in held.machine.feet]
         theirs = [talk_theirs, served_theirs, *feet]
         ports = Ports(talk_theirs.fileno(), served_theirs.fileno(), [foot.fileno() for foot in feet])
-        with held.machine.console.with_suffix(".qemu").open("wb") as said:
-            held.process = shell.start(held.machine.command(ports), fds=[end.fileno() for end in theirs], output=said)
-        for end in theirs:
-            end.close()
+        try:
+            with held.machine.said.open("wb") as said:
+                command = held.machine.command(ports)
+                held.process = shell.start(command, fds=[end.fileno() for end in theirs], output=said)
+        except (TunnelbedError, OSError) as refused:
+            held.machine.said.write_text(f"{refused}\n", encoding="utf-8")
+            held.state = "exited"
+            held.off.set()
+            talk.close()
+            served.close()
+            return
+        finally:
+            for end in theirs:
+                end.close()
         held.state = "running"
         loop = asyncio.get_running_loop()
         watch = os.pidfd_open(held.process.pid)
@@ -144,14 +159,14 @@ class Keeper:
 
     def switch_off(self, held: Held) -> None:
         """At once, as by its plug."""
-        if held.process and held.state == "running":
+        if held.process and held.is_on:
             held.process.kill()
 
     async def restart(self, node: str) -> None:
         """Switch a machine off, and on again as `machines.json` has it now."""
         before = self.held[node]
         self.switch_off(before)
-        if before.state == "running":
+        if before.is_on:
             await before.off.wait()
         held = self.held[node] = Held(next(machine for machine in read(self.folder) if machine.node == node))
         await self.switch_on(held)
@@ -200,13 +215,10 @@ class Keeper:
             case "restart":
                 await self.restart(request["node"])
                 return {}
-            case "usage":
-                return {
-                    "processes": [held.process.pid for held in self.held.values() if held.process] + [os.getpid()],
-                    "past": resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime,
-                }
+            case "processes":
+                return {name: held.process.pid for name, held in self.held.items() if held.process and held.is_on}
             case "end":
-                running = [held for held in self.held.values() if held.state == "running"]
+                running = [held for held in self.held.values() if held.is_on]
                 for held in self.held.values():
                     self.switch_off(held)
                 for held in running:
@@ -225,7 +237,7 @@ class Keeper:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for task in waits:
                 task.cancel()
-        if held is None or held.talk is None or held.state != "running":
+        if held is None or held.talk is None or not held.is_on:
             writer.write(json.dumps({"state": held.state if held else "not there"}).encode() + b"\n")
             return
         held.last += 1
@@ -260,6 +272,7 @@ def write(folder: Path, machines: Sequence[Machine]) -> None:
 def main() -> None:
     """Keep the machines of the folder that is named."""
     folder = Path(sys.argv[1])
+    (folder / NUMBER).write_text(str(os.getpid()), encoding="utf-8")
     listener = socket.socket(fileno=os.dup(0))
     with files.in_use(Path(read(folder)[0].files)):
         asyncio.run(_keep(folder, listener))

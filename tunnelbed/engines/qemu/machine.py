@@ -75,12 +75,17 @@ class Machine:
         """What its kernel says: nothing, if all is well."""
         return Path(self.folder) / f"{self.node}.console"
 
+    @property
+    def said(self) -> Path:
+        """What QEMU says: why it refuses, if it does."""
+        return Path(self.folder) / f"{self.node}.qemu"
+
     def command(self, ports: Ports) -> list[str]:
         """QEMU's command line. It ends with its keeper, whatever ends that (prctl(2), PR_SET_PDEATHSIG)."""
         here = architecture()
         files = Path(self.files)
         command = [
-            *("setpriv", "--pdeathsig", "KILL", "nice", "-n", "5", here.program),
+            *("setpriv", "--pdeathsig", "KILL", here.program),
             *("-name", self.node, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
             *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
             *("-M", here.board, *self.accelerator.words),

@@ -1,0 +1,205 @@
+"""The QEMU engine from up to down, with its real keeper and a stand-in for QEMU on the PATH: a machine is a doorman."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Checkout
+from tunnelbed import scenario, waiting
+from tunnelbed.agents import Agent
+from tunnelbed.engines import Plan
+from tunnelbed.engines.qemu import accelerator, engine, keeper
+from tunnelbed.engines.qemu.engine import FOLDER, QemuEngine
+from tunnelbed.errors import CommandFailed, EngineUnavailable, NodeFailed, TunnelbedError
+
+HERE = Path(__file__).parent
+PROJECT = "tiny-abc123"
+
+
+def silent(text: str) -> None:
+    """Progress nobody reads."""
+
+
+class Beds:
+    """A testbed of `tiny` on the engine."""
+
+    def __init__(self, checkout: Checkout) -> None:
+        for service in checkout.stack["services"].values():
+            service["image"] = "tunnelbed/node"
+        checkout.write()
+        files = checkout.root / "files"
+        files.mkdir()
+        (files / "release").write_text("6.12.0-test\n")
+        self.state = checkout.root / ".tunnelbed" / "tiny"
+        self.state.mkdir(parents=True)
+        self.plan = Plan(scenario.load("tiny", checkout.root), PROJECT, self.state, {"tunnelbed/node": str(files)})
+        self.engine = engine.connect(checkout.root)
+
+    def up(self) -> QemuEngine:
+        self.engine.start(self.plan, silent)
+        waiting.until(lambda: all(map(self.has_spoken, self.plan.scenario.nodes)), 20, "all machines to be on")
+        return self.engine
+
+    def has_spoken(self, node: str) -> bool:
+        return "ready" in self.engine.log(PROJECT, node)
+
+    def keeper(self) -> int:
+        return int((self.state / FOLDER / "keeper.pid").read_text())
+
+    def machines(self) -> set[int]:
+        """The processes of all machines."""
+        found = subprocess.run(["ps", "-ewwo", "pid,args"], capture_output=True, text=True, check=True).stdout
+        mark = f"path={self.state / FOLDER}"
+        return {int(line.split()[0]) for line in found.splitlines() if mark in line}
+
+
+@pytest.fixture
+def beds(checkout: Checkout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Beds]:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / accelerator.architecture().program).symlink_to(HERE / "data" / "stand-in")
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOORMAN", str(HERE.parent / "scripts" / "vm" / "doorman"))
+    monkeypatch.setenv("TUNNELBED_ACCELERATOR", "tcg")
+    monkeypatch.setenv(waiting.PATIENCE_VARIABLE, "1")
+    made = Beds(checkout)
+    yield made
+    made.engine.stop(PROJECT, made.state)
+
+
+def test_a_testbed_comes_up_and_goes_with_all_that_belongs_to_it(beds: Beds) -> None:
+    assert beds.engine.states(PROJECT) == {}
+    beds.up()
+    assert len(beds.machines()) == 3
+    assert "tunnelbed: ready" in beds.engine.log(PROJECT, "client")
+    assert beds.engine.stop(PROJECT, beds.state) == {"VM": 3, "network": 2}
+    waiting.until(lambda: not beds.machines(), 5, "the machines to be gone")
+    assert beds.engine.states(PROJECT) == {}
+    assert list(beds.state.iterdir()) == []
+    assert beds.engine.stop(PROJECT, beds.state) == {}
+
+
+def test_a_command_runs_to_its_end_with_its_input(beds: Beds) -> None:
+    done = beds.up().run(PROJECT, "client", ["sh", "-c", "cat; echo wrong >&2; exit 3"], stdin=b"in", check=False)
+    assert (done.status, done.stdout, done.stderr) == (3, "in", "wrong\n")
+    with pytest.raises(CommandFailed, match="on client ended with status 3"):
+        beds.engine.run(PROJECT, "client", ["sh", "-c", "exit 3"])
+
+
+def test_many_talk_at_once_each_with_its_own_command(beds: Beds) -> None:
+    up = beds.up()
+    heard: dict[int, str] = {}
+
+    def ask(number: int) -> None:
+        heard[number] = up.run(PROJECT, "server", ["sh", "-c", f"cat; echo {number}"], stdin=b"x" * 100_000).stdout[-9:]
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert heard == {number: f"{'x' * 9}{number}\n"[-9:] for number in range(20)}
+
+
+def test_an_agent_talks_through_it_and_its_clock_is_ours(beds: Beds, monkeypatch: pytest.MonkeyPatch) -> None:
+    up = beds.up()
+    monkeypatch.setattr("tunnelbed.agents.AGENT", (str(HERE.parent / "scripts" / "node" / "agent"),))
+    agent = Agent(up, PROJECT, "client")
+    assert agent.run(["echo", "hello"]).stdout == "hello\n"
+    assert abs(agent._measure()) < 1
+    agent.close()
+
+
+def test_a_command_at_a_terminal_keeps_its_words_and_its_status(beds: Beds) -> None:
+    words = beds.up().terminal(PROJECT, "client", ["sh", "-c", 'printf "<%s>" "$@"; cat; exit 4', "sh", "a  b", "*"])
+    done = subprocess.run(words, input="typed", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (4, "<a  b><*>typed", "")
+
+
+def test_what_a_node_says_is_kept_over_its_restart(beds: Beds) -> None:
+    up = beds.up()
+    before = beds.machines()
+    up.restart(PROJECT, "server")
+    waiting.until(lambda: up.log(PROJECT, "server").count("tunnelbed: ready") == 2, 10, "a second word")
+    assert len(before & beds.machines()) == 2
+    assert up.run(PROJECT, "server", ["echo", "there"]).stdout == "there\n"
+
+
+def test_a_renewed_node_is_told_what_its_stack_says_now(beds: Beds, checkout: Checkout) -> None:
+    up = beds.up()
+    checkout.stack["services"]["server"]["environment"] = {"COLOUR": "green"}
+    checkout.write()
+    up.renew(replace(beds.plan, scenario=scenario.load("tiny", checkout.root)), "server")
+    assert "COLOUR=green" in (beds.state / FOLDER / "server.settings").read_text()
+
+
+def test_a_node_whose_command_ends_is_off_and_says_so(beds: Beds) -> None:
+    up = beds.up()
+    (beds.state / FOLDER / "off-server").touch()
+    waiting.until(lambda: up.states(PROJECT)["server"] == "exited", 10, "it to be off")
+    with pytest.raises(NodeFailed, match="server: is exited; bring the testbed up first"):
+        up.run(PROJECT, "server", ["true"])
+
+
+def test_a_machine_that_cannot_be_started_says_why(beds: Beds, tmp_path: Path) -> None:
+    up = beds.up()
+    (tmp_path / "programs" / accelerator.architecture().program).unlink()
+    machine = next(machine for machine in keeper.read(beds.state / FOLDER) if machine.node == "server")
+    machine.log.unlink()
+    up.restart(PROJECT, "server")
+    waiting.until(lambda: up.states(PROJECT)["server"] == "exited", 10, "it to be off")
+    assert accelerator.architecture().program in up.log(PROJECT, "server")
+
+
+def test_a_killed_keeper_takes_its_machines_with_it_and_is_noticed(beds: Beds) -> None:
+    up = beds.up()
+    os.kill(beds.keeper(), signal.SIGKILL)
+    waiting.until(lambda: not beds.machines(), 10, "the machines to be gone")
+    assert set(up.states(PROJECT).values()) == {"dead"}
+    with pytest.raises(NodeFailed, match="bring the testbed up first"):
+        up.run(PROJECT, "client", ["true"])
+    assert up.stop(PROJECT, beds.state) == {"VM": 3, "network": 2}
+
+
+def test_a_keeper_whose_folder_is_removed_ends_by_itself(beds: Beds) -> None:
+    beds.up()
+    keeper = Path(f"/proc/{beds.keeper()}")
+    (beds.state / FOLDER).rename(beds.state / "moved")
+    waiting.until(lambda: not keeper.exists() or "Z" in (keeper / "stat").read_text(), 20, "the keeper to end")
+
+
+def test_a_keeper_that_does_not_answer_is_ended_all_the_same(beds: Beds) -> None:
+    beds.up()
+    os.kill(beds.keeper(), signal.SIGSTOP)
+    beds.engine.end_seconds = 0.3
+    assert beds.engine.stop(PROJECT, beds.state) == {"VM": 3, "network": 2}
+    waiting.until(lambda: not beds.machines(), 10, "the machines to be gone")
+
+
+def test_who_asks_later_knows_by_what_it_runs(beds: Beds, checkout: Checkout) -> None:
+    beds.up()
+    told = engine.connect(checkout.root).describe()
+    assert told == {"engine": "QEMU 9.9.9", "kernel": "6.12.0-test", "accelerator": "software emulation"}
+
+
+def test_what_every_machine_took_is_counted(beds: Beds) -> None:
+    taken = beds.up().usage(PROJECT)
+    assert taken.peak_memory > 3 << 20
+    assert taken.cpu_seconds >= 0
+    beds.engine.stop(PROJECT, beds.state)
+    with pytest.raises(TunnelbedError, match="bring the testbed up first"):
+        beds.engine.usage(PROJECT)
+
+
+def test_an_old_qemu_is_refused(beds: Beds, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN_VERSION", "QEMU emulator version 6.2.0 (Debian)")
+    with pytest.raises(EngineUnavailable, match=r"6\.2\.0.*7\.2 is needed"):
+        accelerator.version()

@@ -1,0 +1,137 @@
+"""The end of a recording: every network has shown that it is seen, and nothing is under way any more."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
+
+import pytest
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
+
+from tunnelbed.agents import Agent, Agents, Frame
+from tunnelbed.errors import DeadlinePassed
+from tunnelbed.recording import ETHERNET, MARKER, SETTLE_SECONDS, Recording
+from tunnelbed.wire import NO_ESP_MARKER, is_ike, is_informational
+
+WATCHED = {
+    "router": ["link_a", "link_b"],
+    "gateway-a": ["link_a", "inside"],
+    "host-a": ["inside"],
+    "gateway-b": ["link_b"],
+}
+
+
+def ike(exchange: int, port: int = 4500) -> Packet:
+    """IKE's header (RFC 7296, 3.1), with an exchange of that type."""
+    header = b"\x01" * 16 + bytes([46, 0x20, exchange, 8]) + b"\0" * 60
+    return (
+        IP(src="192.0.2.1", dst="192.0.2.2")
+        / UDP(sport=port, dport=port)
+        / Raw((port == 4500) * NO_ESP_MARKER + header)
+    )
+
+
+PING = IP(src="10.1.0.2", dst="10.2.0.2") / ICMP()
+
+
+class Wires:
+    """Agents whose frames reach everybody else on the network, but for who is deaf."""
+
+    def __init__(self, deaf: str = "") -> None:
+        self.deaf, self.sent = deaf, 0
+        self.recording = Recording(cast("Agents", self), WATCHED)
+
+    def each(self, nodes: Sequence[str], do: Callable[[Agent], object]) -> None:
+        for node in nodes:
+            do(cast("Agent", Wire(self, node)))
+
+
+class Wire:
+    """The foot of one node in its networks."""
+
+    def __init__(self, wires: Wires, node: str) -> None:
+        self.wires, self.node = wires, node
+
+    def sync(self) -> None:
+        """All is told at once."""
+
+    def send_frame(self, network: str, data: bytes) -> None:
+        self.wires.sent += 1
+        for node, networks in WATCHED.items():
+            if network in networks and node != self.wires.deaf:
+                self.wires.recording.hear(Frame(node, network, node == self.node, ETHERNET, time.time(), data))
+
+
+@contextlib.contextmanager
+def chatter(recording: Recording, packet: Packet, seconds: float) -> Iterator[None]:
+    """Let a packet be heard all the time, for so many seconds or until the body ends."""
+    ended = threading.Event()
+    data = bytes(Ether(dst="02:00:00:00:00:02") / packet)
+
+    def chat() -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not ended.wait(0.001):
+            recording.hear(Frame("router", "link_a", False, ETHERNET, time.time(), data))  # noqa: FBT003 # a field
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(chat)
+        try:
+            yield
+        finally:
+            ended.set()
+
+
+def settling(recording: Recording) -> float:
+    """Seconds until it is settled."""
+    began = time.monotonic()
+    recording.settle()
+    return time.monotonic() - began
+
+
+def test_a_marker_crosses_every_network_and_is_no_sighting() -> None:
+    wires = Wires()
+    wires.recording.settle()
+    assert wires.sent == 3
+    assert {frame.interface for frame in wires.recording.frames} == {"link_a", "link_b", "inside"}
+    assert all(frame.data[12:14] == MARKER.to_bytes(2, "big") for frame in wires.recording.frames)
+    assert wires.recording.sightings == []
+
+
+@pytest.mark.parametrize(("deaf", "missing"), [("gateway-a", "inside by gateway-a"), ("router", "link_b by router")])
+def test_a_node_that_does_not_see_its_network_is_named(deaf: str, missing: str) -> None:
+    with pytest.raises(DeadlinePassed, match=missing):
+        Wires(deaf).recording.settle()
+
+
+def test_gateways_that_ask_for_a_sign_of_life_keep_nobody_waiting() -> None:
+    recording = Wires().recording
+    with chatter(recording, ike(37), 60):
+        assert settling(recording) < SETTLE_SECONDS
+
+
+@pytest.mark.parametrize("packet", [ike(34), ike(35), PING], ids=["IKE_SA_INIT", "IKE_AUTH", "a ping"])
+def test_what_is_under_way_is_waited_for(packet: Packet) -> None:
+    recording = Wires().recording
+    with chatter(recording, packet, 0.5):
+        assert settling(recording) > 0.4
+
+
+@pytest.mark.parametrize("port", [500, 4500])
+def test_the_exchange_of_ike_is_known_on_both_its_ports(port: int) -> None:
+    assert is_informational(ike(37, port))
+    for other in (34, 35, 36):
+        assert is_ike(ike(other, port))
+        assert not is_informational(ike(other, port))
+
+
+@pytest.mark.parametrize(
+    "packet", [PING, IP() / UDP(sport=4500, dport=4500) / Raw(b"\x25" * 40), IP() / UDP(dport=500)]
+)
+def test_what_is_no_ike_is_not_informational(packet: Packet) -> None:
+    assert not is_informational(packet)

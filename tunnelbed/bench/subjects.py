@@ -1,0 +1,55 @@
+"""What is measured: an engine, and how it is told to run nodes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tunnelbed.engines import ENGINES
+from tunnelbed.errors import BadInput
+
+# A VM's memory in MB and its processors: the paper's first, then the smallest that works (docs/benchmarks.md).
+VMS = "512x2"
+VM = re.compile(r"([1-9]\d*)x([1-9]\d*)")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An engine by name, and the further words of `invoke up` that say how it runs nodes."""
+
+    name: str
+    engine: str
+    words: tuple[str, ...] = ()
+
+
+# What any tool on Docker pays; see `floor`.
+PLAIN = Subject("plain Compose", "docker")
+DOCKER = Subject("docker", "docker")
+
+
+def subjects(chosen: str, vms: str = VMS) -> Sequence[Subject]:
+    """The subjects that `--engine docker,qemu` and `--vm 512x2,128x1` name; raises `BadInput`."""
+    named = [name.strip() for name in (chosen or ",".join(ENGINES)).split(",")]
+    for name in named:
+        if name not in ENGINES:
+            raise BadInput("--engine", "", repr(name), f"some of: {', '.join(ENGINES)}", "correct the name")
+    return [subject for name in dict.fromkeys(named) for subject in of(name, vms)]
+
+
+def is_emulated(facts: Mapping[str, str]) -> bool:
+    """Whether an engine says that its processors are software's, which makes its times no measure of VMs in general."""
+    return "emulation" in facts.get("accelerator", "")
+
+
+def of(engine: str, vms: str) -> Iterator[Subject]:
+    """The subjects of one engine."""
+    if engine == DOCKER.engine:
+        yield DOCKER
+        return
+    for shape in vms.split(","):
+        found = VM.fullmatch(shape.strip())
+        if not found:
+            raise BadInput("--vm", "", repr(shape), "MEGABYTESxPROCESSORS, such as 512x2", "correct it")
+        name = f"{engine}, {found[1]} MB and {found[2]} CPU{'s' if found[2] != '1' else ''} a VM"
+        yield Subject(name, engine, ("--engine", engine, "--memory", found[1], "--cpus", found[2]))
