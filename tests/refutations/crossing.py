@@ -172,26 +172,4 @@ REFUTATIONS = (
         expected="gateway-s has a tunnel with gateway-a within 2 s",
         seen="none",
     ),
-    impossible(
-        "client A2 repeats what it said",
-        given="client A1 asks the server",
-        possible="client A1 repeats what it said",
-        says="client-a2 said nothing that could be repeated: *",
-    ),
-    untrue(
-        "nothing of it crosses the ISP link of site A",
-        given="client A1 asks the server",
-        when="client A1 repeats what it said",
-        broken=PLAIN_ROUTING,
-        expected="nothing of what client-a1 repeats crosses isp_link_a",
-        seen="*gateway-a*out*isp_link_a*TCP*",
-    ),
-    untrue(
-        "a plain copy of what client A1 said, as from client A1 to the server and put on the ISP link of site S, "
-        "does not reach the server",
-        given="client A1 asks the server",
-        broken=all_of(forgotten("gateway-s"), open_firewall("gateway-s")),
-        expected="a plain packet forged as from client-a1 and put on isp_link_s does not reach server-s1",
-        seen="it arrived: *server-s1*in*cloud_network_s*TCP*",
-    ),
 )

@@ -62,7 +62,6 @@ REFUTATIONS = (
         expected='gateway-a says "established with SPIs"',
         seen="* other lines",
     ),
-    telling("gateway A has no CRL", given="no tunnel is up", then=NO_TUNNEL, **UP),
     untrue(
         "gateway S refuses its peer: certificate not known to be good",
         given="no tunnel is up",

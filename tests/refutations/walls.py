@@ -52,18 +52,6 @@ REFUTATIONS = (
         seen="no answer; the probe was last seen entering gateway-a by intranet_a",
     ),
     untrue(
-        "the firewall of gateway A drops ICMP from client A1 to a neighbour of the server",
-        broken=open_firewall("gateway-a"),
-        expected="the firewall of gateway-a drops ICMP from client-a1 to a neighbour of server-s1",
-        seen="accept",
-    ),
-    untrue(
-        "the firewall of gateway S drops ICMP from a neighbour of the server to the Internet",
-        broken=open_firewall("gateway-s"),
-        expected="the firewall of gateway-s drops ICMP from a neighbour of server-s1 to internet",
-        seen="accept",
-    ),
-    untrue(
         "the firewall of gateway A accepts an error from the router about its IKE with gateway S",
         given="client A1 can reach the server",
         broken=dropped("gateway-a", "input", "icmpv6 type packet-too-big"),
