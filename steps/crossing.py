@@ -158,13 +158,13 @@ def plain_copy(context: Context, speaker: str, face: str, aim: str, networks: st
 
 def _ask(context: Context, sources: str, seconds: float) -> None:
     """Let each client ask until it is answered or so many seconds have passed, while every node records."""
-    asked = {source: application.Request() for source in nodes(context, sources)}
+    asked = [(source, application.Request()) for source in nodes(context, sources)]
     with context.bed.record() as recording:
-        for source, request in asked.items():
+        for source, request in asked:
             application.ask_server(context.bed, source, request, seconds, recording)
         recording.settle()
     context.recording = context.conversation = recording
-    context.requests = list(asked.values())
+    context.requests = [request for _, request in asked]
 
 
 def _pinged(context: Context) -> Ping:

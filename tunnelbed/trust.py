@@ -59,6 +59,7 @@ def revoked(bed: Testbed, node: Node) -> Iterator[None]:
 @contextlib.contextmanager
 def without_crls(bed: Testbed, node: Node) -> Iterator[None]:
     """A node has no revocation list at all, so that it cannot know of any certificate whether it was revoked."""
+    daemon.required(bed, node)
     lists = sorted((_keys(bed) / node.name / "x509crl").iterdir())
     with _changed(bed, node, dict.fromkeys(lists, Path.unlink)):
         yield

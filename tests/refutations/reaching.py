@@ -128,4 +128,17 @@ REFUTATIONS = (
         expected="client-a1 is told which packets fit the tunnel to server-s1",
         seen="no word; the probe was last seen entering gateway-a by intranet_a",
     ),
+    untrue(
+        "client A1 is told nothing about answers to the server that nobody asked for",
+        given="client A1 can reach the server",
+        broken=rules("gateway-a", "insert rule inet filter output icmp type destination-unreachable accept"),
+        expected="client-a1 is told nothing about answers to server-s1 that nobody asked for",
+        seen="*client-a1*in*intranet_a*dest-unreach*",
+    ),
+    undecided(
+        "client A1 is told nothing about answers to the server that nobody asked for",
+        given="client A1 can reach the server",
+        broken=unseen("client-a1", "intranet_a"),
+        says="*: cannot be judged, since none was even seen to leave client-a1",
+    ),
 )

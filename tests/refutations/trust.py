@@ -18,6 +18,12 @@ REFUTATIONS = (
         possible="the certificate of gateway A is revoked",
         says="site-to-site: client-a1: found no certificate, expected one of: *gateway-a*",
     ),
+    telling("gateway S has no CRL", given="no tunnel is up", then=NO_TUNNEL, **UP),
+    impossible(
+        "client A1 has no CRL",
+        possible="gateway S has no CRL",
+        says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
+    ),
     telling("gateway A presents an expired certificate", given="no tunnel is up", then=NO_TUNNEL, **UP),
     telling("gateway A presents a certificate of another authority", given="no tunnel is up", then=NO_TUNNEL, **UP),
     telling("gateway A presents a valid certificate of gateway B", given="no tunnel is up", then=NO_TUNNEL, **UP),

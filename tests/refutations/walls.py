@@ -15,7 +15,20 @@ REFUTATIONS = (
     undecided(
         "the firewall of gateway A drops ICMP from client A1 to the Internet",
         broken=unseen("client-a1", "intranet_a"),
-        says="ping from client-a1 is not seen by the firewall of gateway-a: see its routes",
+        says="ping from client-a1 to internet is not seen by the firewall of gateway-a: see the sender's routes",
+    ),
+    untrue(
+        "the firewall of gateway S drops ICMP from a neighbour of the server to the Internet",
+        broken=open_firewall("gateway-s"),
+        expected="the firewall of gateway-s drops ICMP from a neighbour of server-s1 to internet",
+        seen="accept",
+    ),
+    untrue(
+        "the firewall of gateway A drops ICMP from client A1 to a neighbour of the server",
+        given="client A1 can reach the server",
+        broken=open_firewall("gateway-a"),
+        expected="the firewall of gateway-a drops ICMP from client-a1 to a neighbour of server-s1",
+        seen="accept",
     ),
     untrue(
         "the firewall of gateway A accepts TCP port 8080 from client A1 to the server",
