@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 HEADER = struct.Struct(">IcI")
 # Bytes that may be under way, unacknowledged, in either direction; as in the doorman.
-WINDOW = 1 << 18
-PIECE = 1 << 16
+WINDOW = 1 << 17
+PIECE = 1 << 15
 
 RUN, INPUT, SIZE, CLOSE, ACKNOWLEDGE = b"R", b"I", b"S", b"C", b"A"
 OUTPUT, ERRORS, EXIT, HELLO = b"O", b"E", b"X", b"H"
