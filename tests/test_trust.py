@@ -12,6 +12,9 @@ from tunnelbed.trust import REFUSALS
 
 SAID = {
     "certificate revoked": "13[CFG] <s|24> certificate was revoked on Nov 23 02:06:45 UTC 2026, reason: unspecified",
+    "certificate not known to be good": (
+        "13[CFG] <s|27> constraint check failed: RULE_CRL_VALIDATION is FAILED, but requires at least GOOD"
+    ),
     "certificate expired": "16[CFG] <s|30> subject certificate invalid (valid from Nov 21 2026 to Nov 23 2026)",
     "certificate of an unknown authority": '13[CFG] <s|36> no issuer certificate found for "C=FI, CN=Site A"',
     "identity unknown": "13[CFG] <39> no matching peer config found",
