@@ -48,8 +48,6 @@ def before_scenario(context: Context, scenario: Scenario) -> None:
     """Nothing was recorded or changed yet."""
     del scenario
     context.recording = None
-    context.conversation = None
-    context.said = ()
     context.requests = []
     context.ping = None
     context.journal = None

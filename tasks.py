@@ -70,7 +70,7 @@ HELP = {
     "builds": "how many of the runs make the engine's environment anew, from an empty cache, 1 unless told",
     "again": "measure nothing: make table and plot anew from FOLDER's JSON",
     "proofs": "how many of the runs go on to prove every sentence, 1 unless told",
-    "vm": "the VMs of engine qemu, each as MEGABYTESxPROCESSORS, with commas: `512x2,128x1`",
+    "vm": f"the VMs of engine qemu, each as MEGABYTESxPROCESSORS, with commas; {subjects.VMS} unless told",
     "folder": "where to write: reports/bench unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
     "sites": "so many sites, 1 to 254, around a cloud that all reach through tunnels; two joined directly unless told",

@@ -6,7 +6,7 @@ from behave import step
 from behave.runner import Context
 from nouns import links, node, nodes, pairs
 
-from tunnelbed import application, reachability, secrecy, speech
+from tunnelbed import application, reachability, secrecy
 from tunnelbed.errors import BadInput
 from tunnelbed.probes import Knock, Ping
 from tunnelbed.recording import Recording
@@ -127,35 +127,6 @@ def answers_again(context: Context, replier: str, asker: str) -> None:
     context.recording = recording
 
 
-@step("{speaker:Node} repeats what it said")
-def repeats(context: Context, speaker: str) -> None:
-    """What it sent of the last request or its answer is sent once more as it was, while every node records."""
-    context.said = speech.of(_conversation(context), node(context, speaker))
-    with context.bed.record() as recording:
-        speech.repeat(context.bed, context.said)
-        recording.settle()
-    context.recording = recording
-
-
-@step("nothing of it crosses {networks:Links}")
-def nothing_of_it_crosses(context: Context, networks: str) -> None:
-    """What was repeated came to its gateway, and is not readable on any of the networks."""
-    for network in links(context, networks):
-        speech.does_not_cross(context.bed, _recorded(context), context.said, network)
-
-
-@step(
-    "a plain copy of what {speaker:Node} said, as from {face:Node} to {aim:Node} and put on {networks:Links}, "
-    "does not reach {target:Node}"
-)
-def plain_copy(context: Context, speaker: str, face: str, aim: str, networks: str, target: str) -> None:
-    """A segment of the last request, as it was in the tunnel, enters the gateway there and does not arrive."""
-    copy = speech.Copy(speech.of(_conversation(context), node(context, speaker))[0].packet)
-    who, to, where = node(context, face), node(context, aim), node(context, target)
-    for network in links(context, networks):
-        secrecy.forged_does_not_arrive(context.bed, who, where, network, copy, to)
-
-
 def _ask(context: Context, sources: str, seconds: float) -> None:
     """Let each client ask until it is answered or so many seconds have passed, while every node records."""
     asked = [(source, application.Request()) for source in nodes(context, sources)]
@@ -163,7 +134,7 @@ def _ask(context: Context, sources: str, seconds: float) -> None:
         for source, request in asked:
             application.ask_server(context.bed, source, request, seconds, recording)
         recording.settle()
-    context.recording = context.conversation = recording
+    context.recording = recording
     context.requests = [request for _, request in asked]
 
 
@@ -173,14 +144,6 @@ def _pinged(context: Context) -> Ping:
         expected = "a ping before this sentence"
         raise BadInput("Then", "", "none", expected, "add `When client A1 pings the server`")
     return context.ping
-
-
-def _conversation(context: Context) -> Recording:
-    """What was recorded when somebody last asked the server."""
-    if not isinstance(context.conversation, Recording):
-        expected = "a request before this sentence"
-        raise BadInput("When", "", "nothing said", expected, "add `When client A1 asks the server`")
-    return context.conversation
 
 
 def _recorded(context: Context) -> Recording:

@@ -41,7 +41,7 @@ bench.table
 bench.plot bench.growth
 bench.curves
 agreement reachability journal changes
-application secrecy speech hops segments trust machines
+application secrecy hops segments trust machines
 forgery stranger faults rekeying firewall isolation
 mutation
 mutation.operators

@@ -159,11 +159,13 @@ def _sent_too_large(bed: Testbed, source: Node, packet: Packet) -> tuple[Recordi
         large = ICMPv6PacketTooBig in seen.packet or (ICMP in seen.packet and seen.packet[ICMP].code == FRAG_NEEDED)
         return seen.node == source.name and not seen.outgoing and large and seen.packet != packet
 
+    # What it learnt earlier would let the source itself refuse this packet, and what it learns now the next.
+    forget = ["sh", "-c", "ip route flush cache; ip -6 route flush cache"]
+    bed.agents.on(source.name).run(forget)
     with bed.record() as recording:
         bed.agents.on(source.name).send_packet(bytes(packet))
         recording.settle()
-    # What it learnt would let the next such packet be refused by the source itself.
-    bed.agents.on(source.name).run(["sh", "-c", "ip route flush cache; ip -6 route flush cache"])
+    bed.agents.on(source.name).run(forget)
     return recording, [seen for seen in recording.sightings if tells(seen)]
 
 

@@ -60,17 +60,9 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     Then client A1 cannot reach gateway S on TCP port 22
     And client B1 cannot reach gateway S on TCP port 22
 
-  Scenario: Without a tunnel nobody's request is handed on, and what was said is not said in clear
-    When every client asks the server
-    And gateway S forgets its connections
+  Scenario: Without a tunnel nobody's request is handed on
+    When gateway S forgets its connections
     Then gateway A does not hand TCP port 8080 from client A1 to 10.1.0.99 on
     And gateway B does not hand TCP port 8080 from client B1 to 10.1.0.99 on
     And gateway S does not hand TCP port 8080 from gateway A to 172.30.30.30 on
     And gateway S does not hand TCP port 8080 from gateway B to 172.30.30.30 on
-    When client A1 repeats what it said
-    Then nothing of it crosses any ISP link
-    When client B1 repeats what it said
-    Then nothing of it crosses any ISP link
-    When the server repeats what it said
-    Then nothing of it crosses any ISP link
-    And a plain copy of what client A1 said, as from gateway A to gateway S and put on the ISP link of site S, does not reach the server

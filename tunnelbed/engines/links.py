@@ -85,8 +85,10 @@ def _links(client: docker.DockerClient, image: str, project: str, count: int, ki
         )
         # Listening from the start spares three requests: for its end, for what it said, and to take it away.
         said = helper.attach(stream=True)
-        helper.start()
-        output: str = b"".join(said).decode(errors="replace").strip()
+        # The stream closes its socket alone, which the response around it goes on holding open.
+        with contextlib.closing(said._response), contextlib.closing(said):  # type: ignore[attr-defined] # noqa: SLF001
+            helper.start()
+            output: str = b"".join(said).decode(errors="replace").strip()
     except DockerException as refused:
         raise EngineUnavailable(f"could not make or remove the networks' own links: {refused}") from refused
     # It ends with the number, or at a complaint.
