@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from invoke.tasks import task as invoke_task
 
 from tunnelbed import images, report, scaffold, verification
 from tunnelbed.bench import curves, phases, plot, subjects, table
+from tunnelbed.bench import drivers as drivers_compared
 from tunnelbed.bench import growth as sizes
 from tunnelbed.bench import together as side_by_side
 from tunnelbed.bench.measured import Results
@@ -40,7 +41,7 @@ HELP = {
     "instance": "which copy of it, where several are up side by side: letters and digits, e.g. `2`",
     "path": "the folder that holds compose/, configs/ and features/; this checkout unless told",
     "engine": "what runs the nodes: docker (the default), or qemu: a virtual machine each (`bench`: some, with commas)",
-    "driver": "how Docker makes the networks: macvlan (the default) or bridge",
+    "driver": "how Docker makes the networks: macvlan (the default), bridge, or ipvlan where no node passes packets on",
     "data-plane": "who does ESP: kernel, user (strongSwan in user space), or auto (the default): try the kernel first",
     "platform": "for this platform, e.g. linux/arm64 (`build`: several, with commas); this machine's own unless told",
     "push": "send the images to a registry: `--push registry.example/me` names them registry.example/me/node:VERSION",
@@ -62,13 +63,14 @@ HELP = {
     "equivalent": "try what equivalent.yaml says cannot be noticed, to prove it wrong",
     "fresh": "begin anew, where an interrupted run would be taken up again",
     "note": "keep what noticed which mistake in features/NAME/noticed.json, where later runs look first",
+    "drivers": "measure the drivers of Docker's networks: throughput, latency, processor time, in clear and by tunnel",
     "together": "measure all scenarios, up at once and proven at once, against one after another",
     "runs": "how many times everything is measured, 3 unless told",
     "growth": "measure generated scenarios with so many sites instead: `2,8,32`",
     "builds": "how many of the runs make the engine's environment anew, from an empty cache, 1 unless told",
     "again": "measure nothing: make table and plot anew from FOLDER's JSON",
     "proofs": "how many of the runs go on to prove every sentence, 1 unless told",
-    "vm": "the VMs of engine qemu, each as MEGABYTESxPROCESSORS, with commas: `512x2,128x1`",
+    "vm": f"the VMs of engine qemu, each as MEGABYTESxPROCESSORS, with commas; {subjects.VMS} unless told",
     "folder": "where to write: reports/bench unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
     "sites": "so many sites, 1 to 254, around a cloud that all reach through tunnels; two joined directly unless told",
@@ -124,7 +126,6 @@ def up(
     """Bring a scenario up; returns when its tunnels carry traffic. Up already: only checks."""
     bed = _testbed(scenario, instance, path, engine)
     bed.up(Options(engine, driver, data_plane, platform, nested, memory, cpus), _progress())
-    print(report.heading(bed))
     print(report.table(bed.status()))
 
 
@@ -216,7 +217,10 @@ def verify(
         raise Exit(code=worst)
 
 
-@task("scenario", "path", "engine", "vm", "runs", "builds", "proofs", "folder", "together", "growth", "again")
+@task(
+    *("scenario", "path", "engine", "vm", "runs", "builds", "proofs"),
+    *("drivers", "data-plane", "growth", "together", "folder", "again"),
+)
 def bench(
     _: Context,
     scenario: str = "",
@@ -226,37 +230,49 @@ def bench(
     runs: int = 3,
     builds: int = 1,
     proofs: int = 1,
-    folder: str = "reports/bench",
-    together: bool = False,
+    drivers: bool = False,
+    data_plane: str = "auto",
     growth: str = "",
+    together: bool = False,
+    folder: str = "reports/bench",
     again: bool = False,
 ) -> None:
     """Measure scenarios, phase by phase, on each engine and against plain Compose; `docs/benchmarks.md` says how.
 
-    Writes FOLDER/bench.json, .md and .svg. With `--together`, what all scenarios at once take: together.json and .md.
-    With `--growth`, what each further site costs: growth.json, .md and .svg.
+    Writes FOLDER/bench.json, .md and .svg. `--drivers`: what networks' drivers carry. `--growth`: what each further
+    site costs. `--together`: what all scenarios at once take. Each of them writes files of its own name.
     """
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
-    root, kept = _root(path), Path(folder) / f"{'growth' if growth else 'together' if together else 'bench'}.json"
-    if growth and not again:
-        for results in sizes.measure(sizes.Asked(sizes.sites(growth), command, runs, proofs), _progress()):
-            results.save(kept)
-    elif together and not again:
-        side_by_side.measure(names(root), command, runs, _progress()).save(kept)
-    elif not again:
-        chosen = [scenario] if scenario else names(root)
-        asked = phases.Asked(root, chosen, subjects.subjects(engine, vm), command, runs, builds, proofs)
-        for results in phases.measure(asked, _progress()):
-            # After each life, so that an hour's work does not depend on the next.
-            results.save(kept)
+    root, say = _root(path), _progress()
+    name = "drivers" if drivers else "growth" if growth else "together" if together else "bench"
+    kept = Path(folder) / f"{name}.json"
+    measuring: dict[str, Callable[[], Iterable[Results]]] = {
+        "bench": lambda: phases.measure(
+            phases.Asked(
+                root,
+                [scenario] if scenario else names(root),
+                subjects.subjects(engine, vm),
+                command,
+                runs,
+                builds,
+                proofs,
+            ),
+            say,
+        ),
+        "drivers": lambda: drivers_compared.measure(runs, data_plane, say),
+        "growth": lambda: sizes.measure(sizes.Asked(sizes.sites(growth), command, runs, proofs), say),
+        "together": lambda: [side_by_side.measure(names(root), command, runs, say)],
+    }
+    # Kept after each step, so that an hour's work does not depend on the next one.
+    for results in measuring[name]() if not again else ():
+        results.save(kept)
     found = Results.load(kept)
-    told = curves.markdown(found) if growth else table.compared(found) if together else table.markdown(found)
+    told = {"bench": table.markdown, "growth": curves.markdown}.get(name, table.compared)(found)
     kept.with_suffix(".md").write_text(told + "\n", encoding="utf-8")
     print(told)
-    if growth:
-        curves.draw(found, kept.with_suffix(".svg"))
-    elif not together:
-        plot.bench(found, kept.with_suffix(".svg"))
+    drawings = {"bench": plot.bench, "drivers": plot.drivers, "growth": curves.draw}
+    if name in drawings:
+        drawings[name](found, kept.with_suffix(".svg"))
 
 
 @task()

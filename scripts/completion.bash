@@ -31,7 +31,7 @@ _tunnelbed_values() {
                 inside && /^  [A-Za-z0-9]/ { sub(/:.*/, ""); print $1 }
             ' "$root/compose/$scenario.yaml"
             ;;
-        --driver) echo macvlan bridge ;;
+        --driver) echo macvlan bridge ipvlan ;;
         --engine) _tunnelbed_list ENGINES ;;
         --data-plane) _tunnelbed_list DATA_PLANES ;;
         *) return 1 ;;

@@ -33,7 +33,7 @@ Every sentence a feature can say, made by `invoke phrases` from the steps themse
 - `{networks}`: a network by its name (`isp_link_a`) or by role and site (`the ISP link of site A`); several:
   `any ISP link`, `every intranet`.
 - `{kinds}`: kinds of packets: `IKE and ESP`, `ICMP`, `TCP port 80`.
-- `{port}` a number; `{seconds}` a number, may have a fraction.
+- `{address}` an IP address; `{port}` a number; `{seconds}` a number, may have a fraction.
 """
 
 

@@ -134,7 +134,8 @@ def _ask(context: Context, sources: str, seconds: float) -> None:
         for source, request in asked:
             application.ask_server(context.bed, source, request, seconds, recording)
         recording.settle()
-    context.recording, context.requests = recording, [request for _, request in asked]
+    context.recording = recording
+    context.requests = [request for _, request in asked]
 
 
 def _pinged(context: Context) -> Ping:

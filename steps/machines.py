@@ -7,7 +7,7 @@ from behave import register_type, step
 from behave.runner import Context
 from nouns import links, node, nodes
 
-from tunnelbed import machines
+from tunnelbed import firewall, machines
 
 NAME = "[A-Z][A-Z_]+"
 
@@ -52,4 +52,6 @@ def no_address_twice(context: Context) -> None:
 def believes_none(context: Context, believer: str, face: str, networks: str) -> None:
     """A packet with that node's address that comes in there, where it cannot come from, is refused for its source."""
     for network in links(context, networks):
-        machines.refuses_source(context.bed, node(context, believer), node(context, face), network)
+        who, whose = node(context, believer), node(context, face)
+        judge = machines if who.addresses[0].version == 4 else firewall
+        judge.refuses_source(context.bed, who, whose, network)

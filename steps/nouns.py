@@ -5,6 +5,7 @@ A type only marks off the words; which node or network they mean depends on the 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Sequence
 
 import parse
@@ -12,7 +13,7 @@ from behave import register_type
 from behave.runner import Context
 
 from tunnelbed import naming
-from tunnelbed.model import Network, Node
+from tunnelbed.model import Address, Network, Node
 
 KIND = r"[A-Z][A-Za-z0-9]+(?: port \d+)?"
 
@@ -33,6 +34,12 @@ def parse_nodes(text: str) -> str:
 def parse_links(text: str) -> str:
     """A network or several: `the ISP link of site A`, `any ISP link`, `isp_link_a`."""
     return text
+
+
+@parse.with_pattern(r"[\da-f]*[.:][\da-f.:]*")
+def parse_address(text: str) -> Address:
+    """An IP address: `10.1.0.99`."""
+    return ipaddress.ip_address(text)
 
 
 @parse.with_pattern(r"\d+")
@@ -63,6 +70,7 @@ register_type(
     Node=parse_node,
     Nodes=parse_nodes,
     Links=parse_links,
+    Address=parse_address,
     Port=parse_port,
     Seconds=parse_seconds,
     Kinds=parse_kinds,

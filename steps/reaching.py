@@ -8,7 +8,7 @@ from behave import step
 from behave.runner import Context
 from nouns import node, nodes, pairs
 
-from tunnelbed import application, reachability
+from tunnelbed import application, hops, reachability
 from tunnelbed.probes import Datagram, Knock, Ping
 
 
@@ -82,6 +82,13 @@ def gets_pong_through_tunnel(context: Context, sources: str, server: str) -> Non
         application.gets_pong(context.bed, source, node(context, server), tunnel=True)
 
 
+@step("{sources:Nodes} gets a pong from {server:Node} to a question longer than a packet")
+def gets_long_pong(context: Context, sources: str, server: str) -> None:
+    """Question and answer take several packets each, which all fit the tunnel, and go through it."""
+    for source in nodes(context, sources):
+        application.gets_pong(context.bed, source, node(context, server), tunnel=True, long=True)
+
+
 @step("{sources:Nodes} gets no pong from {server:Node}")
 def gets_no_pong(context: Context, sources: str, server: str) -> None:
     """The request was seen to leave the client and nothing of it to arrive, while a control did."""
@@ -126,3 +133,21 @@ def stray_not_told(context: Context, sources: str, target: str) -> None:
     """One that does not fit the tunnel leaves, and nobody says a word about it, as somebody would about a ping."""
     for source in nodes(context, sources):
         reachability.stray_not_told(context.bed, source, node(context, target))
+
+
+@step("{source:Node} sees {gateway:Node} on its way to {target:Node}")
+def sees(context: Context, source: str, gateway: str, target: str) -> None:
+    """A ping whose hops are used up at the gateway is answered by it, as traceroute would like it."""
+    hops.sees(context.bed, node(context, source), node(context, gateway), node(context, target))
+
+
+@step("{source:Node} sees {gateway:Node} on the way of its answer to {target:Node}")
+def sees_answering(context: Context, source: str, gateway: str, target: str) -> None:
+    """Likewise, for the answer to the last ping, sent once more."""
+    hops.sees(context.bed, node(context, source), node(context, gateway), node(context, target), context.ping)
+
+
+@step("{source:Node} does not see {gateway:Node} on the way of answers that {target:Node} never asked for")
+def does_not_see(context: Context, source: str, gateway: str, target: str) -> None:
+    """An answer to no ping whose hops are used up at the gateway is answered by nobody."""
+    hops.does_not_see(context.bed, node(context, source), node(context, gateway), node(context, target))

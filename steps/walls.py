@@ -8,6 +8,7 @@ from changing import change
 from nouns import node, nodes, pairs
 
 from tunnelbed import firewall, reachability
+from tunnelbed.model import Address
 from tunnelbed.probes import Datagram, Knock, Ping
 
 # The application's port: where a server listens, a wall that lets something through would show.
@@ -42,6 +43,24 @@ def accepts(context: Context, gateway: str, kinds: list[str], sources: str, targ
     for source in nodes(context, sources):
         packets = firewall.flow(context.bed, source, node(context, target))
         firewall.decides(context.bed, node(context, gateway), packets, kinds, "accept")
+
+
+@step("the firewall of {gateway:Node} accepts an error from {source:Node} about its IKE with {peer:Node}")
+def accepts_error(context: Context, gateway: str, source: str, peer: str) -> None:
+    """An ICMP error about a packet that belongs to a conversation of the gateway's own."""
+    firewall.decides_error(context.bed, node(context, gateway), node(context, source), node(context, peer), "accept")
+
+
+@step("the firewall of {gateway:Node} drops an error from {source:Node} about nothing that was sent")
+def drops_error(context: Context, gateway: str, source: str) -> None:
+    """Likewise, about a packet that the gateway never sent."""
+    firewall.decides_error(context.bed, node(context, gateway), node(context, source), None, "drop")
+
+
+@step("{gateway:Node} does not hand {kinds:Kinds} from {source:Node} to {address:Address} on")
+def hands_nothing_on(context: Context, gateway: str, kinds: list[str], source: str, address: Address) -> None:
+    """Such a packet keeps its target and is dropped, as if there were no rule that hands it on (DNAT)."""
+    firewall.hands_nothing_on(context.bed, node(context, gateway), node(context, source), address, kinds)
 
 
 @step("{sources:Nodes} is isolated from {targets:Nodes}")

@@ -101,6 +101,19 @@ def test_emulation_is_said_wherever_such_a_figure_stands() -> None:
     assert said.count(VMS) == said.count(f"{VMS}, **software emulation**")
 
 
+def test_without_containers_there_is_nothing_to_compare_vms_with() -> None:
+    alone = Results({}, tuple(one for one in results().series if one.subject != DOCKER.name))
+    assert not any(row.startswith("docker against") for row in rows(table.markdown(alone)))
+
+
+@pytest.mark.parametrize(
+    ("facts", "emulated"),
+    [({"accelerator": "software emulation"}, True), ({"accelerator": "KVM"}, False), ({"engine": "Docker"}, False)],
+)
+def test_an_engine_s_own_word_decides_whether_it_emulates(facts: dict[str, str], *, emulated: bool) -> None:
+    assert subjects.is_emulated(facts) is emulated
+
+
 def test_each_scenario_s_quantities_stand_against_plain_compose() -> None:
     compared = rows(table.compared(Results({}, results().series[:3])))
     assert compared["up"] == ["1.5 s (1 to 2)", "3 s (2 to 4), x 2.00", "30 s (20 to 40), x 20.00"]

@@ -20,7 +20,7 @@ scenario pki rootfs
 bake
 images
 engines
-engines.underlay engines.links engines.fake engines.cgroups
+engines.underlay engines.links engines.fake engines.cgroups engines.drivers engines.execs
 engines.compose engines.qemu
 engines.docker
 engines.qemu.accelerator engines.qemu.conversation engines.qemu.segment engines.qemu.served engines.qemu.usage
@@ -35,13 +35,13 @@ testbed
 report verdict naming daemon
 bench
 bench.measured bench.stopwatch bench.machine bench.subjects bench.floor bench.tunnels bench.expectations
-bench.environment
-bench.phases bench.together
+bench.environment bench.traffic
+bench.phases bench.together bench.drivers
 bench.table
 bench.plot bench.growth
 bench.curves
 agreement reachability journal changes
-application secrecy segments trust machines
+application secrecy hops segments trust machines
 forgery stranger faults rekeying firewall isolation
 mutation
 mutation.operators

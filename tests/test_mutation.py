@@ -98,6 +98,12 @@ def test_the_score_counts_what_features_could_notice(checkout: Checkout) -> None
     assert "75%: 3 of 4" in summary.score(found)
 
 
+def test_the_pace_counts_what_was_tried_now(checkout: Checkout) -> None:
+    found = outcome(checkout, KILLED, KILLED, EQUIVALENT)
+    now = frozenset({found.verdicts[1].mutant, found.verdicts[2].mutant})
+    assert "30 mutants a minute" in summary.score(dataclasses.replace(found, now=now, seconds=2.0))
+
+
 def test_a_survivor_is_told_with_its_diff(checkout: Checkout) -> None:
     text = summary.survivors(outcome(checkout, KILLED, SURVIVED))
     assert "survived: 1 is wrong" in text

@@ -66,6 +66,14 @@ def test_no_machine_has_a_network_of_qemu_s_own(checkout: Checkout) -> None:
         assert "-nic" not in words
 
 
+def test_an_emulated_kernel_keeps_time_by_a_clock_that_says_its_own_frequency(checkout: Checkout) -> None:
+    here = replace(accelerator.architecture(), clock="clocksource=hpet")
+    for found, told in ((replace(emulation(), clock=here.clock), True), (kvm(), False)):
+        machine = Machine("n", "/a", "/b", found, 128, 1, [], {})
+        words = machine.command(Ports(7, 8, []))
+        assert ("clocksource=hpet" in words[words.index("-append") + 1]) is told
+
+
 def test_macs_are_local_single_and_lasting() -> None:
     made = {mac("p", node, network) for node in "abcdef" for network in "xyz"}
     assert len(made) == 18

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from tunnelbed.errors import BadInput, DeadlinePassed
-from tunnelbed.waiting import PATIENCE_VARIABLE, stretched, told, until
+from tunnelbed.waiting import PATIENCE_VARIABLE, be_patient, own_patience, stretched, told, until
 
 
 def test_what_is_so_already_is_not_waited_for() -> None:
@@ -62,3 +62,14 @@ def test_patience_is_a_number_from_one_on(monkeypatch: pytest.MonkeyPatch, said:
     monkeypatch.setenv(PATIENCE_VARIABLE, said)
     with pytest.raises(BadInput, match=PATIENCE_VARIABLE):
         stretched(1)
+
+
+@pytest.mark.parametrize("before", [None, "3"])
+def test_patience_for_one_engine_is_not_kept_for_the_next(monkeypatch: pytest.MonkeyPatch, before: str | None) -> None:
+    monkeypatch.delenv(PATIENCE_VARIABLE, raising=False)
+    if before:
+        monkeypatch.setenv(PATIENCE_VARIABLE, before)
+    with own_patience():
+        be_patient(10)
+        assert stretched(1) == float(before or 10)
+    assert stretched(1) == float(before or 1)

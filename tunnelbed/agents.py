@@ -23,6 +23,9 @@ from tunnelbed.shell import Completed
 
 AGENT = ("/usr/lib/tunnelbed/agent",)
 ANSWER_SECONDS = 30.0
+# To open a conversation the engine starts some processes of 10 to 20 MB for a moment. A request after that only waits:
+# for the node's turn, and for the kernel, which closes a packet socket when no processor can be using it any more.
+OPENED_AT_ONCE, MOST_NODES = 16, 1024
 # How often a node with a clock of its own is asked for the time, before each recording.
 CLOCK_LOOKS = 4
 
@@ -150,7 +153,8 @@ class Agents:
     def __init__(self, engine: Engine, project: str) -> None:
         self._engine, self._project = engine, project
         self._open: dict[str, Agent] = {}
-        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="agents")
+        self._opening = ThreadPoolExecutor(max_workers=OPENED_AT_ONCE, thread_name_prefix="opening agents")
+        self._talking = ThreadPoolExecutor(max_workers=MOST_NODES, thread_name_prefix="agents")
 
     def on(self, node: str) -> Agent:
         """The conversation with a node."""
@@ -160,7 +164,7 @@ class Agents:
 
     def each(self, nodes: Sequence[str], do: Callable[[Agent], object]) -> None:
         """Do something with several nodes at the same time; raises what the first of them raised."""
-        list(self._pool.map(lambda node: do(self.on(node)), nodes))
+        list(self._talking.map(do, self._opening.map(self.on, nodes)))
 
     def forget(self, node: str) -> None:
         """End the conversation with a node, which is about to stop or already has."""
@@ -171,7 +175,8 @@ class Agents:
         """End them all."""
         for node in list(self._open):
             self.forget(node)
-        self._pool.shutdown()
+        self._opening.shutdown()
+        self._talking.shutdown()
 
 
 def _frame(node: str, said: Mapping[str, Any], behind: float) -> Frame:

@@ -23,26 +23,36 @@ from tunnelbed.verdict import unmet
 
 # A command that was used wrongly, as argparse has it; a request that fails ends with 1.
 NOT_ASKED = 2
+# Characters by which a text is known.
+MARK = 32
+# A question of so many does not fit into one packet, nor does its answer.
+LONG = 4000
 
 
 @dataclass(frozen=True)
 class Request:
-    """One question of the application, known by the text it carries."""
+    """One question of the application, known by the text it carries, or by the beginning of a long one."""
 
     name: str = "the application"
     token: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def shows(self, packet: Packet) -> bool:
         """Whether the text can be read in this packet."""
-        return self.token.encode() in bytes(packet)
+        return self.token[:MARK].encode() in bytes(packet)
 
 
-def gets_pong(
-    bed: Testbed, source: Node, server: Node, *, tunnel: bool | None = None, patience: float | None = None
+def gets_pong(  # who, from whom, and how
+    bed: Testbed,
+    source: Node,
+    server: Node,
+    *,
+    tunnel: bool | None = None,
+    patience: float | None = None,
+    long: bool = False,
 ) -> Recording:
-    """The application's client at `source` gets its pong from `server`. Raises `Unmet`."""
-    request = Request()
-    expected = f"{source.name} gets a pong from {server.name}{by_way(tunnel)}"
+    """The application's client at `source` gets its pong from `server`, to a `long` question. Raises `Unmet`."""
+    request = Request(token=secrets.token_hex(LONG // 2)) if long else Request()
+    expected = f"{source.name} gets a pong from {server.name}{' to a long question' if long else ''}{by_way(tunnel)}"
     with bed.record() as recording:
         said, complaint = ask_server(bed, source, request, bed.patience if patience is None else patience, recording)
         recording.sync()

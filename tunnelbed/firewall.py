@@ -19,13 +19,14 @@ from scapy.packet import Packet
 
 from tunnelbed import waiting
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
-from tunnelbed.model import Address, Node
-from tunnelbed.probes import Datagram, Knock, Ping, Probe, Sealed
+from tunnelbed.model import Address, Network, Node
+from tunnelbed.probes import Complaint, Datagram, Knock, Ping, Probe, Sealed
 from tunnelbed.reachability import address_towards, source_address
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import Unmet
-from tunnelbed.wire import IKE_PORT
+from tunnelbed.wire import IKE_PORT, NAT_T_PORT
 
+DISCARD_PORT = 9
 TABLE = "tunnelbed_trace"
 # Traced from before the first decision on: priority raw is -300.
 RULES = """\
@@ -42,8 +43,9 @@ table inet {table} {{
     }}
 }}
 """
-# Seconds in which packets are sent until the trace of one is told; the first ones may come before the tracing.
-PATIENCE = 3.0
+# Seconds in which packets are sent until the trace of one is told; the first ones may come before the tracing, which a
+# busy machine takes seconds to begin.
+PATIENCE = 10.0
 ATTEMPT = 0.1
 # A packet is accepted once a chain of these hooks has accepted it and no later one speaks: for the node itself, or on
 # its way through.
@@ -98,6 +100,17 @@ class Flow:
     sender: Address
     receiver: Address
     said: str
+    # Where a neighbour puts the packets, if not the source itself sends them.
+    link: str = ""
+
+
+def misplaced(node: Node, face: Node, network: Network) -> Flow:
+    """Packets to a node that come by one of its networks with the address of a node elsewhere."""
+    ours = node.address_on(network.name)
+    if ours is None:
+        listed = ", ".join(at.network for at in node.attachments)
+        raise BadInput(node.name, network.name, "no foot in it", f"one of: {listed}", "name another network")
+    return Flow(face, node, source_address(face, ours), ours, f"from {face.name} on {network.name}", network.name)
 
 
 def flow(bed: Testbed, source: Node, target: Node, *, forged: bool = False, beside: bool = False) -> Flow:
@@ -129,6 +142,51 @@ def decides(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str], ve
             expected = f"the firewall of {gateway.name} {verdict}s {kind} {packets.said}"
             told = [f"  {line}" for line in trace]
             raise Unmet(expected, f"{found or 'no decision'}", ["trace:", *told])
+
+
+def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> None:
+    """A packet with `face`'s address that comes in by a network where it cannot come from is dropped for its source.
+
+    For IPv4 the kernel does that by itself (`machines.refuses_source`), for IPv6 a rule must (nft(8), `fib`). Raises
+    `Unmet`.
+    """
+    (trace,) = traced(bed, node, misplaced(node, face, network), ["ICMP"])
+    if decision(trace) != "drop" or "fib saddr" not in trace[-1]:
+        expected = f"{node.name} believes no packet from {face.name} on {network.name}"
+        raise Unmet(expected, "it was not refused for its source", ["trace:", *(f"  {line}" for line in trace)])
+
+
+def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, verdict: str) -> None:
+    """The firewall of a gateway drops or accepts an ICMP error about its IKE with a peer, or about nothing it sent.
+
+    Raises `Unmet`.
+    """
+    packets = flow(bed, source, gateway)
+    other = peer or source
+    theirs = address_towards(bed, gateway, other)
+    port = IKE_PORT if peer is None else NAT_T_PORT
+    sent = Datagram(DISCARD_PORT if peer is None else NAT_T_PORT, from_port=port)
+    error = Complaint(sent.packet(source_address(gateway, theirs), theirs))
+    with _monitor(bed, gateway, PATIENCE) as lines:
+        try:
+            trace = _trace(bed, gateway, lines, packets, error)
+        finally:
+            bed.agents.on(gateway.name).run(["nft", "delete", "table", "inet", TABLE])
+    if (found := decision(trace)) != verdict:
+        about = f"IKE with {peer.name}" if peer else "nothing that was sent"
+        expected = f"the firewall of {gateway.name} {verdict}s an error from {source.name} about {about}"
+        raise Unmet(expected, found or "no decision", ["trace:", *(f"  {line}" for line in trace)])
+
+
+def hands_nothing_on(bed: Testbed, gateway: Node, source: Node, address: Address, kinds: Sequence[str]) -> None:
+    """A gateway leaves the target of such packets as it is, and drops them (no DNAT). Raises `Unmet`."""
+    packets = Flow(source, gateway, source_address(source, address), address, f"from {source.name} to {address}")
+    for kind, trace in zip(kinds, traced(bed, gateway, packets, kinds), strict=True):
+        changed = next((line for line in trace if re.search(r"\bdnat\b.*verdict accept", line)), "")
+        if changed or decision(trace) != "drop":
+            expected = f"{gateway.name} does not hand {kind} {packets.said} on"
+            told = [f"  {line}" for line in trace]
+            raise Unmet(expected, changed or decision(trace) or "no decision", ["trace:", *told])
 
 
 def traced(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str]) -> Sequence[Sequence[str]]:
@@ -174,20 +232,23 @@ def _match(packet: Packet) -> str:
     """What an nftables rule asks of a packet to know it: addresses, protocol, and port."""
     header = type(packet)(bytes(packet))
     family, protocol = ("ip", header.proto) if isinstance(header, IP) else ("ip6", header.nh)
-    port = next((f" th dport {packet[layer].dport}" for layer in (TCP, UDP) if layer in packet), "")
+    port = f" th dport {packet.payload.dport}" if isinstance(packet.payload, TCP | UDP) else ""
     return f"{family} saddr {header.src} {family} daddr {header.dst} meta l4proto {protocol}{port}"
 
 
 def _send(bed: Testbed, gateway: Node, packets: Flow, packet: Packet) -> None:
     """Send a packet from its source; another gateway's goes past that one's own firewall, to the next hop."""
-    source = packets.source
-    if source == gateway or not bed.is_vpn(source.name):
+    source, link, hop = packets.source, packets.link, gateway
+    if link:
+        source = next(node for node in bed.scenario.on(link) if node != gateway)
+    elif source == gateway or not bed.is_vpn(source.name):
         with contextlib.suppress(CommandFailed):  # refused by the firewall that is traced
             bed.agents.on(source.name).send_packet(bytes(packet))
         return
-    link = next(at.network for at in source.attachments if bed.scenario.networks[at.network].role == "isp_link")
-    others = [node for node in bed.scenario.on(link) if node != source]
-    hop = packets.target if packets.target in others else others[0]
+    else:
+        link = next(at.network for at in source.attachments if bed.scenario.networks[at.network].role == "isp_link")
+        others = [node for node in bed.scenario.on(link) if node != source]
+        hop = gateway if gateway in others else others[0]
     frame = Ether(src=bed.mac(source.name, link), dst=bed.mac(hop.name, link)) / packet
     bed.agents.on(source.name).send_frame(link, bytes(frame))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
+from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6
 from scapy.layers.ipsec import ESP
 from scapy.packet import Packet, Raw
 
@@ -19,6 +19,7 @@ from tunnelbed.model import Address
 
 SYN, SYN_ACK = 0x02, 0x12
 ECHO_REQUEST, ECHO_REPLY = 8, 0  # RFC 792
+LINK_MTU = 1500  # Ethernet's
 
 
 class Marked(Protocol):
@@ -159,3 +160,26 @@ class Sealed:
 
     def shows(self, packet: Packet) -> bool:
         return self.token in bytes(packet)
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """An ICMP error: a packet was too big. It says a size that any link here has, so that nobody need heed it."""
+
+    about: Packet
+    name: str = "an error"
+
+    def packet(self, source: Address, target: Address) -> Packet:
+        if target.version == 4:
+            return IP(src=str(source), dst=str(target)) / ICMP(type=3, code=4, nexthopmtu=LINK_MTU) / self.about
+        return IPv6(src=str(source), dst=str(target)) / ICMPv6PacketTooBig(mtu=LINK_MTU) / self.about
+
+    def asks(self, packet: Packet) -> bool:
+        return self.shows(packet)
+
+    def answers(self, packet: Packet) -> bool:
+        del packet
+        return False
+
+    def shows(self, packet: Packet) -> bool:
+        return bytes(self.about) in bytes(packet)

@@ -19,7 +19,7 @@ from scapy.packet import Packet, Raw
 from tunnelbed import waiting
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Address, Network, Node
-from tunnelbed.probes import Marked, Ping, Probe
+from tunnelbed.probes import LINK_MTU, Marked, Ping, Probe
 from tunnelbed.recording import Recording, Sighting
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
@@ -29,7 +29,6 @@ from tunnelbed.wire import ends, from_or_to, is_esp
 ATTEMPT = 0.4
 # A packet that is to be seen on its way is seen at once.
 ON_ITS_WAY = 1.0
-LINK_MTU = 1500  # Ethernet's
 FRAG_NEEDED = 4  # RFC 792, destination unreachable
 
 
@@ -160,11 +159,13 @@ def _sent_too_large(bed: Testbed, source: Node, packet: Packet) -> tuple[Recordi
         large = ICMPv6PacketTooBig in seen.packet or (ICMP in seen.packet and seen.packet[ICMP].code == FRAG_NEEDED)
         return seen.node == source.name and not seen.outgoing and large and seen.packet != packet
 
+    # What it learnt earlier would let the source itself refuse this packet, and what it learns now the next.
+    forget = ["sh", "-c", "ip route flush cache; ip -6 route flush cache"]
+    bed.agents.on(source.name).run(forget)
     with bed.record() as recording:
         bed.agents.on(source.name).send_packet(bytes(packet))
         recording.settle()
-    # What it learnt would let the next such packet be refused by the source itself.
-    bed.agents.on(source.name).run(["sh", "-c", "ip route flush cache; ip -6 route flush cache"])
+    bed.agents.on(source.name).run(forget)
     return recording, [seen for seen in recording.sightings if tells(seen)]
 
 

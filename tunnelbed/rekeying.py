@@ -17,7 +17,7 @@ from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import Unmet, unmet
 from tunnelbed.wire import spi
 
-# Traffic while keys change: packets, and seconds between two. An exchange takes some 50 ms on a busy machine.
+# Traffic while keys change: packets, and seconds between two, stretched. An exchange takes 50 ms on a busy machine.
 PACKETS, INTERVAL = 40, 0.02
 # A request is answered in some 10 ms. TCP would repeat one whose first packet was lost after 1 s (RFC 6298, 2.1).
 REQUEST_SECONDS = 0.9
@@ -51,13 +51,15 @@ class Rekeying:
 def pings(bed: Testbed, source: Node, target: Node) -> Traffic:
     """A node pings another one."""
     address = address_towards(bed, source, target)
-    words = ("ping", "-q", "-c", str(PACKETS), "-i", str(INTERVAL), "-W", "1", str(address))
+    interval, wait = waiting.stretched(INTERVAL), waiting.stretched(1)
+    words = ("ping", "-q", "-c", str(PACKETS), "-i", f"{interval:g}", "-W", f"{wait:g}", str(address))
     return Traffic("pings", source, lambda: counted(bed.agents.on(source.name).run(words).stdout))
 
 
 def requests(bed: Testbed, source: Node) -> Traffic:
     """A node's client asks the application's server: one request after another, each with a connection of its own."""
-    options = ("--count", str(PACKETS), "--interval", str(INTERVAL), "--timeout", str(REQUEST_SECONDS))
+    interval = f"{waiting.stretched(INTERVAL):g}"
+    options = ("--count", str(PACKETS), "--interval", interval, "--timeout", str(REQUEST_SECONDS))
     return Traffic("requests", source, lambda: answered(application.ask(bed, source, options).stdout))
 
 

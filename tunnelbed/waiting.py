@@ -7,11 +7,12 @@ sentence that itself names seconds (`within 10 s`) means as many times as many t
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from tunnelbed.errors import BadInput, DeadlinePassed
@@ -50,6 +51,19 @@ def be_patient(factor: float) -> None:
     """Let waits of this process, and of what it starts, be so many times as long, unless a person has said how long."""
     if factor > 1:
         os.environ.setdefault(PATIENCE_VARIABLE, f"{factor:g}")
+
+
+@contextlib.contextmanager
+def own_patience() -> Iterator[None]:
+    """What `be_patient` sets in the body is forgotten at its end: it was right for one engine, not for the next."""
+    before = os.environ.get(PATIENCE_VARIABLE)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(PATIENCE_VARIABLE, None)
+        else:
+            os.environ[PATIENCE_VARIABLE] = before
 
 
 def stretched(seconds: float) -> float:

@@ -28,3 +28,41 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     Then no ICMP crosses any ISP link
     When the Internet pings the server
     Then no ICMP crosses any ISP link
+
+  Scenario: A gateway itself hears its peers only
+    Then the firewall of gateway A drops ICMP and TCP port 22 from client A1 to gateway A
+    And the firewall of gateway B drops ICMP and TCP port 22 from client B1 to gateway B
+    And the firewall of gateway S drops ICMP and TCP port 22 from the server to gateway S
+    And the firewall of gateway A drops ICMP, UDP port 500 and ESP from the router to gateway A
+    And the firewall of gateway B drops ICMP, UDP port 500 and ESP from the router to gateway B
+    And the firewall of gateway S drops ICMP, UDP port 500 and ESP from the router to gateway S
+
+  Scenario: A gateway itself speaks to its peers only
+    Then every gateway cannot reach the Internet
+    And the firewall of gateway A drops TCP port 80, UDP port 500 and ESP from gateway A to the router
+    And the firewall of gateway B drops TCP port 80, UDP port 500 and ESP from gateway B to the router
+    And the firewall of gateway S drops TCP port 80, UDP port 500 and ESP from gateway S to the router
+    And the firewall of gateway A drops UDP port 53 from gateway A to gateway S
+    And the firewall of gateway B drops UDP port 53 from gateway B to gateway S
+    And the firewall of gateway S drops UDP port 53 from gateway S to gateway A
+
+  Scenario: Each firewall decides by itself, whatever the other one would do
+    Then the firewall of gateway A drops ICMP and TCP port 22 from client A1 to gateway S
+    And the firewall of gateway B drops ICMP and TCP port 22 from client B1 to gateway S
+    And the firewall of gateway B drops TCP port 8080 from client B1 to gateway S
+    And the firewall of gateway S drops ICMP and TCP port 8080 from the server to gateway A
+    And the firewall of gateway S drops ICMP and TCP port 8080 from the server to gateway B
+    And the firewall of gateway S drops ICMP and TCP port 80 from a neighbour of the server to the Internet
+
+  Scenario: The cloud's gateway hands on requests to the application, whatever else the sites' let out
+    When the firewall of gateway A lets everything pass
+    And the firewall of gateway B lets everything pass
+    Then client A1 cannot reach gateway S on TCP port 22
+    And client B1 cannot reach gateway S on TCP port 22
+
+  Scenario: Without a tunnel nobody's request is handed on
+    When gateway S forgets its connections
+    Then gateway A does not hand TCP port 8080 from client A1 to 10.1.0.99 on
+    And gateway B does not hand TCP port 8080 from client B1 to 10.1.0.99 on
+    And gateway S does not hand TCP port 8080 from gateway A to 172.30.30.30 on
+    And gateway S does not hand TCP port 8080 from gateway B to 172.30.30.30 on

@@ -7,6 +7,10 @@ Feature: Three sites with the same addresses reach one server, from gateway to g
     Then every client of site A gets a pong from the server through the tunnel
     And every client of site B gets a pong from the server through the tunnel
 
+  Scenario: What takes several packets fits the tunnel, too
+    Then client A1 gets a pong from the server to a question longer than a packet
+    And client B1 gets a pong from the server to a question longer than a packet
+
   Scenario Outline: The server knows the gateway, not who is behind it
     Then <client> gets a pong from the server and is seen there as <gateway>
 

@@ -17,6 +17,21 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     And gateway S stands only in the ISP link of site S and the intranet of site S
     And no two nodes have the same address
 
+  Scenario: No router believes an address from the wrong side
+    Then the router believes no packet from the Internet on any ISP link
+    And gateway A believes no packet from client A1 on the ISP link of site A
+    And gateway B believes no packet from client B1 on the ISP link of site B
+    And gateway S believes no packet from the server on the ISP link of site S
+
+  Scenario: A gateway hears errors about what it sent, and about nothing else
+    Given every client can reach the server
+    Then the firewall of gateway A accepts an error from the router about its IKE with gateway S
+    And the firewall of gateway B accepts an error from the router about its IKE with gateway S
+    And the firewall of gateway S accepts an error from the router about its IKE with gateway A
+    But the firewall of gateway A drops an error from the router about nothing that was sent
+    And the firewall of gateway B drops an error from the router about nothing that was sent
+    And the firewall of gateway S drops an error from the router about nothing that was sent
+
   Scenario: A gateway itself hears its peers only, and from them IKE and ESP
     Then the firewall of gateway A drops ICMP and TCP port 22 from client A1 to gateway A
     And the firewall of gateway B drops ICMP and TCP port 22 from client B1 to gateway B
@@ -59,6 +74,27 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     But client A1 is told nothing about answers to the server that nobody asked for
     And client B1 is told nothing about answers to the server that nobody asked for
     And the server is told nothing about answers to client A1 that nobody asked for
+
+  Scenario: Who looks for the way finds it, through the tunnel, too
+    Given every client can reach the server
+    Then client A1 sees gateway A on its way to the server
+    And client A1 sees gateway S on its way to the server
+    And client B1 sees gateway S on its way to the server
+
+  Scenario: The sites' gateways tell about answers to their clients, and about no others
+    Given every client can reach the server
+    When the firewall of gateway S lets everything pass
+    And client A1 pings the server
+    Then the server sees gateway A on the way of its answer to client A1
+    When client B1 pings the server
+    Then the server sees gateway B on the way of its answer to client B1
+    But the server does not see gateway A on the way of answers that client A1 never asked for
+    And the server does not see gateway B on the way of answers that client B1 never asked for
+
+  Scenario: The cloud's gateway tells about nothing that nobody asked for
+    Given every client can reach the server
+    When the firewall of gateway A lets everything pass
+    Then client A1 does not see gateway S on the way of answers that the server never asked for
 
   Scenario Outline: A site whose gateway forgot its tunnel falls silent
     Given <client> can reach the server

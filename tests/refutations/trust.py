@@ -62,4 +62,12 @@ REFUTATIONS = (
         expected='gateway-a says "established with SPIs"',
         seen="* other lines",
     ),
+    untrue(
+        "gateway S refuses its peer: certificate not known to be good",
+        given="no tunnel is up",
+        when=("gateway S has no CRL", "client A1 asks the server once"),
+        broken=dropped("gateway-a", "output", "udp dport { 500, 4500 }"),
+        expected="gateway-s refuses its peer: certificate not known to be good",
+        seen="* other lines",
+    ),
 )

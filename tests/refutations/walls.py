@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.refutations import telling, undecided, untrue
-from tests.refutations.breaks import all_of, dropped, open_firewall, told, unseen
+from tests.refutations.breaks import all_of, dropped, open_firewall, rules, told, unseen
 
 REFUTATIONS = (
     untrue(
@@ -50,5 +50,26 @@ REFUTATIONS = (
         then="client A1 can reach the Internet",
         expected="client-a1 reaches internet by ping",
         seen="no answer; the probe was last seen entering gateway-a by intranet_a",
+    ),
+    untrue(
+        "the firewall of gateway A accepts an error from the router about its IKE with gateway S",
+        given="client A1 can reach the server",
+        broken=dropped("gateway-a", "input", "icmpv6 type packet-too-big"),
+        expected="the firewall of gateway-a accepts an error from router about IKE with gateway-s",
+        seen="drop",
+        scenario="ipv6",
+    ),
+    untrue(
+        "the firewall of gateway A drops an error from the router about nothing that was sent",
+        broken=open_firewall("gateway-a"),
+        expected="the firewall of gateway-a drops an error from router about nothing that was sent",
+        seen="accept",
+        scenario="ipv6",
+    ),
+    untrue(
+        "gateway A does not hand TCP port 8080 from client A1 to 10.1.0.99 on",
+        unbroken=rules("gateway-a", "flush chain ip nat prerouting"),
+        expected="gateway-a does not hand TCP port 8080 from client-a1 to 10.1.0.99 on",
+        seen="*dnat to*",
     ),
 )

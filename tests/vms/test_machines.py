@@ -8,6 +8,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -66,9 +68,9 @@ class Person:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     person = Person(Checkout(tmp_path_factory.mktemp("machines") / "checkout"))
-    code, out, err = person.does("up", "--engine", "qemu", "--memory", "160")
+    code, _, err = person.does("up", "--engine", "qemu", "--memory", "160")
     assert code == 0, err
-    assert re.search(r"engine QEMU .*kernel 6\..*accelerator (KVM|software emulation)", out)
+    assert re.search(r"starting 3 machines on 1 networks, by (KVM|software emulation)", err)
     yield person
     assert person.does("down")[1].startswith("tiny: removed 3 VMs, 1 network")
     assert person.left() == []
@@ -86,6 +88,7 @@ def test_a_script_reads_which_engine_it_is_on(up: Person) -> None:
     assert bed["up"]
     assert bed["options"]["engine"] == "qemu"
     assert {node["state"] for node in bed["nodes"]} == {"running"}
+    assert re.search(r"engine QEMU .*kernel 6\..*accelerator (KVM|software emulation)", up.does("status")[1])
 
 
 def test_a_command_keeps_its_words_and_its_status(up: Person) -> None:
@@ -102,6 +105,16 @@ def test_a_node_is_its_own_machine_and_sees_nothing_around_itself(up: Person) ->
     # NET_ADMIN and NET_RAW, as the stack says.
     assert re.findall(r"Cap(?:Eff|Bnd):\s+(\w+)", status) == ["0000000000003000"] * 2
     assert up.does("exec", "--node", "client", "--", "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")[0] != 0
+
+
+def test_its_clock_runs_as_ours_does(up: Person) -> None:
+    def uptime() -> float:
+        return float(up.at("client", "cat", "/proc/uptime").split()[0])
+
+    began, first = time.monotonic(), uptime()
+    threading.Event().wait(20)
+    ended, last = time.monotonic(), uptime()
+    assert 0.8 < (last - first) / (ended - began) < 1.25
 
 
 def test_its_files_are_what_they_are_here_at_that_moment(up: Person) -> None:

@@ -22,7 +22,7 @@ from tunnelbed.errors import BadInput
 from tunnelbed.images import OURS
 
 # The module that makes an engine's environment, as `scripts/setup` runs it.
-MAKERS: Mapping[str, str] = {"docker": "tunnelbed.images"}
+MAKERS: Mapping[str, str] = {"docker": "tunnelbed.images", "qemu": "tunnelbed.engines.qemu.files"}
 # All that such a module reads.
 PARTS = ("tunnelbed", "compose", "scripts")
 CACHES = "id=tunnelbed-"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunnelbed.bench import drivers as compared
 from tunnelbed.bench import phases
 from tunnelbed.bench.measured import Measured, Results, short
 from tunnelbed.bench.table import averaged
@@ -64,6 +65,23 @@ def _all_bars(results: Results) -> Iterator[Bars]:
         look = {"color": COLOURS[place % len(COLOURS)], "edgecolor": "white", "hatch": "//" if one.emulated else ""}
         label = f"{one.subject}, by SOFTWARE EMULATION" if one.emulated else one.subject
         yield Bars(label, [one for one in found if one], {**look, "ecolor": "#333333"})
+
+
+def drivers(results: Results, file: Path) -> None:
+    """Draw what each driver carries on each network, the least delay it adds, and what that costs."""
+    forms = list(dict.fromkeys(one.scenario for one in results.series))
+    names = list(dict.fromkeys(one.subject for one in results.series))
+    panels = {compared.THROUGHPUT: "Mbit/s", compared.RTT[50]: "ms, round trip", compared.CPU_NODES: "CPU s per GB"}
+    with figure(file, (1,) * len(panels), (9, 7)) as (drawn, axes):
+        for at, (quantity, unit) in zip(axes, panels.items(), strict=True):
+            bars = []
+            for place, name in enumerate(names):
+                found = {one.scenario: one.get(quantity) for one in results.series if one.subject == name}
+                kept = [replace(measured, name=form) for form, measured in found.items() if measured]
+                look = {"color": COLOURS[place + 1], "edgecolor": "white", "ecolor": "#333333"}
+                bars.append(Bars(name, kept, look))
+            _bars(at, unit, forms, bars)
+        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
 
 
 @contextmanager

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import docker
 from docker.errors import APIError, DockerException
 
 from tunnelbed import documents, shell, waiting
-from tunnelbed.engines import Plan, Progress, Stream, Usage, cgroups, compose, links
+from tunnelbed.engines import Plan, Progress, Stream, Usage, cgroups, compose, drivers, links
+from tunnelbed.engines.execs import ExecStream
 from tunnelbed.engines.underlay import allocate
 from tunnelbed.errors import BadInput, CommandFailed, EngineUnavailable, NodeFailed, TunnelbedError
 from tunnelbed.images import OURS, ensure
@@ -64,6 +63,7 @@ class DockerEngine:
         for option, value in (("--memory", plan.memory), ("--cpus", plan.cpus)):
             if value:
                 raise BadInput(option, "", value, "--engine qemu", "containers share this machine: leave it away")
+        drivers.check(plan)
         version = _in_background(self._compose_is_new_enough)
         parents = self.make_parents(plan, progress)
         version.result()
@@ -88,8 +88,8 @@ class DockerEngine:
         kind = "bridge" if plan.driver == "bridge" else "veth"
         if kind == "bridge":
             progress("making bridges that this machine takes no part in")
-        elif plan.driver in ("", "macvlan") and links.are_needed(self.client, plan.project):
-            progress("this kernel has no dummy links: making the parents of the MACVLAN networks")
+        elif links.are_needed(self.client, plan.project):
+            progress(f"this kernel has no dummy links: making the parents of the {drivers.named(plan)} networks")
         else:
             return {}
         parents = links.names(plan.project, plan.scenario.networks)
@@ -141,7 +141,7 @@ class DockerEngine:
         shell.log.info("%s", shell.quoted(["docker", "exec", "-i", container.name, *command]))
         api = self.client.api
         made = api.exec_create(container.id, list(command), stdin=bool(stdin))["Id"]
-        stream = _ExecStream(api.exec_start(made, socket=True))
+        stream = ExecStream(api.exec_start(made, socket=True))
         try:
             if stdin:
                 stream.send(stdin)
@@ -161,7 +161,7 @@ class DockerEngine:
         shell.log.info("%s", shell.quoted(["docker", "exec", "-i", container.name, *command[:2], "..."]))
         api = self.client.api
         made = api.exec_create(container.id, list(command), stdin=True)["Id"]
-        return _ExecStream(api.exec_start(made, socket=True))
+        return ExecStream(api.exec_start(made, socket=True))
 
     def terminal(self, project: str, node: str, command: Sequence[str]) -> Sequence[str]:
         """As `Engine.terminal`."""
@@ -237,8 +237,8 @@ class DockerEngine:
             return EngineUnavailable(
                 "the kernel has no TUN device, which ESP in user space needs; `modprobe tun`, or `--data-plane kernel`"
             )
-        if "operation not supported" in text and plan.driver in ("", "macvlan"):
-            return EngineUnavailable("the kernel cannot make MACVLAN networks; use `--driver bridge`")
+        if "operation not supported" in text and plan.driver != "bridge":
+            return EngineUnavailable(f"the kernel cannot make {drivers.named(plan)} networks; use another `--driver`")
         if failed.status == _COMPOSE_REFUSED or "yaml:" in text or "validating" in text:
             said = last.removeprefix(f"validating {plan.scenario.stack}: ")
             return BadInput(stack, "", said, "a stack that Compose accepts", "correct what it names")
@@ -296,67 +296,6 @@ class _Found:
 _NATIVE_TAG = re.compile(r"tunnelbed/node:[0-9a-f]{12}")
 # The status with which Compose refuses a file it cannot use (compose/cmd/compose: `compose.go`, exit codes).
 _COMPOSE_REFUSED = 15
-
-
-class _ExecStream:
-    """One exec's conversation.
-
-    The engine prefixes each piece of output with a header of 8 bytes: which stream, 3 zero bytes, the length in network
-    order (Docker Engine API, "Attach to a container", stream format).
-    """
-
-    def __init__(self, attached: Any) -> None:  # noqa: ANN401 # docker-py's own wrapper, of no public type
-        self.wrapper = attached
-        self.socket: socket.socket = getattr(attached, "_sock", attached)
-        self.errors = b""
-        self._buffer = b""
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def end(self) -> None:
-        """Say that no more input comes."""
-        self.socket.shutdown(socket.SHUT_WR)
-
-    def receive(self) -> bytes:
-        while True:
-            kind, data = self._piece()
-            if kind != _STDERR:
-                return data
-            self.errors += data
-
-    def all(self) -> tuple[bytes, bytes]:
-        """Output and errors until the end."""
-        output = []
-        while data := self.receive():
-            output.append(data)
-        return b"".join(output), self.errors
-
-    def close(self) -> None:
-        self.socket.close()
-        # The response lies around the wrapper: closed after it, Python 3.13 would complain of that on the terminal.
-        if response := getattr(self.wrapper, "_response", None):
-            response.close()
-        self.wrapper.close()
-
-    def _piece(self) -> tuple[int, bytes]:
-        header = self._exactly(8)
-        if not header:
-            return 0, b""
-        kind, length = struct.unpack(">BxxxL", header)
-        return kind, self._exactly(length)
-
-    def _exactly(self, size: int) -> bytes:
-        while len(self._buffer) < size:
-            data = self.socket.recv(65536)
-            if not data:
-                return b""
-            self._buffer += data
-        data, self._buffer = self._buffer[:size], self._buffer[size:]
-        return data
-
-
-_STDERR = 2
 
 
 def _until_mac_is_free(start: Callable[[], object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,11 +44,13 @@ class Campaign:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The verdicts on the mutants chosen, in their order."""
+    """The verdicts on the mutants chosen, in their order; the names of those judged now, and the seconds it took."""
 
     files: Sources
     mutants: tuple[Mutant, ...]
     verdicts: tuple[Verdict, ...]
+    now: frozenset[str] = frozenset()
+    seconds: float = 0.0
 
     def of(self, *outcomes: str) -> tuple[Verdict, ...]:
         """The verdicts with one of these outcomes."""
@@ -99,11 +102,14 @@ def run(
         Job(scene, campaign.root / GROUNDS / f"{scene.name}-{number}", campaign.options, prover)
         for number in range(1, min(campaign.jobs or at_once(), len(left)) + 1)
     ]
+    began = time.monotonic()
     crew.judge(jobs, dispatcher)
+    took = time.monotonic() - began
     if campaign.note:
         known = [mutant.name for mutant in every]
         tell(f"wrote {note(scene, ledger.verdicts.values(), known).relative_to(campaign.root)}")
-    return Outcome(Sources(scene), wanted, tuple(ledger.verdicts[mutant.name] for mutant in wanted))
+    verdicts = tuple(ledger.verdicts[mutant.name] for mutant in wanted)
+    return Outcome(Sources(scene), wanted, verdicts, frozenset(mutant.name for mutant in left), took)
 
 
 def at_once() -> int:

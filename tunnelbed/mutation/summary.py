@@ -48,9 +48,8 @@ def survivors(outcome: Outcome) -> str:
 def score(outcome: Outcome) -> str:
     """One line: how many of the mistakes the features noticed."""
     killed, survived = len(outcome.of(KILLED)), len(outcome.of(SURVIVED))
-    seconds = sum(verdict.seconds for verdict in outcome.verdicts)
-    tried = len(outcome.of(KILLED, SURVIVED, INVALID))
-    rate = f", {tried / seconds * 60:.0f} mutants a minute and job" if seconds else ""
+    tried = sum(verdict.mutant in outcome.now for verdict in outcome.of(KILLED, SURVIVED, INVALID))
+    rate = f", {tried / outcome.seconds * 60:.0f} mutants a minute" if tried and outcome.seconds else ""
     apart = f", {len(outcome.of(INVALID))} the testbed itself refused" if outcome.of(INVALID) else ""
     return (
         f"{outcome.files.scenario.name}: score {outcome.score:.0%}: {killed} of {killed + survived} mistakes noticed"

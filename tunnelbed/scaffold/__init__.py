@@ -56,6 +56,7 @@ def _files(name: str, authentication: str) -> Iterator[tuple[str, str]]:
     for site, other in (("a", "b"), ("b", "a")):
         said = {
             "name": name,
+            "site": site,
             "SITE": site.upper(),
             "own": ENDS[site],
             "peer": ENDS[other],

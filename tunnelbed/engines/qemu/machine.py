@@ -91,7 +91,7 @@ class Machine:
             *("-M", here.board, *self.accelerator.words),
             *("-m", f"{self.memory}M", "-smp", str(self.cpus)),
             *("-kernel", str(files / "vmlinux"), "-initrd", str(files / "initrd")),
-            *("-append", KERNEL_WORDS.format(serial=here.serial)),
+            *("-append", f"{KERNEL_WORDS.format(serial=here.serial)} {self.accelerator.clock}".strip()),
             *("-serial", f"file:{_quoted(self.console)}"),
             *("-fw_cfg", f"name=opt/org.tunnelbed.settings,file={_quoted(self.settings)}"),
             *("-drive", f"if=none,id=root,format=raw,readonly=on,file={_quoted(files / 'root')}"),
