@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 HEADER = struct.Struct(">IcI")
 # Bytes that may be under way, unacknowledged, in either direction; as in the doorman.
@@ -48,16 +48,18 @@ class Conversation:
         self._heard: deque[bytes] = deque()
         self._rest = b""
         self._unacknowledged = 0
-        self._reading, self._writing = threading.Lock(), threading.Lock()
+        # Whether a thread reads just now: whoever else waits is told of what it brings.
+        self._reads = False
+        self._news, self._writing = threading.Condition(), threading.Lock()
 
     def send(self, data: bytes) -> None:
         """Write to the command's standard input."""
         for start in range(0, len(data), PIECE):
             piece = data[start : start + PIECE]
-            while self._unacknowledged + len(piece) > WINDOW and not self._ended:
-                self._take()
-            with self._writing:
+            self._until(lambda: self._unacknowledged + PIECE <= WINDOW)
+            with self._news:
                 self._unacknowledged += len(piece)
+            with self._writing:
                 self.connection.sendall(message(0, INPUT, piece))
 
     def end(self) -> None:
@@ -70,8 +72,7 @@ class Conversation:
 
     def receive(self) -> bytes:
         """Whatever came from its standard output, at least a byte; empty at the end. Errors are kept in `errors`."""
-        while not self._heard and not self._ended:
-            self._take(until_heard=True)
+        self._until(lambda: bool(self._heard))
         return self._heard.popleft() if self._heard else b""
 
     def all(self) -> tuple[bytes, bytes]:
@@ -91,31 +92,43 @@ class Conversation:
         finally:
             self.connection.close()
 
-    def _take(self, *, until_heard: bool = False) -> None:
-        """Read one message, unless another thread has meanwhile brought what is waited for."""
-        with self._reading:
-            if self._ended or (until_heard and self._heard):
-                return
-            if not until_heard and self._unacknowledged + PIECE <= WINDOW:
-                return
-            header = self._exactly(HEADER.size)
-            if not header:
-                self._ended = True
-                return
-            _, what, length = HEADER.unpack(header)
-            data = self._exactly(length)
-            if what == ACKNOWLEDGE:
-                with self._writing:
-                    self._unacknowledged -= int(data)
-            elif what == EXIT:
-                self.status = int(data)
-                self._ended = True
-            else:
-                if what == ERRORS:
-                    self.errors += data
-                else:
-                    self._heard.append(data)
-                self._tell(ACKNOWLEDGE, str(length).encode())
+    def _until(self, so: Callable[[], bool]) -> None:
+        """Return when it is so, or the end has come. One of the threads that wait reads, for all of them."""
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: so() or self._ended or not self._reads)
+                if so() or self._ended:
+                    return
+                self._reads = True
+            what, data = EXIT, b""
+            try:
+                what, data = self._one()
+            finally:
+                with self._news:
+                    self._note(what, data)
+                    self._reads = False
+                    self._news.notify_all()
+            if what in (OUTPUT, ERRORS):
+                self._tell(ACKNOWLEDGE, str(len(data)).encode())
+
+    def _one(self) -> tuple[bytes, bytes]:
+        """The next message; where no more come, one that says nothing of the command's status."""
+        header = self._exactly(HEADER.size)
+        if not header:
+            return EXIT, b""
+        _, what, length = HEADER.unpack(header)
+        return what, self._exactly(length)
+
+    def _note(self, what: bytes, data: bytes) -> None:
+        if what == ACKNOWLEDGE:
+            self._unacknowledged -= int(data)
+        elif what == EXIT:
+            self.status = int(data) if data else None
+            self._ended = True
+        elif what == ERRORS:
+            self.errors += data
+        else:
+            self._heard.append(data)
 
     def _tell(self, what: bytes, data: bytes = b"") -> None:
         """Say something that a command which has ended meanwhile need not hear: its end comes by itself."""
