@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Checkout
+from tests.conftest import Checkout, processes
 from tunnelbed import scenario, waiting
 from tunnelbed.agents import Agent
 from tunnelbed.engines import Plan
@@ -56,9 +56,8 @@ class Beds:
 
     def machines(self) -> set[int]:
         """The processes of all machines."""
-        found = subprocess.run(["ps", "-ewwo", "pid,args"], capture_output=True, text=True, check=True).stdout
         mark = f"path={self.state / FOLDER}"
-        return {int(line.split()[0]) for line in found.splitlines() if mark in line}
+        return {number for number, line in processes().items() if mark in line}
 
 
 @pytest.fixture
