@@ -31,16 +31,6 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
     And no ESP crosses any ISP link
     And no private address is seen beyond a gateway
 
-  Scenario: The sites have no list of revoked certificates
-    When gateway A has no CRL
-    And gateway B has no CRL
-    And client A1 asks the server once
-    And client B1 asks the server once
-    Then gateway A refuses its peer: certificate not known to be good
-    And gateway B refuses its peer: certificate not known to be good
-    And no ESP crosses any ISP link
-    And no private address is seen beyond a gateway
-
   Scenario Outline: <Whose> certificate does not prove who it is
     When <gateway> presents <certificate>
     And client A1 asks the server once
@@ -76,36 +66,19 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
     And no ESP crosses any ISP link
     And no private address is seen beyond a gateway
 
-  Scenario Outline: The sites offer weak <layer> only
+  Scenario Outline: A site offers weak <layer> only
     When gateway A offers only <layer> <proposal>
-    And gateway B offers only <layer> <proposal>
     And client A1 asks the server once
-    And client B1 asks the server once
     Then gateway S refuses its peer: no common proposal
     And gateway A is told NO_PROPOSAL_CHOSEN
-    And gateway B is told NO_PROPOSAL_CHOSEN
-    And every gateway has no tunnel
-    And no ESP crosses any ISP link
+    And gateway A has no tunnel
+    And no ESP crosses the ISP link of site A
     And no private address is seen beyond a gateway
 
     Examples:
-      | layer | proposal             |
-      | IKE   | aes128-sha256-ecp256 |
-      | ESP   | aes128-sha256        |
-
-  Scenario Outline: The cloud takes weak <layer> only
-    When gateway S offers only <layer> <proposal>
-    And client A1 asks the server once
-    And client B1 asks the server once
-    Then gateway S refuses its peer: no common proposal
-    And every gateway has no tunnel
-    And no ESP crosses any ISP link
-    And no private address is seen beyond a gateway
-
-    Examples:
-      | layer | proposal             |
-      | IKE   | aes128-sha256-ecp256 |
-      | ESP   | aes128-sha256        |
+      | layer | proposal                |
+      | IKE   | aes128-sha256-modp2048  |
+      | ESP   | aes128-sha256           |
 
   Scenario: A stranger between the sites takes the cloud's place
     When the router poses as gateway S
