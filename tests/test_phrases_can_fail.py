@@ -1,4 +1,4 @@
-"""No phrase without a refutation: how it must fail is written down for each; `pytest tests/live` shows that it does."""
+"""No phrase without a refutation: each has one written down; `pytest tests/phrases` shows that it fails like that."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.speaker import UNDONE, Ending, Speaker
+from tests.phrases.speaker import UNDONE, Ending, Speaker
 from tests.refutations import Refutation, Story
 from tests.refutations.table import REFUTATIONS
 from tunnelbed.scenario import load
