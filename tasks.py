@@ -31,7 +31,7 @@ from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.mutation import campaign, summary
 from tunnelbed.mutation.campaign import Campaign
-from tunnelbed.mutation.verdicts import SURVIVED
+from tunnelbed.mutation.verdicts import KILLED, SURVIVED
 from tunnelbed.scenario import load, named, names
 from tunnelbed.testbed import Options, Testbed, find, open_testbed
 
@@ -261,7 +261,7 @@ def bench(
         ),
         "drivers": lambda: drivers_compared.measure(runs, data_plane, say),
         "growth": lambda: sizes.measure(sizes.Asked(sizes.sites(growth), command, runs, proofs), say),
-        "together": lambda: [side_by_side.measure(names(root), command, runs, say)],
+        "together": lambda: [side_by_side.measure(root, command, runs, say)],
     }
     # Kept after each step, so that an hour's work does not depend on the next one.
     for results in measuring[name]() if not again else ():
@@ -352,6 +352,8 @@ def mutate(
             print("\n".join(f"{mutant.name}\n    {mutant.sentence}" for mutant in campaign.chosen(plan)))
             continue
         outcomes.append(campaign.run(plan, acceptance.Features, acceptance.code(root), _progress()))
+        if not outcomes[-1].of(KILLED, SURVIVED):
+            raise TunnelbedError(f"{name}: no mistake could be tried, so that nothing is shown; see `--list`")
     for outcome in outcomes:
         print("\n".join(part(outcome) for part in (summary.table, summary.survivors, summary.score)))
     if junit:

@@ -28,7 +28,8 @@ LONGEST = 300
 
 def code(root: Path) -> Sequence[Path]:
     """The files that decide what features find."""
-    ours = [*HOME.glob("steps/*.py"), *(HOME / "tunnelbed").rglob("*.py"), *(HOME / "scripts" / "node").glob("*")]
+    around = [path for folder in ("node", "vm") for path in (HOME / "scripts" / folder).glob("*")]
+    ours = [Path(__file__), *HOME.glob("steps/*.py"), *(HOME / "tunnelbed").rglob("*.py"), *around]
     return [HOME / "environment.py", *(path for path in ours if path.is_file()), *root.glob("features/**/*.feature")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -18,7 +19,7 @@ from tunnelbed.engines.qemu.conversation import HEADER, HELLO, WINDOW, Conversat
 
 DOORMAN = Path(__file__).parents[1] / "scripts" / "vm" / "doorman"
 # As the first process of a machine has them when it becomes the doorman.
-BEGIN = 'exec 3<&"$1" 4<&"$2" 5<&"$3" && exec "$4" -IS "$5"'
+BEGIN = 'trap "" INT QUIT && exec 3<&"$1" 4<&"$2" 5<&"$3" && exec "$4" -IS "$5"'
 
 
 class Machine:
@@ -32,7 +33,9 @@ class Machine:
         words = [*map(str, ends), sys.executable, str(DOORMAN)]
 
         self.process = subprocess.Popen(["bash", "-c", BEGIN, "sh", *words], pass_fds=ends)
-        for end in (fuse, talk, files):
+        # Has the flags of the doorman's own, since it is the same open file.
+        self.fuse_theirs = fuse
+        for end in (talk, files):
             end.close()
         self.number = 0
 
@@ -48,7 +51,7 @@ class Machine:
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
-        for end in (self.fuse, self.talk, self.files):
+        for end in (self.fuse, self.fuse_theirs, self.talk, self.files):
             end.close()
 
 
@@ -119,6 +122,19 @@ def test_a_person_s_command_has_a_terminal_of_that_size(machine: Machine) -> Non
     out, _ = stream.all()
     assert out == b"33 77\r\n"
     assert stream.status == 0
+
+
+@pytest.mark.parametrize(("key", "number"), [(b"\x03", signal.SIGINT), (b"\x1c", signal.SIGQUIT)])
+def test_a_key_at_a_terminal_ends_a_command(machine: Machine, key: bytes, number: signal.Signals) -> None:
+    stream = machine.begin("sh", "-c", "echo on; exec sleep 100", terminal=(24, 80))
+    assert stream.receive() == b"on\r\n"
+    stream.send(key)
+    stream.all()
+    assert stream.status == 128 + number
+
+
+def test_a_request_that_is_taken_back_stops_nobody(machine: Machine) -> None:
+    assert not os.get_blocking(machine.fuse_theirs.fileno())
 
 
 def test_files_are_asked_for_and_answered_as_they_are(machine: Machine) -> None:

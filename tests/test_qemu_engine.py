@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import signal
+import struct
 import subprocess
+import termios
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Checkout
+from tests.conftest import Checkout, processes
 from tunnelbed import scenario, waiting
 from tunnelbed.agents import Agent
 from tunnelbed.engines import Plan
-from tunnelbed.engines.qemu import accelerator, engine, keeper
+from tunnelbed.engines.qemu import accelerator, engine, files, keeper
 from tunnelbed.engines.qemu.engine import FOLDER, QemuEngine
+from tunnelbed.engines.qemu.machine import MEMORY
 from tunnelbed.errors import CommandFailed, EngineUnavailable, NodeFailed, TunnelbedError
 
 HERE = Path(__file__).parent
@@ -35,12 +40,12 @@ class Beds:
         for service in checkout.stack["services"].values():
             service["image"] = "tunnelbed/node"
         checkout.write()
-        files = checkout.root / "files"
-        files.mkdir()
-        (files / "release").write_text("6.12.0-test\n")
+        shared = checkout.root / "files"
+        shared.mkdir()
+        (shared / "release").write_text("6.12.0-test\n")
         self.state = checkout.root / ".tunnelbed" / "tiny"
         self.state.mkdir(parents=True)
-        self.plan = Plan(scenario.load("tiny", checkout.root), PROJECT, self.state, {"tunnelbed/node": str(files)})
+        self.plan = Plan(scenario.load("tiny", checkout.root), PROJECT, self.state, {"tunnelbed/node": str(shared)})
         self.engine = engine.connect(checkout.root)
 
     def up(self) -> QemuEngine:
@@ -56,9 +61,8 @@ class Beds:
 
     def machines(self) -> set[int]:
         """The processes of all machines."""
-        found = subprocess.run(["ps", "-ewwo", "pid,args"], capture_output=True, text=True, check=True).stdout
         mark = f"path={self.state / FOLDER}"
-        return {int(line.split()[0]) for line in found.splitlines() if mark in line}
+        return {number for number, line in processes().items() if mark in line}
 
 
 @pytest.fixture
@@ -118,6 +122,24 @@ def test_an_agent_talks_through_it_and_its_clock_is_ours(beds: Beds, monkeypatch
     agent.close()
 
 
+def test_a_command_that_ends_before_its_input_keeps_its_status(beds: Beds) -> None:
+    done = beds.up().run(PROJECT, "client", ["sh", "-c", "echo enough; exit 5"], stdin=bytes(5_000_000), check=False)
+    assert (done.status, done.stdout) == (5, "enough\n")
+
+
+def test_a_command_is_told_each_size_of_its_terminal(beds: Beds) -> None:
+    up = beds.up()
+    ours, theirs = os.openpty()
+    script = "until stty size | tee /dev/tty | grep -q '50 120'; do sleep 0.05; done"
+    with subprocess.Popen(up.terminal(PROJECT, "client", ["sh", "-c", script]), stdin=theirs, stdout=theirs) as process:
+        assert os.read(ours, 100).startswith(b"0 0")
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 120, 0, 0))
+        process.send_signal(signal.SIGWINCH)
+        assert process.wait(20) == 0
+    os.close(ours)
+    os.close(theirs)
+
+
 def test_a_command_at_a_terminal_keeps_its_words_and_its_status(beds: Beds) -> None:
     words = beds.up().terminal(PROJECT, "client", ["sh", "-c", 'printf "<%s>" "$@"; cat; exit 4', "sh", "a  b", "*"])
     done = subprocess.run(words, input="typed", capture_output=True, text=True, check=False)
@@ -141,6 +163,21 @@ def test_a_renewed_node_is_told_what_its_stack_says_now(beds: Beds, checkout: Ch
     assert "COLOUR=green" in (beds.state / FOLDER / "server.settings").read_text()
 
 
+def test_nodes_renewed_at_once_each_become_what_their_own_plan_says(beds: Beds, checkout: Checkout) -> None:
+    up = beds.up()
+    plans: dict[str, Plan] = {}
+    for node in ("server", "client"):
+        plans[node] = replace(beds.plan, scenario=scenario.load("tiny", checkout.root), memory=200 + len(plans))
+    threads = [threading.Thread(target=up.renew, args=(plan, node)) for node, plan in plans.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    told = {machine.node: machine.memory for machine in keeper.read(beds.state / FOLDER)}
+    assert told == {"gateway": MEMORY, "server": 200, "client": 201}
+    assert not list((beds.state / FOLDER).glob(".*"))
+
+
 def test_a_node_whose_command_ends_is_off_and_says_so(beds: Beds) -> None:
     up = beds.up()
     (beds.state / FOLDER / "off-server").touch()
@@ -151,6 +188,8 @@ def test_a_node_whose_command_ends_is_off_and_says_so(beds: Beds) -> None:
 
 def test_a_machine_that_cannot_be_started_says_why(beds: Beds, tmp_path: Path) -> None:
     up = beds.up()
+    # Else the stand-in's doorman, whose line is cut before its first word, complains into the same file.
+    up.run(PROJECT, "server", ["true"])
     (tmp_path / "programs" / accelerator.architecture().program).unlink()
     machine = next(machine for machine in keeper.read(beds.state / FOLDER) if machine.node == "server")
     machine.log.unlink()
@@ -188,6 +227,31 @@ def test_who_asks_later_knows_by_what_it_runs(beds: Beds, checkout: Checkout) ->
     beds.up()
     told = engine.connect(checkout.root).describe()
     assert told == {"engine": "QEMU 9.9.9", "kernel": "6.12.0-test", "accelerator": "software emulation"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[{", "{}", "[1]", '[{"node": "client"}]', '[{"accelerator": {"words": []}}]', "[]"]
+)
+def test_what_another_version_left_stops_nobody(beds: Beds, checkout: Checkout, text: str) -> None:
+    (beds.state / FOLDER).mkdir()
+    (beds.state / FOLDER / keeper.MACHINES).write_text(text)
+    asked = engine.connect(checkout.root)
+    assert asked.states(PROJECT) == {}
+    with pytest.raises(NodeFailed, match="client: is not there"):
+        asked.log(PROJECT, "client")
+    assert asked.stop(PROJECT, beds.state) == {"VM": 0, "network": 0}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "7"])
+def test_a_broken_note_of_accelerators_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    note = tmp_path / "accelerators.json"
+    note.write_text(text)
+    monkeypatch.setattr(accelerator, "chosen", lambda: None)
+    monkeypatch.setattr(files, "boots", lambda *_: True)
+    assert files.find_accelerator(tmp_path / "files", silent) == accelerator.kvm()
+    assert list(json.loads(note.read_text()).values()) == ["kvm"]
 
 
 def test_what_every_machine_took_is_counted(beds: Beds) -> None:

@@ -161,6 +161,14 @@ def test_a_node_that_stops_is_told_with_its_own_words_at_once(checkout: Checkout
     assert told.value.node == "gateway"
 
 
+def test_a_node_that_is_dead_ends_the_wait(checkout: Checkout) -> None:
+    engine = FakeEngine()
+    engine.exits.add("gateway")
+    engine.ends_as = "dead"
+    with pytest.raises(NodeFailed, match=r"^gateway: is dead: .*up again"):
+        bed_of(checkout, engine).up(FAKE, silent)
+
+
 def test_a_node_that_never_says_it_is_ready_is_named(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "NODE_SECONDS", 0.05)
     engine = FakeEngine()

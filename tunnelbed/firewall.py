@@ -72,10 +72,10 @@ def opened(bed: Testbed, gateway: Node) -> Iterator[None]:
 
     Afterwards its nftables.conf is read again.
     """
-    for chain in filters(_nft(bed, gateway, "-j", "list", "chains")):
-        _nft(bed, gateway, "flush", "chain", *chain)
-        _nft(bed, gateway, "chain", *chain, "{ policy accept; }")
     try:
+        for chain in filters(_nft(bed, gateway, "-j", "list", "chains")):
+            _nft(bed, gateway, "flush", "chain", *chain)
+            _nft(bed, gateway, "chain", *chain, "{ policy accept; }")
         yield
     finally:
         _nft(bed, gateway, "-f", "/etc/tunnelbed/node/nftables.conf")

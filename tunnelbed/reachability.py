@@ -130,7 +130,8 @@ def told_too_large(bed: Testbed, source: Node, target: Node) -> None:
     """
     probe = Ping()
     address = address_towards(bed, source, target)
-    recording, told = _sent_too_large(bed, source, probe.packet(source_address(source, address), address))
+    packet = probe.packet(source_address(source, address), address)
+    recording, told = _sent_too_large(bed, source, packet, ON_ITS_WAY)
     if not told:
         expected = f"{source.name} is told which packets fit the tunnel to {target.name}"
         seen = f"no word; {_how_far(recording, probe)}"
@@ -141,7 +142,7 @@ def stray_not_told(bed: Testbed, source: Node, target: Node) -> None:
     """An answer to no ping that fills the link is seen to leave, and nobody says a word about it. Raises `Unmet`."""
     probe = Ping()
     address = address_towards(bed, source, target)
-    recording, told = _sent_too_large(bed, source, probe.answer(source_address(source, address), address))
+    recording, told = _sent_too_large(bed, source, probe.answer(source_address(source, address), address), 0.0)
     expected = f"{source.name} is told nothing about answers to {target.name} that nobody asked for"
     if told:
         raise unmet(bed, expected, str(told[0]), recording, gateways_of(bed, source), probe.shows)
@@ -149,8 +150,11 @@ def stray_not_told(bed: Testbed, source: Node, target: Node) -> None:
         raise TunnelbedError(f"{expected}: cannot be judged, since none was even seen to leave {source.name}")
 
 
-def _sent_too_large(bed: Testbed, source: Node, packet: Packet) -> tuple[Recording, Sequence[Sighting]]:
-    """Send a packet made as large as the link's; what all nodes saw, and what the source was told about a size."""
+def _sent_too_large(bed: Testbed, source: Node, packet: Packet, seconds: float) -> tuple[Recording, Sequence[Sighting]]:
+    """Send a packet made as large as the link's; what all nodes saw, and what the source was told about a size.
+
+    A word that must come is waited for, up to so many seconds.
+    """
     if IP in packet:
         packet[IP].flags = "DF"
     packet = packet / Raw(b"\0" * (LINK_MTU - len(packet)))
@@ -164,6 +168,7 @@ def _sent_too_large(bed: Testbed, source: Node, packet: Packet) -> tuple[Recordi
     bed.agents.on(source.name).run(forget)
     with bed.record() as recording:
         bed.agents.on(source.name).send_packet(bytes(packet))
+        recording.until(tells, seconds)
         recording.settle()
     bed.agents.on(source.name).run(forget)
     return recording, [seen for seen in recording.sightings if tells(seen)]

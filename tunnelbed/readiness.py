@@ -59,6 +59,8 @@ class Readiness:
         def check() -> Sequence[str]:
             states = self.engine.states(self.project)
             for name in unready:
+                if states.get(name) == "dead":
+                    raise NodeFailed(name, "is dead: what ran it has ended", "take the testbed down, and up again")
                 if states.get(name) == "exited":
                     files = documents.shorten(self.scenario.configs / name)
                     said = _last_lines(self.engine.log(self.project, name))

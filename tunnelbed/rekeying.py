@@ -18,7 +18,7 @@ from tunnelbed.verdict import Unmet, unmet
 from tunnelbed.wire import spi
 
 # Traffic while keys change: packets, and seconds between two, stretched. An exchange takes 50 ms on a busy machine.
-PACKETS, INTERVAL = 40, 0.02
+PACKETS, INTERVAL = 100, 0.02
 # A request is answered in some 10 ms. TCP would repeat one whose first packet was lost after 1 s (RFC 6298, 2.1).
 REQUEST_SECONDS = 0.9
 EXCHANGE_SECONDS = 5.0
@@ -74,6 +74,8 @@ def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying
             raise TunnelbedError(f"{seen}: nothing to change keys under")
         daemon.tell(bed, gateway.name, "--rekey", *_which(before, layer))
         after = _renewed(bed, gateway, before, layer)
+        if going_on.done():
+            raise TunnelbedError(f"the {traffic.name} ended before the keys had changed, so that nothing was shown")
         sent, received = going_on.result()
         recording.settle()
     return Rekeying(before, after, recording, traffic.name, sent, sent - received)

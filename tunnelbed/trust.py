@@ -60,7 +60,12 @@ def revoked(bed: Testbed, node: Node) -> Iterator[None]:
 def without_crls(bed: Testbed, node: Node) -> Iterator[None]:
     """A node has no revocation list at all, so that it cannot know of any certificate whether it was revoked."""
     daemon.required(bed, node)
-    lists = sorted((_keys(bed) / node.name / "x509crl").iterdir())
+    folder = _keys(bed) / node.name / "x509crl"
+    lists = sorted(folder.iterdir()) if folder.is_dir() else []
+    if not lists:
+        raise BadInput(
+            bed.scenario.name, node.name, "no revocation list", "one that it can lose", "name another gateway"
+        )
     with _changed(bed, node, dict.fromkeys(lists, Path.unlink)):
         yield
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import Checkout
+from tests.conftest import Checkout, processes
 from tests.live.conftest import STACK
 from tunnelbed.engines.qemu import accelerator, files
 
@@ -60,9 +60,8 @@ class Person:
 
     def left(self) -> list[str]:
         """Files of a testbed, and processes that know of one."""
-        said = subprocess.run(["ps", "-ewwo", "pid,args"], capture_output=True, text=True, check=True).stdout
         kept = f"{self.checkout.root}/.tunnelbed"
-        return [*(line for line in said.splitlines() if kept in line), *map(str, Path(kept).glob("**/*"))]
+        return [*(line for line in processes().values() if kept in line), *map(str, Path(kept).glob("**/*"))]
 
 
 @pytest.fixture(scope="module")

@@ -128,11 +128,6 @@ class DockerEngine:
         """As `Engine.states`."""
         return {container.node: container.state for container in self._containers(project)}
 
-    def projects(self) -> Sequence[str]:
-        """Every Compose project that has a container of ours."""
-        found = self.client.containers.list(all=True, filters={"label": "tunnelbed.node"}, ignore_removed=True)
-        return sorted({container.labels[PROJECT] for container in found})
-
     def run(
         self, project: str, node: str, command: Sequence[str], *, stdin: bytes = b"", check: bool = True
     ) -> Completed:

@@ -50,6 +50,7 @@ class FakeEngine:
         self.answer, self.halfway = answer, halfway
         self.words: dict[str, str] = {}
         self.exits: set[str] = set()
+        self.ends_as = "exited"
         self.plans: list[Plan] = []
         self.costs = Usage(0, 0.0)
         self._nodes: dict[str, dict[str, str]] = {}
@@ -69,7 +70,7 @@ class FakeEngine:
         for number, name in enumerate(plan.scenario.nodes):
             if number == len(plan.scenario.nodes) // 2:
                 self.halfway(plan)
-            nodes[name] = "exited" if name in self.exits else "running"
+            nodes[name] = self.ends_as if name in self.exits else "running"
 
     def stop(self, project: str, state: Path) -> Mapping[str, int]:
         """As `Engine.stop`."""

@@ -88,7 +88,14 @@ def run(
     every = mutants(scene)
     reasons = equivalence.read(scene.configs, every)
     files = [scene.stack, *(path for path in scene.configs.rglob("*") if path.is_file()), *code]
-    about = digest(files, {"doubting": str(campaign.doubting), "data plane": campaign.options.data_plane})
+    about = digest(
+        files,
+        {
+            "doubting": str(campaign.doubting),
+            "engine": campaign.options.engine,
+            "data plane": campaign.options.data_plane,
+        },
+    )
     ledger = Ledger(campaign.root / KEPT / f"{scene.name}.jsonl", about)
     left = [mutant for mutant in wanted if mutant.name not in ledger.verdicts]
     if campaign.fresh or not left:

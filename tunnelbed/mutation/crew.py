@@ -178,17 +178,21 @@ def judge(jobs: Sequence[Job], dispatcher: Dispatcher) -> None:
     """Let workers judge all mutants. Raises `TunnelbedError` where one cannot go on."""
     with _workers(jobs) as workers:
         hands = {pipe: Hand() for pipe in workers}
+        dismissed = set()
         while workers:
             for pipe in connection.wait(list(workers)):
                 assert isinstance(pipe, Connection)  # noqa: S101 # nothing else is waited for
                 try:
                     dispatcher.hear(hands[pipe], said := pipe.recv())
                     if not isinstance(said, Progress):
-                        pipe.send(dispatcher.next(hands[pipe]))
+                        pipe.send(order := dispatcher.next(hands[pipe]))
+                        if order is None:
+                            dismissed.add(pipe)
                 except (EOFError, ConnectionError):
                     worker = workers.pop(pipe)
                     worker.join()
-                    if worker.exitcode:
+                    # One that was told nothing more ends well; any other was told to by somebody else.
+                    if worker.exitcode or pipe not in dismissed:
                         raise TunnelbedError("a worker was killed; run it again: what was judged is kept") from None
 
 

@@ -208,7 +208,7 @@ class Ground:
         """Which of these nodes have not said again that they are ready; a node that stopped fails at once."""
         states = self.bed.engine.states(self.bed.project)
         for node in said:
-            if states.get(node) == "exited":
+            if states.get(node) in ("exited", "dead"):
                 last = self.bed.engine.log(self.bed.project, node).strip().splitlines()[-2:]
                 raise NodeFailed(node, " ".join(last), "see the mutant")
         return [node for node, count in said.items() if self._times_ready(node) <= count]

@@ -30,7 +30,7 @@ class Architecture:
     serial: str
     processor: str
     # Where it is emulated. On x86, a kernel finds out at its start how fast the processor counts; on a busy machine it
-    # is wrong by up to ten times, and its clock for ever after. The HPET says its own frequency.
+    # mistakes that, and its clock is wrong for ever after: it ran at 0.88 to 0.99 of its speed. The HPET says its own.
     clock: str
 
 

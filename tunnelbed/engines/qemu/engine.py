@@ -7,7 +7,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from tunnelbed import documents, shell, waiting
@@ -33,9 +34,11 @@ HONOURED = {
 def connect(root: Path) -> QemuEngine:
     """The engine for the testbeds of a folder; raises `EngineUnavailable` where there is no QEMU."""
     engine = QemuEngine(root, accelerator.version())
-    with contextlib.suppress(OSError, StopIteration):
-        # What is up decides; else what is known already. `start` finds out.
-        engine.believe(next(iter(root.glob(f".tunnelbed/*/{FOLDER}/{keeper.MACHINES}"))))
+    # What is up decides; else what is known already. `start` finds out.
+    for path in root.glob(f".tunnelbed/*/{FOLDER}/{keeper.MACHINES}"):
+        with contextlib.suppress(StopIteration, *keeper.UNREADABLE):
+            engine.believe(path)
+            break
     return engine
 
 
@@ -52,6 +55,7 @@ class QemuEngine:
         self.root, self.version = root, version
         self._found: Accelerator | None = None
         self._kernel = ""
+        self._renewing = threading.Lock()
 
     def provide(self, images: Sequence[str], platform: str, progress: Progress) -> Mapping[str, str]:
         """As `Engine.provide`: all nodes share the files of one image."""
@@ -69,7 +73,7 @@ class QemuEngine:
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(mode=0o700)
-        self._write(plan, folder)
+        keeper.write(folder, self._made(plan, folder, plan.scenario.nodes))
         accelerated = self._accelerator
         progress(
             f"starting {len(plan.scenario.nodes)} machines on {len(plan.scenario.networks)} networks, "
@@ -89,7 +93,9 @@ class QemuEngine:
         answer = Door(folder).ask("end", within=waiting.stretched(self.end_seconds))
         if answer is None:
             _end_by_force(folder)
-        known = keeper.read(folder) if (folder / keeper.MACHINES).exists() else ()
+        known: Sequence[Machine] = ()
+        with contextlib.suppress(*keeper.UNREADABLE):
+            known = keeper.read(folder)
         shutil.rmtree(folder, ignore_errors=True)
         return {"VM": len(known), "network": len({network for machine in known for network, _ in machine.feet})}
 
@@ -98,7 +104,7 @@ class QemuEngine:
         folder = self._folder(project)
         if (answer := Door(folder).ask("states", within=waiting.stretched(self.end_seconds))) is not None:
             return dict(answer)
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(*keeper.UNREADABLE):
             return {machine.node: "dead" for machine in keeper.read(folder)}
         return {}
 
@@ -108,7 +114,8 @@ class QemuEngine:
         """As `Engine.run`."""
         stream = self.open(project, node, command)
         try:
-            if stdin:
+            # A command may end before it has read everything: its status is the answer.
+            with contextlib.suppress(ConnectionError):
                 stream.send(stdin)
             stream.end()
             out, err = stream.all()
@@ -153,7 +160,11 @@ class QemuEngine:
 
     def renew(self, plan: Plan, node: str) -> None:
         """As `Engine.renew`."""
-        self._write(plan, plan.state / FOLDER)
+        folder = plan.state / FOLDER
+        with self._renewing:
+            # What others have renewed meanwhile stays as it is, whatever this plan says of it.
+            (made,) = self._made(plan, folder, [node])
+            keeper.write(folder, [made if one.node == node else one for one in keeper.read(folder)])
         self.restart(plan.project, node)
 
     def machine(self, command: Sequence[str]) -> Completed:
@@ -191,20 +202,20 @@ class QemuEngine:
         self._found, self._kernel = found, files.release(shared)
         waiting.be_patient(found.patience)
 
-    def _write(self, plan: Plan, folder: Path) -> None:
-        """Write what the keeper and each machine are told."""
-        made = machines(plan, Path(plan.images[IMAGE]), self._accelerator, folder)
+    def _made(self, plan: Plan, folder: Path, nodes: Collection[str]) -> Sequence[Machine]:
+        """The machines of some nodes, whose settings are written."""
+        every = machines(plan, Path(plan.images[IMAGE]), self._accelerator, folder)
+        made = [machine for machine in every if machine.node in nodes]
         for machine in made:
-            text = settings(plan, plan.scenario.nodes[machine.node], machine.feet)
-            machine.settings.write_text(text, encoding="utf-8")
-        keeper.write(folder, made)
+            keeper.put(machine.settings, settings(plan, plan.scenario.nodes[machine.node], machine.feet))
+        return made
 
     def _folder(self, project: str) -> Path:
         """The folder of a testbed, whose project's name is its own with a dash and this checkout's mark."""
         return self.root / ".tunnelbed" / project.rpartition("-")[0].replace("--", ".") / FOLDER
 
     def _known(self, project: str, node: str) -> Machine:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(*keeper.UNREADABLE):
             for machine in keeper.read(self._folder(project)):
                 if machine.node == node:
                     return machine

@@ -58,7 +58,9 @@ def find_accelerator(folder: Path, progress: Progress) -> Accelerator:
     if found := accelerator.chosen():
         return found
     note = folder.parent / "accelerators.json"
-    known: dict[str, str] = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+    known: dict[str, str] = {}
+    with contextlib.suppress(OSError, ValueError, TypeError):  # none, or one that is broken: it is found out anew
+        known = dict(json.loads(note.read_text(encoding="utf-8")))
     key = f"{folder.name} on {platform.release()}"
     if key not in known:
         progress("seeing whether KVM boots this kernel here (once)")

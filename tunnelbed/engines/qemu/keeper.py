@@ -17,6 +17,7 @@ import os
 import socket
 import struct
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +32,8 @@ from tunnelbed.engines.qemu.segment import Segment
 from tunnelbed.engines.qemu.served import Served
 from tunnelbed.errors import TunnelbedError
 
+# What `read` raises where `machines.json` is not there, or not as this version writes it.
+UNREADABLE = (OSError, ValueError, TypeError, KeyError)
 MACHINES, DOOR, NUMBER = "machines.json", "door", "keeper.pid"
 # Seconds between two looks whether our folder is still there.
 LOOK_SECONDS = 5.0
@@ -65,6 +68,8 @@ class Keeper:
         self.held: dict[str, Held] = {}
         self.segments: dict[str, Segment] = {}
         self.ended = asyncio.Event()
+        # From then on no machine is switched on.
+        self.is_ending = False
         # Machines that boot at the same time: more than there are processors would only be in each other's way.
         self.booting = asyncio.Semaphore(max(len(os.sched_getaffinity(0)), 1))
         self.tasks: set[asyncio.Task[None]] = set()
@@ -92,7 +97,7 @@ class Keeper:
     async def boot(self, held: Held) -> None:
         """Switch a machine on, and return when its doorman speaks or it is off again."""
         async with self.booting:
-            if self.held.get(held.machine.node) is not held or self.ended.is_set():
+            if self.held.get(held.machine.node) is not held:
                 return
             await self.switch_on(held)
             waits = [asyncio.create_task(event.wait()) for event in (held.answers, held.off)]
@@ -102,28 +107,23 @@ class Keeper:
 
     async def switch_on(self, held: Held) -> None:
         """Start a machine's process, joined to its networks."""
-        talk, talk_theirs = socket.socketpair()
-        served, served_theirs = socket.socketpair()
-        feet = [self.segments.setdefault(network, Segment()).join(mac) for network, mac in held.machine.feet]
-        theirs = [talk_theirs, served_theirs, *feet]
-        ports = Ports(talk_theirs.fileno(), served_theirs.fileno(), [foot.fileno() for foot in feet])
-        try:
-            with held.machine.said.open("wb") as said:
-                command = held.machine.command(ports)
-                held.process = shell.start(command, fds=[end.fileno() for end in theirs], output=said)
-        except (TunnelbedError, OSError) as refused:
-            held.machine.said.write_text(f"{refused}\n", encoding="utf-8")
+        if self.is_ending or self.ended.is_set():
             held.state = "exited"
             held.off.set()
-            talk.close()
-            served.close()
             return
-        finally:
-            for end in theirs:
-                end.close()
+        try:
+            talk, served, watch = self.start(held)
+        except (TunnelbedError, OSError) as refused:
+            for network, mac in held.machine.feet:
+                if segment := self.segments.get(network):
+                    segment.leave(mac)
+            held.state = "exited"
+            held.off.set()
+            with contextlib.suppress(OSError):
+                held.machine.said.write_text(f"{refused}\n", encoding="utf-8")
+            return
         held.state = "running"
         loop = asyncio.get_running_loop()
-        watch = os.pidfd_open(held.process.pid)
         loop.add_reader(watch, self.has_ended, held, watch)
         for network, mac in held.machine.feet:
             foot = self.segments[network].foot(mac)
@@ -133,6 +133,24 @@ class Keeper:
         held.tasks.append(
             asyncio.create_task(self.serve_files(held.machine, *await asyncio.open_connection(sock=served)))
         )
+
+    def start(self, held: Held) -> tuple[socket.socket, socket.socket, int]:
+        """Start a machine's process; our ends of its ports, and what tells of its end. Nothing is left if it fails."""
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            (talk, talk_theirs), (served, served_theirs) = _pair(ours, theirs), _pair(ours, theirs)
+            feet = [
+                theirs.enter_context(self.segments.setdefault(network, Segment()).join(mac))
+                for network, mac in held.machine.feet
+            ]
+            ports = Ports(talk_theirs.fileno(), served_theirs.fileno(), [foot.fileno() for foot in feet])
+            with held.machine.said.open("wb") as said:
+                fds = [ports.talk, ports.files, *ports.feet]
+                held.process = shell.start(held.machine.command(ports), fds=fds, output=said)
+            ours.callback(held.process.wait)
+            ours.callback(held.process.kill)
+            watch = os.pidfd_open(held.process.pid)
+            ours.pop_all()
+            return talk, served, watch
 
     def carry(self, segment: Segment, foot: socket.socket) -> None:
         """Frames came to a foot."""
@@ -218,6 +236,8 @@ class Keeper:
             case "processes":
                 return {name: held.process.pid for name, held in self.held.items() if held.process and held.is_on}
             case "end":
+                # First of all: each that goes off lets another begin to boot.
+                self.is_ending = True
                 running = [held for held in self.held.values() if held.is_on]
                 for held in self.held.values():
                     self.switch_off(held)
@@ -266,7 +286,20 @@ def read(folder: Path) -> Sequence[Machine]:
 
 def write(folder: Path, machines: Sequence[Machine]) -> None:
     """Tell a keeper what to hold."""
-    (folder / MACHINES).write_text(json.dumps([asdict(machine) for machine in machines]), encoding="utf-8")
+    put(folder / MACHINES, json.dumps([asdict(machine) for machine in machines]))
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file that others may read at any moment: they see the one before or this, whole."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as unfinished:
+        unfinished.write(text)
+    Path(unfinished.name).replace(path)
+
+
+def _pair(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    """A pair of sockets, one end for us and one for a machine."""
+    our, their = socket.socketpair()
+    return ours.enter_context(our), theirs.enter_context(their)
 
 
 def main() -> None:

@@ -32,7 +32,10 @@ def main(words: list[str]) -> int:
         return 2
     with _raw() if person else contextlib.nullcontext():
         if person:
-            signal.signal(signal.SIGWINCH, lambda *_: stream.resize(*_size()))
+            # Blocked in every thread, and so kept for the one that waits for it. A handler would run in this thread,
+            # wherever that is: perhaps just where it holds the lock that `resize` needs.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})
+            threading.Thread(target=_hand_on_size, args=(stream,), daemon=True).start()
         threading.Thread(target=_hand_in, args=(stream,), daemon=True).start()
         told = 0
         while data := stream.receive():
@@ -52,6 +55,14 @@ def _hand_in(stream: Conversation) -> None:
         while data := os.read(0, PIECE):
             stream.send(data)
         stream.end()
+
+
+def _hand_on_size(stream: Conversation) -> None:
+    """Say each time that the terminal has another size."""
+    with contextlib.suppress(OSError):
+        while True:
+            signal.sigwait({signal.SIGWINCH})
+            stream.resize(*_size())
 
 
 def _size() -> tuple[int, int]:
