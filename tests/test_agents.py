@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import queue
+import socket
 import time
 from collections.abc import Sequence
 
 import pytest
 
+from tunnelbed import waiting
 from tunnelbed.agents import Agent, Frame
+from tunnelbed.engines.execs import ExecStream
 from tunnelbed.engines.fake import FakeEngine
+from tunnelbed.errors import NodeFailed
 
 LATE = 500.0
 
@@ -62,3 +66,19 @@ def test_a_frame_has_our_time_where_nodes_have_clocks_of_their_own(*, own_clocks
     assert abs(time.time() - frame.at - (0 if own_clocks else LATE)) < 5
     # Where there is one clock, nobody is asked for the time.
     assert ("clock" in node.asked) is own_clocks
+
+
+def test_a_conversation_that_has_ended_is_not_waited_for() -> None:
+    node = Late()
+    agent = Agent(OneNode(node, own_clocks=False), "project", "late")
+    agent.close()
+    waiting.until(lambda: agent._ended, 5.0, "the end of the conversation")
+    with pytest.raises(NodeFailed, match=r"^late: the conversation with it ended; see `invoke status`"):
+        agent.sync()
+
+
+def test_a_conversation_may_be_silent_for_longer_than_a_request_to_the_engine_takes() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(60)
+        assert ExecStream(ours).socket.gettimeout() is None

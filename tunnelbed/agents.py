@@ -55,6 +55,7 @@ class Agent:
         self._pending: dict[int, Future[Any]] = {}
         self._lock = threading.Lock()
         self._next = 0
+        self._ended = False
         self._tell: Callable[[Frame], None] | None = None
         threading.Thread(target=self._listen, name=f"agent {node}", daemon=True).start()
 
@@ -107,6 +108,8 @@ class Agent:
     def _ask(self, what: str, *, wait: float = ANSWER_SECONDS, **said: object) -> Any:  # noqa: ANN401 # as JSON has it
         answer: Future[Any] = Future()
         with self._lock:
+            if self._ended:
+                raise self._lost()
             self._next += 1
             number = self._next
             self._pending[number] = answer
@@ -128,6 +131,8 @@ class Agent:
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
                     self._heard(json.loads(line))
+        with self._lock:
+            self._ended = True
         for answer in self._pending.values():
             if not answer.done():
                 answer.set_exception(self._lost())

@@ -17,6 +17,8 @@ class ExecStream:
     def __init__(self, attached: Any) -> None:  # noqa: ANN401 # docker-py's own wrapper, of no public type
         self.wrapper = attached
         self.socket: socket.socket = getattr(attached, "_sock", attached)
+        # docker-py's 60 s are for its own requests; a conversation may be silent for as long as nobody asks.
+        self.socket.settimeout(None)
         self.errors = b""
         self._buffer = b""
 
