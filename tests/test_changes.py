@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunnelbed.changes import difference
+from tunnelbed.changes import difference, lines
 
 BEFORE = {"gateway": frozenset({"address isp 192.0.2.1/24", "firewall drop"}), "client": frozenset({"settings x"})}
 
@@ -21,3 +21,21 @@ def test_a_tunnel_may_add_to_a_firewall_and_nothing_may_be_taken_from_it() -> No
     assert difference(BEFORE, {**BEFORE, "gateway": BEFORE["gateway"] - {"firewall drop"}}) == [
         "gateway lost firewall drop"
     ]
+
+
+def test_a_line_stands_under_its_heading_without_what_the_kernel_counts() -> None:
+    said = """== address
+47: isp    inet 192.0.2.1/24 brd 192.0.2.255 scope global isp\\       valid_lft forever preferred_lft forever
+== route
+2001:db8::/64 dev isp proto ra metric 1024 expires 1799sec pref medium
+== firewall
+# Warning: table ip nat is managed by iptables-nft, do not touch!
+    ip saddr 192.0.2.1 drop
+== settings
+"""
+    assert lines(said) == {
+        "address isp    inet 192.0.2.1/24 brd 192.0.2.255 scope global isp",
+        "route 2001:db8::/64 dev isp proto ra metric 1024",
+        "firewall # Warning: table ip nat is managed by iptables-nft, do not touch!",
+        "firewall     ip saddr 192.0.2.1 drop",
+    }

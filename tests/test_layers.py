@@ -50,6 +50,7 @@ mutation.operators.plain
 mutation.mutants
 mutation.equivalent mutation.verdicts mutation.ground
 mutation.worker mutation.experience
+mutation.dispatcher
 mutation.crew
 mutation.campaign
 mutation.summary

@@ -8,6 +8,7 @@ changes.undo()                             # raises if the testbed is not as it 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -20,18 +21,18 @@ T = TypeVar("T")
 # With its tunnels up, a testbed answers at once.
 WELL_SECONDS = 15.0
 
-# What of a node outlives a test, a line each: addresses, routes, firewall, connections, credentials, settings. Numbers
-# that the kernel counts up (indexes of interfaces, lifetimes, packets) are left out, and the table in which ESP in user
-# space keeps the routes of tunnels that are up (charon.routing_table, 220).
+# What of a node outlives a test: addresses, routes, firewall, connections, credentials, settings. By few processes,
+# since every node is asked again and again.
 STATE = r"""
-ip -o address show scope global | sed 's/^[0-9]*: /address /; s/\\.*//'
-{ ip -o -4 route show; ip -o -6 route show; } | sed 's/^/route /; s/ pref medium//; s/ expires [0-9]*sec//'
-nft -s list ruleset 2>/dev/null | sed 's/^/firewall /'
-[ ! -S /run/charon.vici ] || swanctl --list-conns --raw | sed 's/^/connection /'
-sha256sum /etc/tunnelbed/keys/*/* 2>/dev/null | sed 's/^/credential /'
-echo "settings $(readlink /etc/strongswan.conf)"
-ls /etc/swanctl/overlay.conf 2>/dev/null
+echo '== address'; ip -o address show scope global
+echo '== route'; ip -o -4 route show; ip -o -6 route show
+echo '== firewall'; nft -s list ruleset 2>/dev/null
+[ ! -S /run/charon.vici ] || { echo '== connection'; swanctl --list-conns --raw; }
+echo '== credential'; set -- /etc/tunnelbed/keys/*/*; [ ! -e "$1" ] || sha256sum "$@"
+echo '== settings'; stat -c %N /etc/strongswan.conf /etc/swanctl/overlay.conf 2>/dev/null
 """
+# Numbers that the kernel counts up (indexes of interfaces, lifetimes of addresses and routes) and what it says or not.
+COUNTED = re.compile(r"^\d+: |\\ +valid_lft .*| pref medium| expires \d+sec")
 
 
 class Changes:
@@ -90,7 +91,18 @@ def state(bed: Testbed) -> Mapping[str, frozenset[str]]:
     """What of each node outlives a test, as lines."""
     names = list(bed.scenario.nodes)
     said = bed.pool.map(lambda name: bed.agents.on(name).run(["sh", "-c", STATE]).stdout, names)
-    return {name: frozenset(text.splitlines()) for name, text in zip(names, said, strict=True)}
+    return {name: lines(text) for name, text in zip(names, said, strict=True)}
+
+
+def lines(text: str) -> frozenset[str]:
+    """What `STATE` says, each line with the heading that it stands under, without what the kernel counts up."""
+    found, heading = set(), ""
+    for line in text.splitlines():
+        if line.startswith("== "):
+            heading = line[3:]
+        else:
+            found.add(f"{heading} {COUNTED.sub('', line) if heading in ('address', 'route') else line}")
+    return frozenset(found)
 
 
 def difference(before: Mapping[str, frozenset[str]], after: Mapping[str, frozenset[str]]) -> list[str]:

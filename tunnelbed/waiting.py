@@ -20,6 +20,9 @@ from tunnelbed.errors import BadInput, DeadlinePassed
 T = TypeVar("T")
 PATIENCE_VARIABLE = "TUNNELBED_PATIENCE"
 MOST_PATIENCE = 1000
+# From one look to the next passes this part of what was waited already: most looks start a process on a node, and what
+# took a second is told a twentieth later.
+LEISURE = 0.05
 
 
 def until(
@@ -32,19 +35,22 @@ def until(
 ) -> T:
     """Call `check` until its value is good (true, unless `good` says otherwise) and return that value.
 
-    `check` runs at once, then `every` seconds. After `seconds` it raises `DeadlinePassed`, which tells `what` was
-    awaited and the last value seen. Both times are `stretched`: a slow machine has no time for much looking, either.
+    `check` runs at once, then `every` seconds; what is long in coming is looked for less often (`LEISURE`). After
+    `seconds` it raises `DeadlinePassed`, which tells `what` was awaited and the last value seen. Both times are
+    `stretched`: a slow machine has no time for much looking, either.
     """
     seconds, every = stretched(seconds), stretched(every)
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    deadline = began + seconds
     pause = threading.Event()
     while True:
         last = check()
         if good(last):
             return last
-        if time.monotonic() >= deadline:
+        now = time.monotonic()
+        if now >= deadline:
             raise DeadlinePassed(what, seconds, last)
-        pause.wait(every)
+        pause.wait(max(every, min(LEISURE * (now - began), deadline - now)))
 
 
 def be_patient(factor: float) -> None:

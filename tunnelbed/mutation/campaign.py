@@ -11,7 +11,7 @@ from pathlib import Path
 from tunnelbed.model import Scenario
 from tunnelbed.mutation import Mutant, Sources, crew
 from tunnelbed.mutation import equivalent as equivalence
-from tunnelbed.mutation.crew import Dispatcher, Work
+from tunnelbed.mutation.dispatcher import Dispatcher, Work
 from tunnelbed.mutation.experience import Experience, note, noticed
 from tunnelbed.mutation.mutants import mutants
 from tunnelbed.mutation.verdicts import KILLED, SURVIVED, Ledger, Verdict, digest

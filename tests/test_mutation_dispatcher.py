@@ -8,7 +8,7 @@ import pytest
 
 from tunnelbed.errors import TunnelbedError
 from tunnelbed.mutation import Mutant
-from tunnelbed.mutation.crew import BATCH, Dispatcher, Hand, Work
+from tunnelbed.mutation.dispatcher import BATCH, Dispatcher, Hand, Work
 from tunnelbed.mutation.equivalent import Reason
 from tunnelbed.mutation.experience import Experience
 from tunnelbed.mutation.verdicts import EQUIVALENT, KILLED, SURVIVED, Verdict
@@ -133,6 +133,15 @@ def test_what_nobody_knows_yet_comes_first_since_it_takes_longest() -> None:
     told = dispatcher.next(Hand())
     assert isinstance(told, Try)
     assert told.mutant.place == "second"
+
+
+def test_two_workers_are_not_at_the_same_sort_of_mistake_while_there_is_another() -> None:
+    mutants = [Mutant(*name, "", {}) for name in (("rule-removed", "1"), ("rule-removed", "2"), ("route-missing", "1"))]
+    dispatcher = Dispatcher(Work("tiny", mutants), Experience({}), print, print)
+    dispatcher.hear(Hand(), Ready("user", ("one",)))
+    tries = [dispatcher.next(Hand()) for _ in mutants]
+    names = [told.mutant.name for told in tries if isinstance(told, Try)]
+    assert names == ["rule-removed: 1", "route-missing: 1", "rule-removed: 2"]
 
 
 def test_an_equivalent_mutant_is_not_tried() -> None:
