@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.conftest import Checkout
-from tunnelbed.mutation.experience import Experience, note, noticed
+from tunnelbed.mutation.experience import Experience, note, noticed, noticed_beside
 from tunnelbed.mutation.verdicts import KILLED, SURVIVED, Verdict
 from tunnelbed.scenario import load
 
@@ -70,6 +70,15 @@ def test_later_verdicts_replace_earlier_ones_and_leave_others(checkout: Checkout
     note(scene, [Verdict(name, KILLED, unit="one") for name in ("a", "b", "c", "gone")], known)
     note(scene, [Verdict("a", KILLED, unit="two"), Verdict("b", SURVIVED)], known)
     assert noticed(scene) == {"a": "two", "c": "one"}
+
+
+def test_what_was_noticed_beside_a_scenario_is_told_without_its_own(checkout: Checkout) -> None:
+    scene = load("tiny", checkout.root)
+    note(scene, [Verdict("a", KILLED, unit="one")], ["a"])
+    beside = scene.features / "other" / "noticed.json"
+    beside.parent.mkdir(parents=True)
+    beside.write_text('{"two": ["a", "b"]}')
+    assert noticed_beside(scene) == {"a": "two", "b": "two"}
 
 
 def test_a_file_that_cannot_be_read_helps_nobody_and_harms_nobody(checkout: Checkout) -> None:

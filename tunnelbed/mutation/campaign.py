@@ -12,7 +12,7 @@ from tunnelbed.model import Scenario
 from tunnelbed.mutation import Mutant, Sources, crew
 from tunnelbed.mutation import equivalent as equivalence
 from tunnelbed.mutation.dispatcher import Dispatcher, Work
-from tunnelbed.mutation.experience import Experience, note, noticed
+from tunnelbed.mutation.experience import Experience, note, noticed, noticed_beside
 from tunnelbed.mutation.mutants import mutants
 from tunnelbed.mutation.verdicts import KILLED, SURVIVED, Ledger, Verdict, digest
 from tunnelbed.mutation.worker import Job, Prover
@@ -104,7 +104,8 @@ def run(
     elif len(left) < len(wanted):
         tell(f"{len(wanted) - len(left)} of {len(wanted)} were judged before: going on")
     work = Work(scene.name, left, () if campaign.doubting else reasons)
-    dispatcher = Dispatcher(work, Experience({**noticed(scene), **ledger.noticed}), ledger.add, tell)
+    experience = Experience({**noticed_beside(scene), **noticed(scene), **ledger.noticed})
+    dispatcher = Dispatcher(work, experience, ledger.add, tell)
     jobs = [
         Job(scene, campaign.root / GROUNDS / f"{scene.name}-{number}", campaign.options, prover)
         for number in range(1, min(campaign.jobs or at_once(), len(left)) + 1)

@@ -69,11 +69,13 @@ class Experience:
 
 def noticed(scene: Scenario) -> dict[str, str]:
     """What is kept of earlier runs: for a mutant's name, the unit that noticed it. Nothing where it cannot be read."""
-    kept: dict[str, str] = {}
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        for unit, mutants in json.loads(_path(scene).read_text(encoding="utf-8")).items():
-            kept.update((str(mutant), unit) for mutant in mutants)
-    return kept
+    return _kept(_path(scene))
+
+
+def noticed_beside(scene: Scenario) -> dict[str, str]:
+    """The same of the scenarios beside this one, whose mistakes and units are often called the same."""
+    beside = sorted(scene.features.glob(f"*/{FILE}"))
+    return {mutant: unit for path in beside if path != _path(scene) for mutant, unit in _kept(path).items()}
 
 
 def note(scene: Scenario, verdicts: Iterable[Verdict], known: Iterable[str]) -> Path:
@@ -95,6 +97,14 @@ def note(scene: Scenario, verdicts: Iterable[Verdict], known: Iterable[str]) -> 
 
 def _path(scene: Scenario) -> Path:
     return scene.features / scene.name / FILE
+
+
+def _kept(path: Path) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        for unit, mutants in json.loads(path.read_text(encoding="utf-8")).items():
+            kept.update((str(mutant), unit) for mutant in mutants)
+    return kept
 
 
 def _keys(mutant: str) -> Iterator[tuple[str, ...]]:
