@@ -31,6 +31,7 @@ def test_a_line_stands_under_its_heading_without_what_the_kernel_counts() -> Non
 == firewall
 # Warning: table ip nat is managed by iptables-nft, do not touch!
     ip saddr 192.0.2.1 drop
+    ip daddr 127.0.0.11 tcp dport 53 counter dnat to 127.0.0.11:45953
 == settings
 """
     assert lines(said) == {

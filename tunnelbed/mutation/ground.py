@@ -21,7 +21,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunnelbed import changes, daemon, waiting
+from tunnelbed import daemon, waiting
+from tunnelbed.changes import CREDENTIAL, difference, state, well
 from tunnelbed.engines import Progress
 from tunnelbed.errors import CommandFailed, NodeFailed, TunnelbedError
 from tunnelbed.model import Scenario
@@ -81,7 +82,7 @@ class Ground:
         self.bed = self._testbed()
         self._now: dict[Path, str] = {}
         self._broken = False
-        self._found: Mapping[str, frozenset[str]] = {}
+        self._found: dict[str, frozenset[str]] = {}
 
     def up(self) -> None:
         """Bring the unmutated testbed up, anew."""
@@ -95,7 +96,7 @@ class Ground:
 
     def left(self) -> str:
         """What is otherwise than when the unmutated testbed came up: nothing, unless a mutant was not undone whole."""
-        return "; ".join(changes.difference(self._found, self._settled())[:5])
+        return "; ".join(difference(self._found, self._settled())[:5])
 
     def close(self) -> None:
         """Take everything down and away."""
@@ -150,6 +151,9 @@ class Ground:
     def _carry_out(self, changes: Changes) -> None:
         if changes.everything:
             self._anew()
+            # A testbed made anew has credentials of its own.
+            for node, lines in state(self.bed).items():
+                self._found[node] = self._found[node] - _credentials(self._found[node]) | _credentials(lines)
             return
         self.bed.scenario = self.scene
         anew = changes.made_anew | changes.booted
@@ -175,11 +179,11 @@ class Ground:
         self.bed = self._testbed()
         self.bed.up(self.options, self.progress, check=False)
 
-    def _settled(self) -> Mapping[str, frozenset[str]]:
+    def _settled(self) -> dict[str, frozenset[str]]:
         """The nodes' state once the tunnels are up and every node's own check passes."""
         daemon.start_tunnels(self.bed)
-        changes.well(self.bed)
-        return changes.state(self.bed)
+        well(self.bed)
+        return state(self.bed)
 
     def _testbed(self) -> Testbed:
         bed = open_testbed(self.scene, self.folder, self.options.engine)
@@ -241,6 +245,10 @@ class Ground:
             shutil.copy2(original, target)
         else:
             target.unlink(missing_ok=True)
+
+
+def _credentials(lines: frozenset[str]) -> frozenset[str]:
+    return frozenset(line for line in lines if line.startswith(CREDENTIAL))
 
 
 def _differing_nodes(before: Scenario, after: Scenario) -> set[str] | None:
