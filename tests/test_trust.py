@@ -44,3 +44,4 @@ def test_other_settings_stand_after_a_node_s_own_in_each_connection_and_child() 
         "web { esp_proposals = y } mail { esp_proposals = y } } } }"
     )
     assert " ".join(text.split()) == expected
+    assert overlay([], "x", "y", "overlay-1.conf").startswith("include overlay-1.conf\n")

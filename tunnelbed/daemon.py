@@ -12,8 +12,11 @@ from tunnelbed.shell import Completed
 from tunnelbed.strongswan import Connection
 from tunnelbed.testbed import Testbed
 
-# Where a node keeps settings that are not its own: beside its own, since swanctl looks there for certificates too.
-OVERLAY = "/etc/swanctl/overlay.conf"
+# A node's own settings, and beside them, since swanctl looks there for certificates too, those laid over them for a
+# while, each over the one before.
+FOLDER = "/etc/swanctl"
+OWN = f"{FOLDER}/swanctl.conf"
+OVERLAY = "overlay-{}.conf"
 SETTINGS = "/etc/strongswan.conf"
 # charon listens before `load-connections` has told it what there is.
 AWAKE = "swanctl --list-sas --raw >/dev/null 2>&1 && [ -e /run/tunnelbed/loaded ]"
@@ -53,11 +56,11 @@ def load(bed: Testbed, node: str) -> None:
     renew(bed, node)
 
 
-def renew(bed: Testbed, node: str, file: str = "") -> None:
-    """End a node's tunnels and load its connections (or another file's) as at the start, start actions included."""
+def renew(bed: Testbed, node: str) -> None:
+    """End a node's tunnels and load its connections anew, start actions and what `overlaid` says included."""
     tell(bed, node, "--load-conns", "--file", "/dev/null")
     end_tunnels(bed, node)
-    tell(bed, node, "--load-conns", *(["--file", file] if file else []))
+    tell(bed, node, "--load-conns", "--file", [OWN, *_overlays(bed, node)][-1])
 
 
 def connections(bed: Testbed, node: str) -> Sequence[Connection]:
@@ -95,21 +98,28 @@ def end_tunnels(bed: Testbed, node: str) -> None:
 def overlaid(bed: Testbed, node: str, of_connection: str = "", of_child: str = "") -> Iterator[None]:
     """Let other settings hold in each of a node's connections, and in each child of one, while the body runs.
 
+    The innermost of several holds where they contradict each other.
+
     Written as in swanctl.conf: `overlaid(bed, "gateway-a", of_child="esp_proposals = aes128-sha256")`.
     """
-    text = overlay(connections(bed, node), of_connection, of_child)
-    bed.engine.run(bed.project, node, ["tee", OVERLAY], stdin=text.encode())
+    before = _overlays(bed, node)
+    file = f"{FOLDER}/{OVERLAY.format(len(before) + 1)}"
+    text = overlay(connections(bed, node), of_connection, of_child, [OWN, *before][-1])
+    bed.engine.run(bed.project, node, ["tee", file], stdin=text.encode())
     try:
-        renew(bed, node, OVERLAY)
+        renew(bed, node)
         yield
     finally:
+        _run(bed, node, ["rm", file])
         renew(bed, node)
-        _run(bed, node, ["rm", OVERLAY])
 
 
-def overlay(
-    found: Sequence[Connection], of_connection: str, of_child: str, own: str = "/etc/swanctl/swanctl.conf"
-) -> str:
+def _overlays(bed: Testbed, node: str) -> Sequence[str]:
+    """The files of settings that are laid over a node's own now, the one that holds last."""
+    return sorted(_run(bed, node, ["find", FOLDER, "-maxdepth", "1", "-name", OVERLAY.format("*")]).stdout.split())
+
+
+def overlay(found: Sequence[Connection], of_connection: str, of_child: str, own: str = OWN) -> str:
     """A swanctl.conf that is `own` with other settings: of sections that stand twice, the later one wins."""
     lines = [f"include {own}", "connections {"]
     for connection in found:

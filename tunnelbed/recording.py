@@ -210,6 +210,7 @@ class Recording:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(PcapNgWriter(str(path))) as writer:
+            writer.linktype = ETHERNET  # else a file without packets has none
             for seen in self.sightings:
                 packet = seen.packet if Ether in seen.packet else Ether(src=NO_MAC, dst=NO_MAC) / seen.packet
                 packet.time = seen.frame.at
