@@ -47,7 +47,7 @@ def before_feature(context: Context, feature: Feature) -> None:
 def before_scenario(context: Context, scenario: Scenario) -> None:
     """Nothing was recorded or changed yet."""
     del scenario
-    context.recording = None
+    context.recording = context.conversation = None
     context.requests = []
     context.ping = None
     context.journal = None

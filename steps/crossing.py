@@ -27,6 +27,18 @@ def asks_once(context: Context, sources: str) -> None:
     _ask(context, sources, 0.0)
 
 
+@step("{speakers:Nodes} says the same again")
+def says_again(context: Context, speakers: str) -> None:
+    """What it said when the server was asked last is sent once more, packet by packet, while every node records.
+
+    A firewall that keeps track of conversations takes it for a part of that one.
+    """
+    if not isinstance(context.conversation, Recording):
+        raise BadInput("When", "", "none", "a request before this sentence", "add `When client A1 asks the server`")
+    who = nodes(context, speakers)
+    context.recording = application.say_again(context.bed, context.conversation, context.requests, who)
+
+
 @step("{sources:Nodes} pings {targets:Nodes}")
 def pings(context: Context, sources: str, targets: str) -> None:
     """A ping is sent, answered or not, while every node records."""
@@ -134,7 +146,7 @@ def _ask(context: Context, sources: str, seconds: float) -> None:
         for source, request in asked:
             application.ask_server(context.bed, source, request, seconds, recording)
         recording.settle()
-    context.recording = recording
+    context.recording = context.conversation = recording
     context.requests = [request for _, request in asked]
 
 

@@ -68,7 +68,8 @@ def no_tunnel_is_up(context: Context) -> None:
     agreement.end_all(context.bed)
 
 
-@step("{gateway:Node} forgets its connections")
-def forgets(context: Context, gateway: str) -> None:
-    """The gateway's tunnels end at once, and nothing starts another, as if nobody had ever configured one."""
-    change(context, agreement.forgotten(context.bed, node(context, gateway)))
+@step("{gateways:Nodes} forgets its connections")
+def forgets(context: Context, gateways: str) -> None:
+    """A gateway's tunnels end at once, and nothing starts another, as if nobody had ever configured one."""
+    for gateway in nodes(context, gateways):
+        change(context, agreement.forgotten(context.bed, gateway))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
 
 from tests.conftest import Checkout
 from tunnelbed import scenario
-from tunnelbed.model import Scenario
+from tunnelbed.model import Attachment, Scenario
 
 
 @pytest.fixture
@@ -47,6 +48,18 @@ def test_only_subnets_behind_gateways_are_inside(tiny: Scenario) -> None:
 def test_an_address_leads_to_its_owner(tiny: Scenario) -> None:
     assert tiny.owner(ip_address("192.0.2.1")) == tiny.nodes["gateway"]
     assert tiny.owner(ip_address("192.0.2.9")) is None
+
+
+def test_an_address_that_two_sites_use_means_the_neighbour_who_has_it(tiny: Scenario) -> None:
+    gateway, server = tiny.nodes["gateway"], tiny.nodes["server"]
+    shared = next(at.addresses[0].ip for at in gateway.attachments if at.network == "inside")
+    elsewhere = Attachment("elsewhere", next(at.addresses for at in gateway.attachments if at.network == "inside"))
+    twin = replace(server, name="twin", attachments=(elsewhere,))
+    scene = replace(tiny, nodes={"twin": twin, **tiny.nodes})
+    assert scene.owners(shared, tiny.nodes["client"]) == (gateway,)
+    assert scene.owners(shared, twin) == (twin,)
+    assert scene.owners(shared, replace(server, attachments=())) == (twin, gateway)
+    assert scene.owners(ip_address("192.0.2.9"), server) == ()
 
 
 def test_a_node_knows_its_addresses_by_network(tiny: Scenario) -> None:

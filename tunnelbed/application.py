@@ -15,8 +15,17 @@ from scapy.packet import Packet
 from tunnelbed import waiting
 from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Node
-from tunnelbed.reachability import ATTEMPT, Stuck, by_way, control_arrives, gateways_of, owned, went_by_tunnel
-from tunnelbed.recording import Recording
+from tunnelbed.reachability import (
+    ATTEMPT,
+    ON_ITS_WAY,
+    Stuck,
+    by_way,
+    control_arrives,
+    gateways_of,
+    owned,
+    went_by_tunnel,
+)
+from tunnelbed.recording import Recording, Sighting
 from tunnelbed.shell import Completed
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
@@ -105,6 +114,37 @@ def ask_server(
     return said, complaint
 
 
+def say_again(
+    bed: Testbed, conversation: Recording, requests: Sequence[Request], speakers: Sequence[Node]
+) -> Recording:
+    """What these nodes said of these requests is sent once more, packet by packet, while every node records.
+
+    Whoever keeps track of conversations takes it for a part of one. Raises `BadInput` where one of them said nothing.
+    """
+
+    def is_said(seen: Sighting) -> bool:
+        return TCP in seen.packet and any(request.shows(seen.packet) for request in requests)
+
+    def is_heard(seen: Sighting) -> bool:
+        return not seen.outgoing and is_said(seen)
+
+    with bed.record() as recording:
+        for speaker in speakers:
+            said = [seen for seen in conversation.sightings if seen.node == speaker.name and seen.outgoing]
+            if not (again := [seen for seen in said if is_said(seen)]):
+                expected = "a node that asked or answered"
+                raise BadInput("When", speaker.name, "nothing said", expected, "name another node")
+            for seen in again:
+                packet = seen.packet.copy()
+                # Seen where it leaves, it may lack what the device would have put in.
+                del packet[TCP].chksum
+                bed.agents.on(speaker.name).send_frame(seen.network, bytes(packet))
+        if recording.until(is_heard, ON_ITS_WAY) is None:
+            raise TunnelbedError("nobody hears what is said again: nothing can be said about it")
+        recording.settle()
+    return recording
+
+
 def ask(bed: Testbed, source: Node, options: Sequence[str]) -> Completed:
     """Run the application's client to its end; raises `BadInput` for a node that knows no server."""
     done = bed.agents.on(source.name).run(["pingpong", "ask", *options])
@@ -121,9 +161,9 @@ def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
     with bed.record() as recording:
         said, complaint = ask_server(bed, source, request, bed.patience, recording)
         recording.sync()
-    faces = {str(address) for address in face.addresses}
-    if said.get("pong") != request.token or said.get("seen_as") not in faces:
-        seen = f"seen as {owned(bed, ipaddress.ip_address(said['seen_as']))}" if "seen_as" in said else complaint
+    seen_as = ipaddress.ip_address(said["seen_as"]) if "seen_as" in said else None
+    if said.get("pong") != request.token or not seen_as or face not in bed.scenario.owners(seen_as, server):
+        seen = f"seen as {owned(bed, seen_as, server)}" if seen_as else complaint
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source, server), request.shows)
 
 

@@ -112,6 +112,16 @@ class Scenario:
         """The node that has an address in the stack; the first where scenarios use one twice."""
         return next((node for node in self.nodes.values() if address in node.addresses), None)
 
+    def owners(self, address: Address, near: Node) -> tuple[Node, ...]:
+        """Who may be meant by an address at a node: whoever has it on the node's own networks, else whoever has it."""
+        near_by = {at.network for at in near.attachments}
+        networks = {
+            node.name: {at.network for at in node.attachments if any(found.ip == address for found in at.addresses)}
+            for node in self.nodes.values()
+        }
+        beside = [name for name, there in networks.items() if there & near_by]
+        return tuple(self.nodes[name] for name in beside or (name for name, there in networks.items() if there))
+
     def _subnets(self, role: str) -> Iterator[Subnet]:
         for network in self.networks.values():
             if network.role == role:

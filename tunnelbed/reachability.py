@@ -101,8 +101,8 @@ def seen_as(bed: Testbed, source: Node, target: Node, face: Node, probe: Probe) 
     expected = f"{source.name} reaches {target.name} by {probe.name} and is seen there as {face.name}"
     arrived = [seen.packet for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]
     came_from = {found[0] for packet in arrived if (found := ends(packet))}
-    if not came_from <= set(face.addresses):
-        seen = ", ".join(owned(bed, address) for address in sorted(came_from, key=str))
+    if any(face not in bed.scenario.owners(address, target) for address in came_from):
+        seen = ", ".join(owned(bed, address, target) for address in sorted(came_from, key=str))
         raise unmet(bed, expected, f"it came from {seen}", recording, about=probe.shows)
 
 
@@ -339,10 +339,10 @@ def gateways_of(bed: Testbed, *nodes: Node) -> Sequence[str]:
     return [gateway.name for node in nodes if node.site for gateway in bed.scenario.having("gateway", node.site)]
 
 
-def owned(bed: Testbed, address: Address) -> str:
-    """An address, and whose it is."""
-    owner = bed.scenario.owner(address)
-    return f"{address} ({owner.name})" if owner else str(address)
+def owned(bed: Testbed, address: Address, near: Node) -> str:
+    """An address, and whose it is at a node."""
+    owners = bed.scenario.owners(address, near)
+    return f"{address} ({owners[0].name})" if owners else str(address)
 
 
 def _sentence(source: Node, verb: str, target: Node, probe: Probe, tunnel: bool | None = None) -> str:  # noqa: FBT001

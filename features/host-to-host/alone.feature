@@ -47,9 +47,8 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     And the firewall of gateway S drops UDP port 53 from gateway S to gateway A
 
   Scenario: Each firewall decides by itself, whatever the other one would do
-    Then the firewall of gateway A drops ICMP and TCP port 22 from client A1 to gateway S
-    And the firewall of gateway B drops ICMP and TCP port 22 from client B1 to gateway S
-    And the firewall of gateway B drops TCP port 8080 from client B1 to gateway S
+    Then the firewall of gateway A drops ICMP, TCP port 22 and TCP port 8080 from client A1 to gateway S
+    And the firewall of gateway B drops ICMP, TCP port 22 and TCP port 8080 from client B1 to gateway S
     And the firewall of gateway S drops ICMP and TCP port 8080 from the server to gateway A
     And the firewall of gateway S drops ICMP and TCP port 8080 from the server to gateway B
     And the firewall of gateway S drops ICMP and TCP port 80 from a neighbour of the server to the Internet
@@ -66,3 +65,11 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     And gateway B does not hand TCP port 8080 from client B1 to 10.1.0.99 on
     And gateway S does not hand TCP port 8080 from gateway A to 172.30.30.30 on
     And gateway S does not hand TCP port 8080 from gateway B to 172.30.30.30 on
+
+  Scenario: A conversation does not outlive its tunnel in clear
+    When every client asks the server
+    And every gateway forgets its connections
+    And every client says the same again
+    Then nothing crosses any ISP link
+    When the server says the same again
+    Then nothing crosses any ISP link

@@ -147,3 +147,11 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     And client B1 cannot reach the server on UDP port 8080
     And the firewall of gateway S drops ICMP and TCP port 8080 from client A1 to a neighbour of the server
     But client A1 can reach the server on TCP port 8080 through the tunnel
+
+  Scenario: A conversation does not outlive its tunnel in clear
+    When every client asks the server
+    And every gateway forgets its connections
+    And every client says the same again
+    Then nothing crosses any ISP link
+    When the server says the same again
+    Then nothing crosses any ISP link

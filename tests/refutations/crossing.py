@@ -44,6 +44,18 @@ REFUTATIONS = (
         expected="gateway-a has a tunnel with gateway-s within 2 s",
         seen="none",
     ),
+    impossible(
+        "the router says the same again",
+        possible=("client A1 asks the server", "client A1 says the same again"),
+        says="When: found none, expected a request before this sentence; *",
+    ),
+    telling(
+        "client A1 says the same again",
+        given=("client A1 asks the server", "client A1 pings the Internet"),
+        then="TCP port 8080 crosses the intranet of site A",
+        expected="TCP port 8080 crosses intranet_a",
+        seen="*ICMP*",
+    ),
     telling(
         "the server pings the Internet",
         given="client A1 asks the server",
