@@ -73,3 +73,20 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     Then nothing crosses any ISP link
     When the server says the same again
     Then nothing crosses any ISP link
+
+  Scenario: The cloud's gateway takes nothing in clear for a part of a conversation
+    When every client asks the server
+    And every gateway forgets its connections
+    And the firewall of gateway A lets everything pass
+    And the firewall of gateway B lets everything pass
+    And every client says the same again
+    Then TCP port 8080 crosses the ISP link of site S
+    But nothing crosses the intranet of site S
+
+  Scenario: A site's gateway takes nothing in clear for a part of a conversation
+    When every client asks the server
+    And every gateway forgets its connections
+    And the firewall of gateway S lets everything pass
+    And the server says the same again
+    Then nothing crosses the intranet of site A
+    And nothing crosses the intranet of site B

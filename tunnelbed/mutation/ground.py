@@ -16,6 +16,8 @@ that no verdict depends on the mutant before.
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +26,7 @@ from pathlib import Path
 from tunnelbed import daemon, waiting
 from tunnelbed.changes import CREDENTIAL, difference, state, well
 from tunnelbed.engines import Progress
-from tunnelbed.errors import CommandFailed, NodeFailed, TunnelbedError
+from tunnelbed.errors import CommandFailed, DeadlinePassed, NodeFailed, TunnelbedError
 from tunnelbed.model import Scenario
 from tunnelbed.mutation import Mutant
 from tunnelbed.readiness import READY
@@ -54,6 +56,8 @@ FORGET_NEIGHBOURS = "ip neighbour flush all"
 END_DAEMON = """cd /run/tunnelbed && rm -f loaded && kill $(cat /run/charon.pid)
 until [ -e loaded ] || [ -e refused ]; do sleep 0.01; done"""
 READY_SECONDS = 15.0
+# A connection that needs nobody's traffic: swanctl.conf(5), start_action.
+STARTS = re.compile(r"^\s*start_action\s*=.*\bstart\b", re.MULTILINE)
 
 
 class Refused(Exception):
@@ -203,6 +207,26 @@ class Ground:
                     said.append(END_DAEMON)
             words[node] = "; ".join(said)
         self.bed.agents.each(tuple(words), lambda agent: agent.run(["sh", "-c", words[agent.node]]))
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        """Let gateways that start their tunnels by themselves do so now that every peer is there to hear it.
+
+        Whoever began a moment earlier spoke to a peer that was gone, or about to go.
+        """
+        starting = [node for node in self.scene.nodes if STARTS.search(self._read(node, "swanctl.conf"))]
+        for node in starting:
+            daemon.renew(self.bed, node)
+
+        def pending() -> bool:
+            return any(not tunnel.carries for node in starting for tunnel in self.bed.tunnels(node))
+
+        with contextlib.suppress(DeadlinePassed):  # with this mistake there may never be one
+            waiting.until(pending, self.patience, "tunnels", good=lambda waits: not waits)
+
+    def _read(self, node: str, name: str) -> str:
+        path = self.scene.configs / node / name
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     def _times_ready(self, node: str) -> int:
         """How often a node has said that it is ready."""
