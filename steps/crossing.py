@@ -33,9 +33,9 @@ def says_again(context: Context, speakers: str) -> None:
 
     A firewall that keeps track of conversations takes it for a part of that one.
     """
+    who = nodes(context, speakers)
     if not isinstance(context.conversation, Recording):
         raise BadInput("When", "", "none", "a request before this sentence", "add `When client A1 asks the server`")
-    who = nodes(context, speakers)
     context.recording = application.say_again(context.bed, context.conversation, context.requests, who)
 
 
