@@ -57,10 +57,10 @@ def poses(context: Context, attacker: str, gateway: str) -> None:
     change(context, stranger.posing(context.bed, node(context, attacker), node(context, gateway)))
 
 
-@step("{attacker:Node} asks {target:Node} for a tunnel")
-def asks_for_tunnel(context: Context, attacker: str, target: str) -> None:
-    """A stranger that poses as a gateway asks another one for a tunnel, while every node records."""
-    who, whom = node(context, attacker), node(context, target)
+@step("{asking:Node} asks {target:Node} for a tunnel")
+def asks_for_tunnel(context: Context, asking: str, target: str) -> None:
+    """A gateway, or a stranger that poses as one, asks another one for a tunnel, while every node records."""
+    who, whom = node(context, asking), node(context, target)
     context.journal = Journal(context.bed)
     with context.bed.record() as recording:
         stranger.asks_for_tunnel(context.bed, who, whom)

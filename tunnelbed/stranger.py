@@ -88,7 +88,7 @@ def posing(bed: Testbed, node: Node, gateway: Node, address: Address | None = No
 
 
 def asks_for_tunnel(bed: Testbed, node: Node, target: Node) -> None:
-    """The stranger asks a gateway for a tunnel; how that ends is seen elsewhere."""
+    """The stranger, or a gateway itself, asks a gateway for a tunnel; how that ends is seen elsewhere."""
     if not _listens(bed, node):
         expected = "one that poses as a gateway"
         advice = f"say `When {node.name} poses as ...` before"

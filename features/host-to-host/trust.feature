@@ -66,19 +66,47 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
     And no ESP crosses any ISP link
     And no private address is seen beyond a gateway
 
-  Scenario Outline: A site offers weak <layer> only
-    When gateway A offers only <layer> <proposal>
-    And client A1 asks the server once
-    Then gateway S refuses its peer: no common proposal
-    And gateway A is told NO_PROPOSAL_CHOSEN
-    And gateway A has no tunnel
-    And no ESP crosses the ISP link of site A
-    And no private address is seen beyond a gateway
+  Scenario Outline: A site has no list of revoked certificates
+    When gateway <site> has no CRL
+    And gateway <site> asks gateway S for a tunnel
+    Then gateway <site> refuses its peer: certificate not known to be good
+    And gateway <site> has no tunnel
+    And no ESP crosses the ISP link of site <site>
 
     Examples:
-      | layer | proposal                |
-      | IKE   | aes128-sha256-modp2048  |
-      | ESP   | aes128-sha256           |
+      | site |
+      | A    |
+      | B    |
+
+  Scenario Outline: A site offers weak <layer> only
+    When gateway <site> offers only <layer> <proposal>
+    And gateway <site> asks gateway S for a tunnel
+    Then gateway S refuses its peer: no common proposal
+    And gateway <site> is told NO_PROPOSAL_CHOSEN
+    And gateway <site> has no tunnel
+    And no ESP crosses the ISP link of site <site>
+
+    Examples:
+      | site | layer | proposal             |
+      | A    | IKE   | aes128-sha256-ecp256 |
+      | A    | ESP   | aes128-sha256        |
+      | B    | IKE   | aes128-sha256-ecp256 |
+      | B    | ESP   | aes128-sha256        |
+
+  Scenario Outline: The cloud takes weak <layer> only
+    When gateway S offers only <layer> <proposal>
+    And gateway <site> asks gateway S for a tunnel
+    Then gateway S refuses its peer: no common proposal
+    And gateway <site> is told NO_PROPOSAL_CHOSEN
+    And gateway <site> has no tunnel
+    And no ESP crosses any ISP link
+
+    Examples:
+      | site | layer | proposal             |
+      | A    | IKE   | aes128-sha256-ecp256 |
+      | A    | ESP   | aes128-sha256        |
+      | B    | IKE   | aes128-sha256-ecp256 |
+      | B    | ESP   | aes128-sha256        |
 
   Scenario: A stranger between the sites takes the cloud's place
     When the router poses as gateway S
