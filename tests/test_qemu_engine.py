@@ -83,7 +83,7 @@ def test_a_testbed_comes_up_and_goes_with_all_that_belongs_to_it(beds: Beds) -> 
     assert beds.engine.states(PROJECT) == {}
     beds.up()
     assert len(beds.machines()) == 3
-    assert "tunnelbed: ready" in beds.engine.log(PROJECT, "client")
+    waiting.until(lambda: "tunnelbed: ready" in beds.engine.log(PROJECT, "client"), 10, "a word")
     assert beds.engine.stop(PROJECT, beds.state) == {"VM": 3, "network": 2}
     waiting.until(lambda: not beds.machines(), 5, "the machines to be gone")
     assert beds.engine.states(PROJECT) == {}
@@ -146,11 +146,14 @@ def test_a_command_at_a_terminal_keeps_its_words_and_its_status(beds: Beds) -> N
     assert (done.returncode, done.stdout, done.stderr) == (4, "<a  b><*>typed", "")
 
 
-def test_what_a_node_says_is_kept_over_its_restart(beds: Beds) -> None:
+def test_what_a_node_says_is_kept_over_its_restart_and_told_since_a_mark(beds: Beds) -> None:
     up = beds.up()
     before = beds.machines()
+    mark = up.mark(PROJECT, "server")
+    assert up.log(PROJECT, "server", mark) == ""
     up.restart(PROJECT, "server")
     waiting.until(lambda: up.log(PROJECT, "server").count("tunnelbed: ready") == 2, 10, "a second word")
+    assert up.log(PROJECT, "server", mark).count("tunnelbed: ready") == 1
     assert len(before & beds.machines()) == 2
     assert up.run(PROJECT, "server", ["echo", "there"]).stdout == "there\n"
 

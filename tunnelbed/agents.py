@@ -83,12 +83,19 @@ class Agent:
         """Send an IP packet where the node's routes lead; raises `CommandFailed` if they lead nowhere."""
         self._ask("ip", data=base64.b64encode(data).decode())
 
-    def run(self, command: Sequence[str], *, timeout: float = ANSWER_SECONDS) -> Completed:
-        """Run a command to its end; whether its status is good is the caller's to judge. `timeout` in seconds."""
+    def run(self, command: Sequence[str], *, timeout: float = ANSWER_SECONDS, check: bool = False) -> Completed:
+        """Run a command to its end, `timeout` in seconds; with `check`, a bad status raises `CommandFailed`."""
         said = self._ask("run", argv=list(command), timeout=waiting.stretched(timeout), wait=timeout + 1)
         if said["status"] is None:
             raise CommandFailed(command, None, said["err"], self.node)
-        return Completed(tuple(command), said["status"], said["out"], said["err"])
+        done = Completed(tuple(command), said["status"], said["out"], said["err"])
+        if check and done.status:
+            raise CommandFailed(command, done.status, done.output, self.node)
+        return done
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file on the node. Raises `CommandFailed`."""
+        self.run(["sh", "-c", 'printf %s "$1" >"$2"', "sh", text, path], check=True)
 
     def close(self) -> None:
         """End the conversation."""

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from tunnelbed import strongswan, waiting
-from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, NodeFailed
+from tunnelbed.errors import BadInput, DeadlinePassed, NodeFailed
 from tunnelbed.model import Node
 from tunnelbed.shell import Completed
 from tunnelbed.strongswan import Connection
@@ -105,7 +105,7 @@ def overlaid(bed: Testbed, node: str, of_connection: str = "", of_child: str = "
     before = _overlays(bed, node)
     file = f"{FOLDER}/{OVERLAY.format(len(before) + 1)}"
     text = overlay(connections(bed, node), of_connection, of_child, [OWN, *before][-1])
-    bed.engine.run(bed.project, node, ["tee", file], stdin=text.encode())
+    bed.agents.on(node).write(file, text)
     try:
         renew(bed, node)
         yield
@@ -136,7 +136,7 @@ def louder(bed: Testbed, node: str, group: str) -> Iterator[None]:
     # The link is replaced, not the file it leads to, which is the image's.
     _run(bed, node, ["rm", SETTINGS])
     try:
-        bed.engine.run(bed.project, node, ["tee", SETTINGS], stdin=text.encode())
+        bed.agents.on(node).write(SETTINGS, text)
         tell(bed, node, "--reload-settings")
         yield
     finally:
@@ -145,7 +145,4 @@ def louder(bed: Testbed, node: str, group: str) -> Iterator[None]:
 
 
 def _run(bed: Testbed, node: str, command: Sequence[str]) -> Completed:
-    done = bed.agents.on(node).run(command)
-    if done.status:
-        raise CommandFailed(command, done.status, done.output, node)
-    return done
+    return bed.agents.on(node).run(command, check=True)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from tunnelbed import application, daemon, waiting
-from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed
+from tunnelbed.errors import BadInput, DeadlinePassed
 from tunnelbed.journal import Journal
 from tunnelbed.model import Network, Node
 from tunnelbed.readiness import READY
@@ -118,6 +118,4 @@ def _stands_in(node: Node, network: Network) -> None:
 
 
 def _run(bed: Testbed, node: Node, command: Sequence[str]) -> None:
-    done = bed.agents.on(node.name).run(command)
-    if done.status:
-        raise CommandFailed(command, done.status, done.output, node.name)
+    bed.agents.on(node.name).run(command, check=True)

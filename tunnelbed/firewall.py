@@ -88,7 +88,7 @@ def filters(listed: str) -> Sequence[tuple[str, str, str]]:
 
 
 def _nft(bed: Testbed, node: Node, *words: str) -> str:
-    return bed.engine.run(bed.project, node.name, ["nft", *words]).stdout
+    return bed.agents.on(node.name).run(["nft", *words], check=True).stdout
 
 
 @dataclass(frozen=True)

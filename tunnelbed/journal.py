@@ -29,12 +29,12 @@ class Journal:
         self._bed = bed
         self.at = time.monotonic()
         names = list(bed.scenario.nodes)
-        lengths = bed.pool.map(lambda name: len(bed.engine.log(bed.project, name)), names)
-        self._begun = dict(zip(names, lengths, strict=True))
+        marks = bed.pool.map(lambda name: bed.engine.mark(bed.project, name), names)
+        self._begun = dict(zip(names, marks, strict=True))
 
     def lines(self, node: str) -> Sequence[str]:
         """What a node has said since then."""
-        return self._bed.engine.log(self._bed.project, node)[self._begun[node] :].splitlines()
+        return self._bed.engine.log(self._bed.project, node, self._begun[node]).splitlines()
 
     def matching(self, node: str, pattern: str) -> Sequence[str]:
         """Those lines in which a regular expression is found."""

@@ -109,23 +109,23 @@ def _settle_in(bed: Testbed, node: Node, gateway: Node, face: Address) -> None:
     certificate, key = trust.false_authority(bed).leaf(trust.leaf_of(bed, gateway))
     found = daemon.connections(bed, gateway.name)
     files = {
-        "strongswan.conf": SETTINGS.encode(),
-        "nftables.conf": TRANSLATION.encode(),
-        "swanctl.conf": own.read_bytes(),
-        "stranger.conf": daemon.overlay(found, f"local_addrs = {face}", NO_ESP, f"{HOME}/swanctl.conf").encode(),
-        f"x509/{gateway.name}.pem": certificate.public_bytes(serialization.Encoding.PEM),
+        "strongswan.conf": SETTINGS,
+        "nftables.conf": TRANSLATION,
+        "swanctl.conf": own.read_text(encoding="utf-8"),
+        "stranger.conf": daemon.overlay(found, f"local_addrs = {face}", NO_ESP, f"{HOME}/swanctl.conf"),
+        f"x509/{gateway.name}.pem": certificate.public_bytes(serialization.Encoding.PEM).decode(),
         f"private/{gateway.name}.pem": key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ),
+        ).decode(),
         **{
-            f"{folder}/{path.name}": path.read_bytes()
+            f"{folder}/{path.name}": path.read_text(encoding="utf-8")
             for folder in ("x509ca", "x509crl")
             for path in (pki / gateway.name / folder).glob("*.pem")
         },
     }
     _run(bed, node, ["mkdir", "-p", *(f"{HOME}/{folder}" for folder in ("x509", "private", "x509ca", "x509crl"))])
     for name, content in files.items():
-        bed.engine.run(bed.project, node.name, ["tee", f"{HOME}/{name}"], stdin=content)
+        bed.agents.on(node.name).write(f"{HOME}/{name}", content)
 
 
 def _listens(bed: Testbed, node: Node) -> bool:

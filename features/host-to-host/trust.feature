@@ -57,14 +57,16 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
     And no ESP crosses any ISP link
     And no private address is seen beyond a gateway
 
-  Scenario: The cloud comes in a site's name
-    When gateway S presents a valid certificate of gateway B
-    And client A1 asks the server once
-    And client B1 asks the server once
-    Then gateway A has no tunnel
-    And gateway B has no tunnel
-    And no ESP crosses any ISP link
-    And no private address is seen beyond a gateway
+  Scenario Outline: The cloud comes in a site's name
+    When gateway S presents a valid certificate of gateway <other>
+    And gateway <site> asks gateway S for a tunnel
+    Then gateway <site> has no tunnel
+    And no ESP crosses the ISP link of site <site>
+
+    Examples:
+      | site | other |
+      | A    | B     |
+      | B    | A     |
 
   Scenario Outline: A site has no list of revoked certificates
     When gateway <site> has no CRL

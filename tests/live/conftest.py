@@ -98,10 +98,13 @@ class Person:
         """Bring the scenario up, or try to."""
         return self.does("up", "--scenario", "tiny", *words, env=env)
 
+    def bed(self) -> Bed:
+        """The testbed, for what no command tells."""
+        return Bed(scenario.named("tiny", self.checkout.root), self.checkout.root, DockerEngine(docker.from_env()))
+
     def left(self) -> list[str]:
         """Everything of this testbed that is there: containers, networks, links and files."""
-        client = docker.from_env()
-        project = Bed(scenario.named("tiny", self.checkout.root), self.checkout.root, DockerEngine(client)).project
+        client, project = docker.from_env(), self.bed().project
         label: dict[str, str | list[str] | bool] = {"label": f"{PROJECT}={project}"}
         stem = links.names(project, ["x"])["x"].removesuffix("000")
         return [

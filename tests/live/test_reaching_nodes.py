@@ -82,3 +82,12 @@ def test_logs_name_the_node_of_each_line(up: Person) -> None:
     said = up.does("logs", "--scenario", "tiny").out.splitlines()
     assert {line.split()[0] for line in said} == {"client", "gateway", "server"}
     assert "tunnelbed: ready" in up.does("logs", "--scenario", "tiny", "--node", "server").out
+
+
+def test_a_log_is_told_since_a_mark(up: Person) -> None:
+    bed = up.bed()
+    engine, project = bed.engine, bed.project
+    before = engine.mark(project, "server")
+    engine.run(project, "server", ["sh", "-c", "seq 5000 >/proc/1/fd/1"])
+    assert engine.log(project, "server", before).split() == [str(number) for number in range(1, 5001)]
+    assert engine.log(project, "server", engine.mark(project, "server")) == ""

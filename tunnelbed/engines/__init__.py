@@ -108,8 +108,11 @@ class Engine(Protocol):
     def follow(self, project: str, node: str) -> Sequence[str]:
         """The command of this machine that prints a node's log and goes on printing."""
 
-    def log(self, project: str, node: str) -> str:
-        """What the node has said so far."""
+    def log(self, project: str, node: str, since: str = "") -> str:
+        """What the node has said so far, or since a `mark`."""
+
+    def mark(self, project: str, node: str) -> str:
+        """The end of what a node has said so far: what comes later, `log` tells without reading all before again."""
 
     def describe(self) -> Mapping[str, str]:
         """What a person should know of it: version, kernel, accelerator."""

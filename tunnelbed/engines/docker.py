@@ -29,6 +29,8 @@ PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 PARENTS = "parents"
 # Another testbed may take the same subnets between our look and our use.
 TRIES = 3
+# Lines of a log that are likely to be all that was said since a mark.
+SOME_LINES = 400
 # Seconds; the kernel takes network namespaces down one after another, and on a busy machine there is a queue.
 MAC_SECONDS = 60.0
 
@@ -168,9 +170,22 @@ class DockerEngine:
         """As `Engine.follow`."""
         return ["docker", "logs", "--follow", self._container(project, node).name]
 
-    def log(self, project: str, node: str) -> str:
-        """As `Engine.log`."""
-        return self._log(self._container(project, node))
+    def log(self, project: str, node: str, since: str = "") -> str:
+        """As `Engine.log`; Docker reads a log from its end, but has to be told how many lines."""
+        container = self._container(project, node)
+        if not since:
+            return self._log(container)
+        last = SOME_LINES
+        while True:
+            lines = self._log(container, last, timestamps=True).splitlines(keepends=True)
+            stamped = [line.partition(" ") for line in lines]
+            if len(lines) < last or stamped[0][0] <= since:
+                return "".join(said for stamp, _, said in stamped if stamp > since)
+            last *= 8
+
+    def mark(self, project: str, node: str) -> str:
+        """As `Engine.mark`: when the last line was said, by the engine's clock."""
+        return self._log(self._container(project, node), 1, timestamps=True).partition(" ")[0]
 
     def describe(self) -> Mapping[str, str]:
         """As `Engine.describe`."""
@@ -260,8 +275,8 @@ class DockerEngine:
             found += [IPv4Network(pool["Subnet"]) for pool in pools if ":" not in pool["Subnet"]]
         return found
 
-    def _log(self, container: _Found, last: int | Literal["all"] = "all") -> str:
-        output: bytes = self.client.api.logs(container.id, tail=last)
+    def _log(self, container: _Found, last: int | Literal["all"] = "all", *, timestamps: bool = False) -> str:
+        output: bytes = self.client.api.logs(container.id, tail=last, timestamps=timestamps)
         return output.decode(errors="replace")
 
     def _containers(self, project: str, node: str = "") -> Sequence[_Found]:

@@ -106,10 +106,14 @@ class FakeEngine:
         """As `Engine.follow`."""
         return ["echo", self.log(project, node)]
 
-    def log(self, project: str, node: str) -> str:
+    def log(self, project: str, node: str, since: str = "") -> str:
         """As `Engine.log`."""
         self._known(project, node)
-        return self.words.get(node, "tunnelbed: ready\n")
+        return self.words.get(node, "tunnelbed: ready\n")[int(since or 0) :]
+
+    def mark(self, project: str, node: str) -> str:
+        """As `Engine.mark`."""
+        return str(len(self.log(project, node)))
 
     def describe(self) -> Mapping[str, str]:
         """As `Engine.describe`."""

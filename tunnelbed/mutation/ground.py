@@ -26,7 +26,7 @@ from pathlib import Path
 from tunnelbed import daemon, waiting
 from tunnelbed.changes import CREDENTIAL, difference, state, well
 from tunnelbed.engines import Progress
-from tunnelbed.errors import CommandFailed, DeadlinePassed, NodeFailed, TunnelbedError
+from tunnelbed.errors import DeadlinePassed, NodeFailed, TunnelbedError
 from tunnelbed.model import Scenario
 from tunnelbed.mutation import Mutant
 from tunnelbed.readiness import READY
@@ -161,7 +161,9 @@ class Ground:
             return
         self.bed.scenario = self.scene
         anew = changes.made_anew | changes.booted
-        said = {node: self._times_ready(node) if node not in changes.made_anew else 0 for node in anew}
+        marks = {
+            node: self.bed.engine.mark(self.bed.project, node) if node not in changes.made_anew else "" for node in anew
+        }
         for node in sorted(anew):
             self.bed.agents.forget(node)
         list(self.bed.pool.map(self.bed.renew, sorted(changes.made_anew)))
@@ -169,11 +171,9 @@ class Ground:
         list(self.bed.pool.map(lambda node: self.bed.engine.restart(self.bed.project, node), booted))
         for node, name in sorted(changes.reloaded):
             if node not in anew:
-                done = self.bed.agents.on(node).run(["sh", "-c", RELOADS.get(name, WHILE_UP.format(name))])
-                if done.status:
-                    raise CommandFailed(done.command, done.status, done.output, node)
+                self.bed.agents.on(node).run(["sh", "-c", RELOADS.get(name, WHILE_UP.format(name))], check=True)
         if anew:
-            waiting.until(lambda: self._unready(said), READY_SECONDS, "nodes to be ready", good=lambda late: not late)
+            waiting.until(lambda: self._unready(marks), READY_SECONDS, "nodes to be ready", good=lambda late: not late)
         self._forget(anew)
 
     def _anew(self) -> None:
@@ -228,18 +228,14 @@ class Ground:
         path = self.scene.configs / node / name
         return path.read_text(encoding="utf-8") if path.is_file() else ""
 
-    def _times_ready(self, node: str) -> int:
-        """How often a node has said that it is ready."""
-        return self.bed.engine.log(self.bed.project, node).count(READY)
-
-    def _unready(self, said: Mapping[str, int]) -> Sequence[str]:
-        """Which of these nodes have not said again that they are ready; a node that stopped fails at once."""
+    def _unready(self, marks: Mapping[str, str]) -> Sequence[str]:
+        """Which nodes have not said since these marks that they are ready; a node that stopped fails at once."""
         states = self.bed.engine.states(self.bed.project)
-        for node in said:
+        for node in marks:
             if states.get(node) in ("exited", "dead"):
                 last = self.bed.engine.log(self.bed.project, node).strip().splitlines()[-2:]
                 raise NodeFailed(node, " ".join(last), "see the mutant")
-        return [node for node, count in said.items() if self._times_ready(node) <= count]
+        return [node for node, mark in marks.items() if READY not in self.bed.engine.log(self.bed.project, node, mark)]
 
     def _copy(self) -> None:
         """The scenario's files, and a folder for each node, since one that is not there cannot be mounted."""

@@ -142,14 +142,23 @@ class QemuEngine:
         """As `Engine.follow`."""
         return ["tail", "--lines", "+1", "--follow", str(self._known(project, node).log)]
 
-    def log(self, project: str, node: str) -> str:
+    def log(self, project: str, node: str, since: str = "") -> str:
         """As `Engine.log`: what the node said and, where a machine did not get that far, what was said of it."""
         machine = self._known(project, node)
+        if since:
+            with machine.log.open("rb") as log:
+                log.seek(int(since))
+                return log.read().decode(errors="replace")
         said = ""
         for path in (machine.log, machine.said, machine.console):
             if not said and path.exists():
                 said = path.read_text(encoding="utf-8", errors="replace")
         return said
+
+    def mark(self, project: str, node: str) -> str:
+        """As `Engine.mark`: the length of the log."""
+        log = self._known(project, node).log
+        return str(log.stat().st_size) if log.exists() else ""
 
     def describe(self) -> Mapping[str, str]:
         """As `Engine.describe`."""
