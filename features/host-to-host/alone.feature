@@ -47,8 +47,8 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     And the firewall of gateway S drops UDP port 53 from gateway S to gateway A
 
   Scenario: Each firewall decides by itself, whatever the other one would do
-    Then the firewall of gateway A drops ICMP, TCP port 22 and TCP port 8080 from client A1 to gateway S
-    And the firewall of gateway B drops ICMP, TCP port 22 and TCP port 8080 from client B1 to gateway S
+    Then the firewall of gateway A drops ICMP, TCP port 22 and TCP port 8080 from every client of site A to gateway S
+    And the firewall of gateway B drops ICMP, TCP port 22 and TCP port 8080 from every client of site B to gateway S
     And the firewall of gateway S drops ICMP and TCP port 8080 from the server to gateway A
     And the firewall of gateway S drops ICMP and TCP port 8080 from the server to gateway B
     And the firewall of gateway S drops ICMP and TCP port 80 from a neighbour of the server to the Internet
