@@ -54,7 +54,7 @@ HELP = {
     "node": "the node's name, as in the stack",
     "follow": "go on printing until interrupted",
     "tags": "only features and scenarios with these tags, in behave's words: `@slow`, `not @slow`",
-    "jobs": "how many testbeds are worked in at the same time (unless told: `verify` 1, `mutate` 2 a processor)",
+    "jobs": "how many testbeds are worked in at the same time (unless told: `verify` 1, `mutate` 3 a processor)",
     "junit": "write JUnit XML for a CI system below this folder",
     "stop": "stop at the first sentence that does not hold",
     "operator": "make only this sort of mistake; `invoke mutate --list` names them",

@@ -21,7 +21,7 @@ from tunnelbed.testbed import Options
 # Below the scenario's root: where mutated testbeds have their files, and where verdicts are kept.
 GROUNDS = ".mutants"
 KEPT = Path("reports") / "mutation"
-JOBS_PER_PROCESSOR = 2
+JOBS_PER_PROCESSOR = 3
 
 
 @dataclass(frozen=True)
