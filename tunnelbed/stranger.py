@@ -93,6 +93,8 @@ def asks_for_tunnel(bed: Testbed, node: Node, target: Node) -> None:
         expected = "one that poses as a gateway"
         advice = f"say `When {node.name} poses as ...` before"
         raise BadInput(bed.scenario.name, node.name, "no stranger there", expected, advice)
+    # An attempt of its own that is under way, or half a tunnel, would be taken for the answer.
+    daemon.end_tunnels(bed, node.name)
     theirs = {str(address) for address in target.addresses}
     for found in daemon.connections(bed, node.name):
         if theirs.intersection(found.remote):
