@@ -215,8 +215,7 @@ class Ground:
         Whoever began a moment earlier spoke to a peer that was gone, or about to go.
         """
         starting = [node for node in self.scene.nodes if STARTS.search(self._read(node, "swanctl.conf"))]
-        for node in starting:
-            daemon.renew(self.bed, node)
+        list(self.bed.pool.map(lambda node: daemon.renew(self.bed, node), starting))
 
         def pending() -> bool:
             return any(not tunnel.carries for node in starting for tunnel in self.bed.tunnels(node))
