@@ -25,7 +25,7 @@ AWAKE_SECONDS = 5.0
 
 def tell(bed: Testbed, node: str, *words: str) -> Completed:
     """Run swanctl on a node: `tell(bed, "gateway-a", "--load-conns")`. Raises `CommandFailed`."""
-    return _run(bed, node, ["swanctl", *words])
+    return bed.agents.on(node).run(["swanctl", *words], check=True)
 
 
 def required(bed: Testbed, node: Node) -> None:
@@ -110,13 +110,14 @@ def overlaid(bed: Testbed, node: str, of_connection: str = "", of_child: str = "
         renew(bed, node)
         yield
     finally:
-        _run(bed, node, ["rm", file])
+        bed.agents.on(node).run(["rm", file], check=True)
         renew(bed, node)
 
 
 def _overlays(bed: Testbed, node: str) -> Sequence[str]:
     """The files of settings that are laid over a node's own now, the one that holds last."""
-    return sorted(_run(bed, node, ["find", FOLDER, "-maxdepth", "1", "-name", OVERLAY.format("*")]).stdout.split())
+    found = bed.agents.on(node).run(["find", FOLDER, "-maxdepth", "1", "-name", OVERLAY.format("*")], check=True)
+    return sorted(found.stdout.split())
 
 
 def overlay(found: Sequence[Connection], of_connection: str, of_child: str, own: str = OWN) -> str:
@@ -131,18 +132,14 @@ def overlay(found: Sequence[Connection], of_connection: str, of_child: str, own:
 @contextlib.contextmanager
 def louder(bed: Testbed, node: str, group: str) -> Iterator[None]:
     """Let charon say more of a subsystem (`esp`, `ike`: strongswan.conf(5), "Logger configuration")."""
-    own = _run(bed, node, ["readlink", SETTINGS]).stdout.strip()
+    own = bed.agents.on(node).run(["readlink", SETTINGS], check=True).stdout.strip()
     text = f"include {own}\ncharon {{ filelog {{ node {{ {group} = 2 }} }} }}\n"
     # The link is replaced, not the file it leads to, which is the image's.
-    _run(bed, node, ["rm", SETTINGS])
+    bed.agents.on(node).run(["rm", SETTINGS], check=True)
     try:
         bed.agents.on(node).write(SETTINGS, text)
         tell(bed, node, "--reload-settings")
         yield
     finally:
-        _run(bed, node, ["ln", "-sf", own, SETTINGS])
+        bed.agents.on(node).run(["ln", "-sf", own, SETTINGS], check=True)
         tell(bed, node, "--reload-settings")
-
-
-def _run(bed: Testbed, node: str, command: Sequence[str]) -> Completed:
-    return bed.agents.on(node).run(command, check=True)

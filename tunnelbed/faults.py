@@ -54,7 +54,7 @@ def link_down(bed: Testbed, node: Node, network: Network) -> Iterator[None]:
     _stands_in(node, network)
     bed.absent.add((node.name, network.name))
     try:
-        _run(bed, node, ["ip", "link", "set", network.name, "down"])
+        bed.agents.on(node.name).run(["ip", "link", "set", network.name, "down"], check=True)
         yield
     finally:
         link_up(bed, node, network)
@@ -63,12 +63,13 @@ def link_down(bed: Testbed, node: Node, network: Network) -> Iterator[None]:
 def link_up(bed: Testbed, node: Node, network: Network) -> None:
     """The interface is up, with what went with it: the addresses the stack gives it, and the node's own routes."""
     _stands_in(node, network)
-    _run(bed, node, ["ip", "link", "set", network.name, "up"])
+    agent = bed.agents.on(node.name)
+    agent.run(["ip", "link", "set", network.name, "up"], check=True)
     for interface in next(at.addresses for at in node.attachments if at.network == network.name):
         how = ["nodad"] if interface.version == 6 else ["brd", "+"]
-        _run(bed, node, ["ip", "address", "replace", str(interface), "dev", network.name, *how])
+        agent.run(["ip", "address", "replace", str(interface), "dev", network.name, *how], check=True)
     batch = "/etc/tunnelbed/node/ip.batch"
-    _run(bed, node, ["sh", "-c", f"[ ! -f {batch} ] || ip -batch {batch}"])
+    agent.run(["sh", "-c", f"[ ! -f {batch} ] || ip -batch {batch}"], check=True)
     bed.absent.discard((node.name, network.name))
 
 
@@ -115,7 +116,3 @@ def _stands_in(node: Node, network: Network) -> None:
     if node.address_on(network.name) is None:
         listed = ", ".join(at.network for at in node.attachments)
         raise BadInput(node.name, network.name, "no foot in it", f"one of: {listed}", "name another network")
-
-
-def _run(bed: Testbed, node: Node, command: Sequence[str]) -> None:
-    bed.agents.on(node.name).run(command, check=True)

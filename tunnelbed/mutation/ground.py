@@ -28,7 +28,7 @@ from tunnelbed.changes import CREDENTIAL, difference, state, well
 from tunnelbed.engines import Progress
 from tunnelbed.errors import DeadlinePassed, NodeFailed, TunnelbedError
 from tunnelbed.model import Scenario
-from tunnelbed.mutation import Mutant
+from tunnelbed.mutation import Mutant, Sources
 from tunnelbed.readiness import READY
 from tunnelbed.scenario import load, named
 from tunnelbed.testbed import Options, Testbed, find, open_testbed
@@ -214,7 +214,8 @@ class Ground:
 
         Whoever began a moment earlier spoke to a peer that was gone, or about to go.
         """
-        starting = [node for node in self.scene.nodes if STARTS.search(self._read(node, "swanctl.conf"))]
+        files = Sources(self.scene)
+        starting = [node for node in self.scene.nodes if STARTS.search(files.text(files.file(node, "swanctl.conf")))]
         list(self.bed.pool.map(lambda node: daemon.renew(self.bed, node), starting))
 
         def pending() -> bool:
@@ -222,10 +223,6 @@ class Ground:
 
         with contextlib.suppress(DeadlinePassed):  # with this mistake there may never be one
             waiting.until(pending, self.patience, "tunnels", good=lambda waits: not waits)
-
-    def _read(self, node: str, name: str) -> str:
-        path = self.scene.configs / node / name
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     def _unready(self, marks: Mapping[str, str]) -> Sequence[str]:
         """Which nodes have not said since these marks that they are ready; a node that stopped fails at once."""
