@@ -43,6 +43,13 @@ def has_no_tunnel_with(context: Context, gateways: str, peer: str) -> None:
         agreement.no_tunnel(context.bed, gateway, node(context, peer))
 
 
+@step("{gateways:Nodes} has no tunnel with {peer:Node} within {seconds:Seconds} s")
+def has_no_tunnel_within(context: Context, gateways: str, peer: str, seconds: float) -> None:
+    """Likewise, by that time: it gives up a peer that has been silent for long enough."""
+    for gateway in nodes(context, gateways):
+        agreement.no_tunnel(context.bed, gateway, node(context, peer), seconds=seconds)
+
+
 @step("the tunnels of {gateways:Nodes} use exactly IKE {ike} and ESP {esp}")
 def uses(context: Context, gateways: str, ike: str, esp: str) -> None:
     """IKEv2 and these proposals, in swanctl.conf's keywords: `aes256gcm16-prfsha384-ecp384`."""

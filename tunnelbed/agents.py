@@ -83,6 +83,10 @@ class Agent:
         """Send an IP packet where the node's routes lead; raises `CommandFailed` if they lead nowhere."""
         self._ask("ip", data=base64.b64encode(data).decode())
 
+    def ask_kernel(self, protocol: int, message: bytes) -> bytes:
+        """Send the node's kernel a netlink message (`NETLINK_...` of linux/netlink.h); its first answer."""
+        return base64.b64decode(self._ask("netlink", to=protocol, data=base64.b64encode(message).decode()))
+
     def run(self, command: Sequence[str], *, timeout: float = ANSWER_SECONDS, check: bool = False) -> Completed:
         """Run a command to its end, `timeout` in seconds; with `check`, a bad status raises `CommandFailed`."""
         said = self._ask("run", argv=list(command), timeout=waiting.stretched(timeout), wait=timeout + 1)

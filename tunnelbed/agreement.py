@@ -45,7 +45,7 @@ EXCHANGES = ("MODP_", "ECP_", "CURVE_", "ML_KEM_")
 
 def established(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds: float = 0.0) -> Tunnel:
     """The gateway's tunnel (to `peer`), which carries traffic, waiting up to `seconds` for it. Raises `Unmet`."""
-    expected = f"{gateway.name} has a tunnel{_with(peer)}{f' within {seconds:g} s' if seconds else ''}"
+    expected = f"{gateway.name} has a tunnel{_with(peer)}{_within(seconds)}"
     try:
         return waiting.until(
             lambda: [tunnel for tunnel in _of(bed, gateway, peer) if tunnel.carries], seconds, "a tunnel", every=0.1
@@ -55,13 +55,23 @@ def established(bed: Testbed, gateway: Node, peer: Node | None = None, *, second
         raise unmet(bed, expected, states, nodes=[gateway.name]) from late
 
 
-def no_tunnel(bed: Testbed, gateway: Node, peer: Node | None = None) -> None:
-    """The gateway has no tunnel that carries traffic (to `peer`), though it answers. Raises `Unmet`."""
-    expected = f"{gateway.name} has no tunnel{_with(peer)}"
+def no_tunnel(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds: float = 0.0) -> None:
+    """The gateway has no tunnel that carries traffic (to `peer`), though it answers, or none in `seconds`' time.
+
+    Raises `Unmet`.
+    """
+    expected = f"{gateway.name} has no tunnel{_with(peer)}{_within(seconds)}"
     daemon.required(bed, gateway)
     daemon.awaited(bed, gateway.name)
-    if found := [tunnel for tunnel in _of(bed, gateway, peer) if tunnel.carries]:
-        raise unmet(bed, expected, f"{found[0].name} is up", nodes=[gateway.name])
+
+    def carrying() -> Sequence[Tunnel]:
+        return [tunnel for tunnel in _of(bed, gateway, peer) if tunnel.carries]
+
+    try:
+        waiting.until(carrying, seconds, expected, every=0.1, good=lambda found: not found)
+    except DeadlinePassed as late:
+        found = ", ".join(tunnel.name for tunnel in carrying()) or "one"
+        raise unmet(bed, expected, f"{found} is up", nodes=[gateway.name]) from late
 
 
 def uses(bed: Testbed, gateway: Node, ike: str, esp: str) -> None:
@@ -120,9 +130,7 @@ def knows_peer_as(bed: Testbed, gateway: Node, identity: str) -> None:
 def end_all(bed: Testbed) -> None:
     """End every tunnel at every gateway; what starts one on demand stays."""
     for gateway in bed.gateways():
-        for tunnel in bed.tunnels(gateway.name):
-            command = ["swanctl", "--terminate", "--ike-id", str(tunnel.unique), "--force"]
-            bed.agents.on(gateway.name).run(command)
+        daemon.end_tunnels(bed, gateway.name)
 
 
 @contextlib.contextmanager
@@ -149,6 +157,10 @@ def proposal(said: str) -> str:
 
 def _with(peer: Node | None) -> str:
     return f" with {peer.name}" if peer else ""
+
+
+def _within(seconds: float) -> str:
+    return f" within {waiting.told(seconds)}" if seconds else ""
 
 
 def _agrees(found: str, wanted: str) -> bool:

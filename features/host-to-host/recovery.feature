@@ -23,6 +23,7 @@ Feature: After a fault the tunnels come back by themselves, and until then nothi
     Then no ESP crosses the ISP link of site A
     And no private address is seen beyond a gateway
     But client B1 gets a pong from the server through the tunnel
+    And gateway S has no tunnel with gateway A within 20 s
     When the ISP link of site A comes back at gateway A
     Then every client of site A gets a pong from the server through the tunnel within 10 s
 

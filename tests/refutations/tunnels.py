@@ -62,6 +62,13 @@ REFUTATIONS = (
         seen="site-a is up",
     ),
     untrue(
+        "gateway S has no tunnel with gateway A within 2 s",
+        given="no tunnel is up",
+        broken=initiated("gateway-a", "cloud"),
+        expected="gateway-s has no tunnel with gateway-a within 2 s",
+        seen="site-a is up",
+    ),
+    untrue(
         f"the tunnels of gateway A use exactly {SUITES}",
         when=TUNNEL,
         broken=WEAK_IKE,

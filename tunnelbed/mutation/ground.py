@@ -19,11 +19,13 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunnelbed import daemon, waiting
+from tunnelbed.agents import Agent
 from tunnelbed.changes import CREDENTIAL, difference, state, well
 from tunnelbed.engines import Progress
 from tunnelbed.errors import DeadlinePassed, NodeFailed, TunnelbedError
@@ -45,12 +47,9 @@ RELOADS = {**RULES, **CONNECTIONS}
 # What holds while a tunnel is up is read when it comes up: it is enough to know that it can be read.
 WHILE_UP = "nft --check --file /etc/tunnelbed/node/{}"
 # Forget every connection: IPCTNL_MSG_CT_DELETE without a tuple (linux/netfilter/nfnetlink_conntrack.h), since a node
-# has no conntrack(8).
-FORGET_CONNECTIONS = """python3 -IS -c '
-import socket, struct
-with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as out:
-    out.send(struct.pack("IHHIIBBH", 20, 1 << 8 | 2, 5, 1, 0, 0, 0, 0))
-    out.recv(4096)'"""
+# has no conntrack(8). The kernel is to acknowledge it.
+NETLINK_NETFILTER = 12
+FORGET_CONNECTIONS = struct.pack("=IHHIIBBH", 20, 1 << 8 | 2, 5, 1, 0, 0, 0, 0)
 FORGET_NEIGHBOURS = "ip neighbour flush all"
 # charon ends its tunnels, and `vpn` starts it again: it then knows nothing but its files.
 END_DAEMON = """cd /run/tunnelbed && rm -f loaded && kill $(cat /run/charon.pid)
@@ -197,16 +196,15 @@ class Ground:
 
     def _forget(self, anew: set[str]) -> None:
         """Let no node know anything from before; of the nodes made anew only the others must forget."""
-        words = {}
-        for node in self.scene.nodes:
-            said = [FORGET_NEIGHBOURS]
-            if node not in anew:
-                if any((self.scene.configs / node / name).exists() for name in RULES):
-                    said.append(FORGET_CONNECTIONS)
-                if self.bed.is_vpn(node):
-                    said.append(END_DAEMON)
-            words[node] = "; ".join(said)
-        self.bed.agents.each(tuple(words), lambda agent: agent.run(["sh", "-c", words[agent.node]]))
+
+        def forget(agent: Agent) -> None:
+            known = agent.node not in anew
+            if known and any((self.scene.configs / agent.node / name).exists() for name in RULES):
+                agent.ask_kernel(NETLINK_NETFILTER, FORGET_CONNECTIONS)
+            ends = known and self.bed.is_vpn(agent.node)
+            agent.run(["sh", "-c", f"{FORGET_NEIGHBOURS}; {END_DAEMON}" if ends else FORGET_NEIGHBOURS])
+
+        self.bed.agents.each(tuple(self.scene.nodes), forget)
         self._start_afresh()
 
     def _start_afresh(self) -> None:
