@@ -51,9 +51,14 @@ WHILE_UP = "nft --check --file /etc/tunnelbed/node/{}"
 NETLINK_NETFILTER = 12
 FORGET_CONNECTIONS = struct.pack("=IHHIIBBH", 20, 1 << 8 | 2, 5, 1, 0, 0, 0, 0)
 FORGET_NEIGHBOURS = "ip neighbour flush all"
-# charon ends its tunnels, and `vpn` starts it again: it then knows nothing but its files.
-END_DAEMON = """cd /run/tunnelbed && rm -f loaded && kill $(cat /run/charon.pid)
-until [ -e loaded ] || [ -e refused ]; do sleep 0.01; done"""
+# charon ends without a word to its peers, which do the same at that moment, and `vpn` starts it again: it then knows
+# nothing but its files.
+END_DAEMON = """cd /run/tunnelbed
+decided() { until [ -e loaded ] || [ -e refused ]; do sleep 0.03; done; }
+decided
+rm -f loaded
+kill -KILL $(cat /run/charon.pid)
+decided"""
 READY_SECONDS = 15.0
 # A connection that needs nobody's traffic: swanctl.conf(5), start_action.
 STARTS = re.compile(r"^\s*start_action\s*=.*\bstart\b", re.MULTILINE)
