@@ -28,6 +28,7 @@ def test_a_gateway_with_two_peers_has_two_tunnels_the_oldest_first() -> None:
     assert first.state == "ESTABLISHED"
     assert first.version == 2
     assert (first.local_host, first.remote_host) == ("172.28.28.28", "172.26.26.26")
+    assert (first.local_port, first.remote_port) == (4500, 4500)
 
 
 def test_distinguished_names_are_read_whole() -> None:

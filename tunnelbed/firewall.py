@@ -24,7 +24,7 @@ from tunnelbed.probes import Complaint, Datagram, Knock, Ping, Probe, Sealed
 from tunnelbed.reachability import address_towards, source_address
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import Unmet
-from tunnelbed.wire import IKE_PORT, NAT_T_PORT
+from tunnelbed.wire import IKE_PORT
 
 DISCARD_PORT = 9
 TABLE = "tunnelbed_trace"
@@ -159,13 +159,12 @@ def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> No
 def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, verdict: str) -> None:
     """The firewall of a gateway drops or accepts an ICMP error about its IKE with a peer, or about nothing it sent.
 
-    Raises `Unmet`.
+    Raises `Unmet`, or `BadInput` where the gateway has no IKE with that peer.
     """
     packets = flow(bed, source, gateway)
     other = peer or source
     theirs = address_towards(bed, gateway, other)
-    port = IKE_PORT if peer is None else NAT_T_PORT
-    sent = Datagram(DISCARD_PORT if peer is None else NAT_T_PORT, from_port=port)
+    sent = _ike(bed, gateway, peer, theirs) if peer else Datagram(DISCARD_PORT, from_port=IKE_PORT)
     error = Complaint(sent.packet(source_address(gateway, theirs), theirs))
     with _monitor(bed, gateway, PATIENCE) as lines:
         try:
@@ -176,6 +175,15 @@ def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, 
         about = f"IKE with {peer.name}" if peer else "nothing that was sent"
         expected = f"the firewall of {gateway.name} {verdict}s an error from {source.name} about {about}"
         raise Unmet(expected, found or "no decision", ["trace:", *(f"  {line}" for line in trace)])
+
+
+def _ike(bed: Testbed, gateway: Node, peer: Node, theirs: Address) -> Datagram:
+    """A message of the gateway's IKE with a peer, on port 500 or, where one of them wants that, 4500 (RFC 7296, 2.23)."""
+    found = [tunnel for tunnel in bed.tunnels(gateway.name) if tunnel.remote_host == str(theirs)]
+    if not found:
+        expected = f"a tunnel with {peer.name}"
+        raise BadInput(bed.scenario.name, gateway.name, "none", expected, "let a client ask the server first")
+    return Datagram(found[-1].remote_port, from_port=found[-1].local_port)
 
 
 def hands_nothing_on(bed: Testbed, gateway: Node, source: Node, address: Address, kinds: Sequence[str]) -> None:

@@ -39,6 +39,8 @@ class Tunnel:
     remote_id: str
     local_host: str
     remote_host: str
+    local_port: int
+    remote_port: int
     children: tuple[Child, ...]
 
     @property
@@ -157,6 +159,8 @@ def _tunnel(name: str, said: Section) -> Tunnel:
         _text(said, "remote-id"),
         _text(said, "local-host"),
         _text(said, "remote-host"),
+        _number(said, "local-port"),
+        _number(said, "remote-port"),
         tuple(_child(child) for child in children.values() if isinstance(child, dict))
         if isinstance(children, dict)
         else (),
