@@ -23,6 +23,8 @@ class FakeGround:
         self.bed, self.refused, self.sticky, self.ups = SimpleNamespace(has=""), refused, sticky, 0
         self.lost = False
         self.stuck = ""
+        self.told: list[str] = []
+        self.progress = self.told.append
 
     def become(self, mutant: Mutant | None) -> None:
         if self.lost:
@@ -130,6 +132,7 @@ def test_a_testbed_that_was_lost_makes_no_mutant_invalid() -> None:
     ground.lost = True
     verdict = judge(ground, FakeFeatures(one={"bad"})).tried(mutant("bad"), ("one",)).verdict
     assert (verdict.outcome, ground.ups) == (KILLED, 1)
+    assert "the conversation with it ended" in ground.told[0]
 
 
 def test_a_sentence_says_better_what_is_wrong_than_a_change_that_cannot_be_undone() -> None:

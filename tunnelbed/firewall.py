@@ -43,9 +43,8 @@ table inet {table} {{
     }}
 }}
 """
-# Seconds in which packets are sent until the trace of one is told; the first ones may come before the tracing, which a
-# busy machine takes seconds to begin.
-PATIENCE = 10.0
+# Packets are sent again until the trace of one is told, each for so many seconds: the first ones may come before the
+# tracing, which a busy machine takes seconds to begin.
 ATTEMPT = 0.1
 # A packet is accepted once a chain of these hooks has accepted it and no later one speaks: for the node itself, or on
 # its way through.
@@ -166,7 +165,7 @@ def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, 
     theirs = address_towards(bed, gateway, other)
     sent = _ike(bed, gateway, peer, theirs) if peer else Datagram(DISCARD_PORT, from_port=IKE_PORT)
     error = Complaint(sent.packet(source_address(gateway, theirs), theirs))
-    with _monitor(bed, gateway, PATIENCE) as lines:
+    with _monitor(bed, gateway, bed.patience) as lines:
         try:
             trace = _trace(bed, gateway, lines, packets, error)
         finally:
@@ -178,7 +177,7 @@ def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, 
 
 
 def _ike(bed: Testbed, gateway: Node, peer: Node, theirs: Address) -> Datagram:
-    """A message of the gateway's IKE with a peer, on port 500 or, where one of them wants that, 4500 (RFC 7296, 2.23)."""
+    """A message of the gateway's IKE with a peer, on port 500 or, if one of them wants that, 4500 (RFC 7296)."""
     found = [tunnel for tunnel in bed.tunnels(gateway.name) if tunnel.remote_host == str(theirs)]
     if not found:
         expected = f"a tunnel with {peer.name}"
@@ -204,7 +203,7 @@ def traced(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str]) -> 
     """
     probes = [probe_of(kind) for kind in kinds]
     try:
-        with _monitor(bed, gateway, PATIENCE * len(probes)) as lines:
+        with _monitor(bed, gateway, bed.patience * len(probes)) as lines:
             return [_trace(bed, gateway, lines, packets, probe) for probe in probes]
     finally:
         bed.agents.on(gateway.name).run(["nft", "delete", "table", "inet", TABLE])
@@ -228,7 +227,7 @@ def _trace(bed: Testbed, gateway: Node, lines: list[str], packets: Flow, probe: 
         return bool(found)
 
     try:
-        waiting.until(attempt, PATIENCE, "a trace")
+        waiting.until(attempt, bed.patience, "a trace")
     except DeadlinePassed as late:
         raise TunnelbedError(
             f"{probe.name} {packets.said} is not seen by the firewall of {gateway.name}: see the sender's routes"

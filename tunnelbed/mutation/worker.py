@@ -224,7 +224,8 @@ class Judge:
         """Make the mistake; what refuses it may be what the mutant before left behind, so it is tried twice."""
         try:
             self.ground.become(mutant)
-        except Refused:
+        except Refused as refused:
+            self.ground.progress(f"{mutant.name}: once more on a testbed made anew, since {refused}")
             self.ground.up()
             self.ground.become(mutant)
 
