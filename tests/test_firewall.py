@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address
 
 import pytest
@@ -21,33 +22,54 @@ trace id 99aa inet filter forward rule tcp dport 8080 jump more (verdict jump mo
 trace id 99aa inet filter more rule oifname "out" accept (verdict accept)
 trace id 99aa ip nat postrouting policy accept
 """
+LAST = ("inet filter forward", "ip nat postrouting")
+
+
+def chains(*hooks: str) -> str:
+    """What `nft -j list chains` says of base chains that are not called like their hooks, and of another chain."""
+    based = [{"chain": {"family": "inet", "table": "mine", "name": f"my_{hook}", "hook": hook}} for hook in hooks]
+    own = {"chain": {"family": "inet", "table": firewall.TABLE, "name": "leaves", "hook": "output"}}
+    return json.dumps({"nftables": [*based, own, {"chain": {"family": "inet", "table": "mine", "name": "more"}}]})
+
+
+@pytest.mark.parametrize(
+    ("hooks", "expected"),
+    [
+        (("prerouting", "forward", "output"), {"inet mine my_forward", "inet mine my_output"}),
+        (("output", "postrouting", "input"), {"inet mine my_postrouting", "inet mine my_input"}),
+    ],
+)
+def test_the_last_word_is_told_by_a_chain_s_hook_whatever_its_name(hooks: tuple[str, ...], expected: set[str]) -> None:
+    assert firewall.ends(chains(*hooks)) == expected
 
 
 def test_a_packet_that_a_chain_s_policy_drops_is_dropped() -> None:
-    trace = firewall.decisions([PACKET, *DROPPED.splitlines()])
+    trace = firewall.decisions([PACKET, *DROPPED.splitlines()], LAST)
     assert trace == ["ip nat prerouting policy accept", "inet filter forward policy drop"]
     assert firewall.decision(trace) == "drop"
 
 
 def test_a_packet_is_accepted_by_whoever_decides_last() -> None:
-    trace = firewall.decisions(ACCEPTED.splitlines())
+    trace = firewall.decisions(ACCEPTED.splitlines(), LAST)
     assert firewall.decision(trace) == "accept"
     assert trace[-1] == "ip nat postrouting policy accept"
 
 
 def test_nothing_is_decided_before_a_packet_is_on_its_way() -> None:
-    assert firewall.decisions(ACCEPTED.splitlines()[:2]) == ()
+    assert firewall.decisions(ACCEPTED.splitlines()[:1], LAST) == ()
+    assert firewall.decisions(ACCEPTED.splitlines()[:2], LAST) == ()
     assert firewall.decision([]) == ""
 
 
 def test_the_traces_of_two_packets_are_kept_apart() -> None:
     mixed = [line for pair in zip(DROPPED.splitlines(), ACCEPTED.splitlines(), strict=False) for line in pair]
-    assert firewall.decision(firewall.decisions(mixed)) == "drop"
+    assert firewall.decision(firewall.decisions(mixed, LAST)) == "drop"
 
 
 def test_a_packet_traced_before_is_not_taken_for_the_next() -> None:
-    assert firewall.decisions([*DROPPED.splitlines()], earlier={"c0f4"}) == ()
-    assert firewall.decision(firewall.decisions([*DROPPED.splitlines(), *ACCEPTED.splitlines()], {"c0f4"})) == "accept"
+    assert firewall.decisions(DROPPED.splitlines(), LAST, {"c0f4"}) == ()
+    later = firewall.decisions([*DROPPED.splitlines(), *ACCEPTED.splitlines()], LAST, {"c0f4"})
+    assert firewall.decision(later) == "accept"
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ table inet {table} {{
 # tracing, which a busy machine takes seconds to begin.
 ATTEMPT = 0.1
 # A packet is accepted once a chain of these hooks has accepted it and no later one speaks: for the node itself, or on
-# its way through.
-LAST = ("input", "forward", "postrouting")
+# its way out. What a node sends passes `output` last where nothing is said about it behind NAT.
+LAST = {"input", "forward", "postrouting"}
 
 
 def probe_of(kind: str) -> Probe:
@@ -82,8 +82,19 @@ def opened(bed: Testbed, gateway: Node) -> Iterator[None]:
 
 def filters(listed: str) -> Sequence[tuple[str, str, str]]:
     """The chains that decide what passes, in the output of `nft -j list chains`: family, table, name."""
-    chains = [entry["chain"] for entry in json.loads(listed)["nftables"] if "chain" in entry]
-    return [(found["family"], found["table"], found["name"]) for found in chains if found.get("type") == "filter"]
+    found = [chain for chain in _chains(listed) if chain.get("type") == "filter"]
+    return [(chain["family"], chain["table"], chain["name"]) for chain in found]
+
+
+def ends(listed: str) -> Collection[str]:
+    """The chains that may have the last word on a packet, likewise, as a trace names them: `inet filter forward`."""
+    hooked = [chain for chain in _chains(listed) if "hook" in chain and chain["table"] != TABLE]
+    last = LAST if any(chain["hook"] == "postrouting" for chain in hooked) else {*LAST, "output"}
+    return {f"{chain['family']} {chain['table']} {chain['name']}" for chain in hooked if chain["hook"] in last}
+
+
+def _chains(listed: str) -> Sequence[dict[str, str]]:
+    return [entry["chain"] for entry in json.loads(listed)["nftables"] if "chain" in entry]
 
 
 def _nft(bed: Testbed, node: Node, *words: str) -> str:
@@ -217,13 +228,14 @@ def _trace(bed: Testbed, gateway: Node, lines: list[str], packets: Flow, probe: 
     if done.status:
         raise CommandFailed(["nft", "-f", "-"], done.status, done.output, gateway.name)
     earlier = {name for name, _ in _told(lines)}
+    last = ends(_nft(bed, gateway, "-j", "list", "chains"))
     found: Sequence[str] = ()
 
     def attempt() -> bool:
         nonlocal found
         _send(bed, gateway, packets, packet)
         with contextlib.suppress(DeadlinePassed):
-            found = _settled(lines, earlier)
+            found = _settled(lines, last, earlier)
         return bool(found)
 
     try:
@@ -260,15 +272,19 @@ def _send(bed: Testbed, gateway: Node, packets: Flow, packet: Packet) -> None:
     bed.agents.on(source.name).send_frame(link, bytes(frame))
 
 
-def decisions(lines: Sequence[str], earlier: Collection[str] = ()) -> Sequence[str]:
-    """The decisions on the first packet on which there is a last one, or nothing yet; those `earlier` aside."""
+def decisions(lines: Sequence[str], last: Collection[str], earlier: Collection[str] = ()) -> Sequence[str]:
+    """The decisions on the first packet on which there is a last one, or nothing yet; those `earlier` aside.
+
+    `last` are the chains that may have the last word, as `ends` tells them.
+    """
     by_packet: dict[str, list[str]] = {}
     for name, told in _told(lines):
         if name not in earlier:
             by_packet.setdefault(name, []).append(told)
     for told_of_one in by_packet.values():
         decided = [line for line in told_of_one if " packet: " not in line and TABLE not in line]
-        if decision(decided):
+        at_its_end = any(" ".join(line.split()[:3]) in last for line in decided)
+        if decision(decided) == "drop" or (at_its_end and decision(decided)):
             return decided
     return ()
 
@@ -280,20 +296,19 @@ def _told(lines: Sequence[str]) -> Sequence[tuple[str, str]]:
 
 
 def decision(trace: Sequence[str]) -> str:
-    """`drop` or `accept` where a trace is at its end, otherwise nothing."""
+    """`drop`, or `accept` where that was the last word so far, otherwise nothing."""
     if any(re.search(r"verdict drop\)|policy drop|verdict reject\)", line) for line in trace):
         return "drop"
-    passed = any(re.search(rf"\b({'|'.join(LAST)})\b", line) for line in trace)
-    return "accept" if passed and re.search(r"verdict accept\)|policy accept", trace[-1]) else ""
+    return "accept" if trace and re.search(r"verdict accept\)|policy accept", trace[-1]) else ""
 
 
-def _settled(lines: Sequence[str], earlier: Collection[str]) -> Sequence[str]:
+def _settled(lines: Sequence[str], last: Collection[str], earlier: Collection[str]) -> Sequence[str]:
     """The decisions on a packet once two looks in a row see the same; raises `DeadlinePassed`."""
     before: Sequence[str] = ()
 
     def look() -> Sequence[str]:
         nonlocal before
-        seen, before = before, decisions(lines, earlier)
+        seen, before = before, decisions(lines, last, earlier)
         return before if before == seen else ()
 
     return waiting.until(look, ATTEMPT, "a trace")
