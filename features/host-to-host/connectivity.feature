@@ -29,6 +29,16 @@ Feature: Three sites with the same addresses reach one server, from gateway to g
     Then TCP port 30001 crosses cloud_network_s
     But no TCP port 30000 crosses cloud_network_s
 
+  Scenario Outline: Each site has a server of its own, and if site <site>'s tunnel came up last
+    When gateway <site> asks gateway S for a tunnel
+    Then client A1 gets a pong from the server through the tunnel
+    And client B1 gets a pong from the server through the tunnel
+
+    Examples:
+      | site |
+      | A    |
+      | B    |
+
   Scenario: Devices have no business on the Internet
     Then the router can reach the Internet
     But every client cannot reach the Internet

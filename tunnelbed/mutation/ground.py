@@ -111,8 +111,11 @@ class Ground:
         return "; ".join(difference(self._found, self._settled())[:5])
 
     def close(self) -> None:
-        """Take everything down and away."""
+        """Take everything down and away, wherever an interruption left it."""
         try:
+            # Until what is under way has ended: a node that just starts again cannot be removed.
+            self.bed.close()
+            self.bed = self._testbed()
             self.bed.down()
         finally:
             self.bed.close()
