@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from hypothesis import settings
 # How long an example takes says how busy the machine is.
 settings.register_profile("tunnelbed", deadline=None)
 settings.load_profile("tunnelbed")
+
+# A job that a shell runs in the background ignores Ctrl-C, and so does what it starts: tests of Ctrl-C start things.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A client and a server, and a gateway between them: two networks, one address each.
 TINY: dict[str, Any] = {
