@@ -104,7 +104,8 @@ def run(
     elif len(left) < len(wanted):
         tell(f"{len(wanted) - len(left)} of {len(wanted)} were judged before: going on")
     work = Work(scene.name, left, () if campaign.doubting else reasons)
-    experience = Experience({**noticed_beside(scene), **noticed(scene), **ledger.noticed})
+    latest = {} if campaign.fresh else ledger.noticed
+    experience = Experience({**noticed_beside(scene), **noticed(scene), **latest})
     dispatcher = Dispatcher(work, experience, ledger.add, tell)
     jobs = [
         Job(scene, campaign.root / GROUNDS / f"{scene.name}-{number}", campaign.options, prover)
