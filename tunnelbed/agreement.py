@@ -64,14 +64,13 @@ def no_tunnel(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds:
     daemon.required(bed, gateway)
     daemon.awaited(bed, gateway.name)
 
-    def carrying() -> Sequence[Tunnel]:
-        return [tunnel for tunnel in _of(bed, gateway, peer) if tunnel.carries]
+    def carrying() -> str:
+        return next((tunnel.name for tunnel in _of(bed, gateway, peer) if tunnel.carries), "")
 
     try:
-        waiting.until(carrying, seconds, expected, every=0.1, good=lambda found: not found)
+        waiting.until(carrying, seconds, "no tunnel", every=0.1, good=lambda found: not found)
     except DeadlinePassed as late:
-        found = ", ".join(tunnel.name for tunnel in carrying()) or "one"
-        raise unmet(bed, expected, f"{found} is up", nodes=[gateway.name]) from late
+        raise unmet(bed, expected, f"{late.last} is up", nodes=[gateway.name]) from late
 
 
 def uses(bed: Testbed, gateway: Node, ike: str, esp: str) -> None:
@@ -176,5 +175,4 @@ def _without_exchange(name: str) -> str:
 def _of(bed: Testbed, gateway: Node, peer: Node | None) -> Sequence[Tunnel]:
     """The gateway's tunnels, with `peer` or with anybody."""
     daemon.required(bed, gateway)
-    theirs = {str(address) for address in peer.addresses} if peer else set()
-    return [tunnel for tunnel in bed.tunnels(gateway.name) if not peer or tunnel.remote_host in theirs]
+    return bed.tunnels(gateway.name, peer)

@@ -9,7 +9,7 @@ from tunnelbed import strongswan, waiting
 from tunnelbed.errors import BadInput, DeadlinePassed, NodeFailed
 from tunnelbed.model import Node
 from tunnelbed.shell import Completed
-from tunnelbed.strongswan import Connection
+from tunnelbed.strongswan import Connection, Tunnel
 from tunnelbed.testbed import Testbed
 
 # A node's own settings, and beside them, since swanctl looks there for certificates too, those laid over them for a
@@ -73,6 +73,15 @@ def forget(bed: Testbed, node: str) -> None:
     tell(bed, node, "--flush-certs")
 
 
+def tunnels_with(bed: Testbed, gateway: Node, peer: Node) -> Sequence[Tunnel]:
+    """A gateway's tunnels with a peer, one at least; raises `BadInput` where there is none."""
+    required(bed, gateway)
+    if found := bed.tunnels(gateway.name, peer):
+        return found
+    expected = f"a tunnel with {peer.name}"
+    raise BadInput(bed.scenario.name, gateway.name, "none", expected, "let a client ask the server first")
+
+
 def start_tunnels(bed: Testbed) -> None:
     """Let every connection of every gateway have a tunnel, without waiting for traffic to ask for it.
 
@@ -83,8 +92,14 @@ def start_tunnels(bed: Testbed) -> None:
         up = {tunnel.name for tunnel in bed.tunnels(gateway.name) if tunnel.carries}
         for found in connections(bed, gateway.name):
             for child in found.children if found.name not in up else ():
-                # It may just be on its way by itself, which is as good; whether it comes is seen by whoever needs it.
-                bed.agents.on(gateway.name).run(["swanctl", "--initiate", "--ike", found.name, "--child", child])
+                # It may just be on its way by itself, which is as good.
+                initiate(bed, gateway.name, found, child)
+
+
+def initiate(bed: Testbed, node: str, connection: Connection, child: str, *words: str) -> None:
+    """Ask the peer for a tunnel; whether it comes is seen by whoever needs it. `words` are for swanctl."""
+    command = ["swanctl", "--initiate", "--ike", connection.name, "--child", child, *words]
+    bed.agents.on(node).run(command)
 
 
 def end_tunnels(bed: Testbed, node: str) -> None:

@@ -76,13 +76,7 @@ def link_up(bed: Testbed, node: Node, network: Network) -> None:
 @contextlib.contextmanager
 def tunnel_down(bed: Testbed, gateway: Node, peer: Node) -> Iterator[None]:
     """One end takes its tunnels with a peer down and tells the peer so."""
-    daemon.required(bed, gateway)
-    theirs = {str(address) for address in peer.addresses}
-    found = [tunnel for tunnel in bed.tunnels(gateway.name) if tunnel.remote_host in theirs]
-    if not found:
-        expected = f"a tunnel with {peer.name}"
-        raise BadInput(bed.scenario.name, gateway.name, "none", expected, "let a client ask the server first")
-    for tunnel in found:
+    for tunnel in daemon.tunnels_with(bed, gateway, peer):
         daemon.tell(bed, gateway.name, "--terminate", "--ike-id", str(tunnel.unique), "--timeout", "2")
     yield
 

@@ -17,7 +17,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-from tunnelbed import waiting
+from tunnelbed import daemon, waiting
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Address, Network, Node
 from tunnelbed.probes import Complaint, Datagram, Knock, Ping, Probe, Sealed
@@ -43,8 +43,8 @@ table inet {table} {{
     }}
 }}
 """
-# Packets are sent again until the trace of one is told, each for so many seconds: the first ones may come before the
-# tracing, which a busy machine takes seconds to begin.
+# Seconds until a packet is sent again that no trace tells of: the first ones may come before the tracing, which a busy
+# machine takes seconds to begin. In all, the testbed's patience.
 ATTEMPT = 0.1
 # A packet is accepted once a chain of these hooks has accepted it and no later one speaks: for the node itself, or on
 # its way out. What a node sends passes `output` last where nothing is said about it behind NAT.
@@ -174,26 +174,19 @@ def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, 
     packets = flow(bed, source, gateway)
     other = peer or source
     theirs = address_towards(bed, gateway, other)
-    sent = _ike(bed, gateway, peer, theirs) if peer else Datagram(DISCARD_PORT, from_port=IKE_PORT)
+    sent = _ike(bed, gateway, peer) if peer else Datagram(DISCARD_PORT, from_port=IKE_PORT)
     error = Complaint(sent.packet(source_address(gateway, theirs), theirs))
-    with _monitor(bed, gateway, bed.patience) as lines:
-        try:
-            trace = _trace(bed, gateway, lines, packets, error)
-        finally:
-            bed.agents.on(gateway.name).run(["nft", "delete", "table", "inet", TABLE])
+    (trace,) = _traces(bed, gateway, packets, [error])
     if (found := decision(trace)) != verdict:
         about = f"IKE with {peer.name}" if peer else "nothing that was sent"
         expected = f"the firewall of {gateway.name} {verdict}s an error from {source.name} about {about}"
         raise Unmet(expected, found or "no decision", ["trace:", *(f"  {line}" for line in trace)])
 
 
-def _ike(bed: Testbed, gateway: Node, peer: Node, theirs: Address) -> Datagram:
+def _ike(bed: Testbed, gateway: Node, peer: Node) -> Datagram:
     """A message of the gateway's IKE with a peer, on port 500 or, if one of them wants that, 4500 (RFC 7296)."""
-    found = [tunnel for tunnel in bed.tunnels(gateway.name) if tunnel.remote_host == str(theirs)]
-    if not found:
-        expected = f"a tunnel with {peer.name}"
-        raise BadInput(bed.scenario.name, gateway.name, "none", expected, "let a client ask the server first")
-    return Datagram(found[-1].remote_port, from_port=found[-1].local_port)
+    tunnel = daemon.tunnels_with(bed, gateway, peer)[-1]
+    return Datagram(tunnel.remote_port, from_port=tunnel.local_port)
 
 
 def hands_nothing_on(bed: Testbed, gateway: Node, source: Node, address: Address, kinds: Sequence[str]) -> None:
@@ -212,15 +205,22 @@ def traced(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str]) -> 
 
     Raises `TunnelbedError` where a packet does not come to the gateway.
     """
-    probes = [probe_of(kind) for kind in kinds]
+    return _traces(bed, gateway, packets, [probe_of(kind) for kind in kinds])
+
+
+def _traces(bed: Testbed, gateway: Node, packets: Flow, probes: Sequence[Probe]) -> Sequence[Sequence[str]]:
+    """Likewise, for each probe."""
+    last = ends(_nft(bed, gateway, "-j", "list", "chains"))
     try:
         with _monitor(bed, gateway, bed.patience * len(probes)) as lines:
-            return [_trace(bed, gateway, lines, packets, probe) for probe in probes]
+            return [_trace(bed, gateway, lines, last, packets, probe) for probe in probes]
     finally:
         bed.agents.on(gateway.name).run(["nft", "delete", "table", "inet", TABLE])
 
 
-def _trace(bed: Testbed, gateway: Node, lines: list[str], packets: Flow, probe: Probe) -> Sequence[str]:
+def _trace(
+    bed: Testbed, gateway: Node, lines: list[str], last: Collection[str], packets: Flow, probe: Probe
+) -> Sequence[str]:
     """The trace of one packet; it is sent until there is one, since the first may come before the tracing."""
     packet = probe.packet(packets.sender, packets.receiver)
     rules = RULES.format(table=TABLE, match=_match(packet))
@@ -228,7 +228,6 @@ def _trace(bed: Testbed, gateway: Node, lines: list[str], packets: Flow, probe: 
     if done.status:
         raise CommandFailed(["nft", "-f", "-"], done.status, done.output, gateway.name)
     earlier = {name for name, _ in _told(lines)}
-    last = ends(_nft(bed, gateway, "-j", "list", "chains"))
     found: Sequence[str] = ()
 
     def attempt() -> bool:
@@ -283,8 +282,8 @@ def decisions(lines: Sequence[str], last: Collection[str], earlier: Collection[s
             by_packet.setdefault(name, []).append(told)
     for told_of_one in by_packet.values():
         decided = [line for line in told_of_one if " packet: " not in line and TABLE not in line]
-        at_its_end = any(" ".join(line.split()[:3]) in last for line in decided)
-        if decision(decided) == "drop" or (at_its_end and decision(decided)):
+        found = decision(decided)
+        if found == "drop" or (found and any(" ".join(line.split()[:3]) in last for line in decided)):
             return decided
     return ()
 

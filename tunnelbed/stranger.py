@@ -98,8 +98,7 @@ def asks_for_tunnel(bed: Testbed, node: Node, target: Node) -> None:
     theirs = {str(address) for address in target.addresses}
     for found in daemon.connections(bed, node.name):
         if theirs.intersection(found.remote):
-            words = ["--initiate", "--ike", found.name, "--child", found.children[0], "--timeout", "1"]
-            bed.agents.on(node.name).run(["swanctl", *words])
+            daemon.initiate(bed, node.name, found, found.children[0], "--timeout", "1")
             return
     raise BadInput(bed.scenario.name, target.name, "no connection with it", "a peer of the gateway", "name another")
 

@@ -146,10 +146,11 @@ class Testbed:
         states = self.engine.states(self.project)
         return list(self.pool.map(lambda node: self._node_status(node, states), self.scenario.nodes.values()))
 
-    def tunnels(self, node: str) -> tuple[Tunnel, ...]:
-        """The tunnels of a gateway, as it sees them now."""
+    def tunnels(self, node: str, peer: Node | None = None) -> tuple[Tunnel, ...]:
+        """The tunnels of a gateway, as it sees them now: with `peer`, or with anybody."""
         said = self.agents.on(node).run(["swanctl", "--list-sas", "--raw"])
-        return strongswan.tunnels(said.stdout)
+        theirs = {str(address) for address in peer.addresses} if peer else ()
+        return tuple(tunnel for tunnel in strongswan.tunnels(said.stdout) if not peer or tunnel.remote_host in theirs)
 
     def node(self, name: str) -> Node:
         """The node of that name; `BadInput` lists those there are."""

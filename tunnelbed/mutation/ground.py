@@ -42,12 +42,7 @@ RULES = {
     "iptables.rules": "iptables-restore /etc/tunnelbed/node/iptables.rules",
     "ip6tables.rules": "ip6tables-restore /etc/tunnelbed/node/ip6tables.rules",
 }
-# A file with a syntax error, or with nothing in it, is to swanctl one without connections, which it loads with success;
-# a node ends that begins with such a one (`scripts/node/load-connections`).
-LOAD = """said=$(swanctl --load-all --noprompt 2>&1) || { echo "$said" >&2; exit 1; }
-case $said in *"invalid config file"* | *"no connections found"*) echo "$said" >&2; exit 1 ;; esac"""
-CONNECTIONS = {"swanctl.conf": LOAD}
-RELOADS = {**RULES, **CONNECTIONS}
+RELOADS = {**RULES, "swanctl.conf": "/usr/lib/tunnelbed/load"}
 # What holds while a tunnel is up is read when it comes up: it is enough to know that it can be read.
 WHILE_UP = "nft --check --file /etc/tunnelbed/node/{}"
 # Forget every connection: IPCTNL_MSG_CT_DELETE without a tuple (linux/netfilter/nfnetlink_conntrack.h), since a node
