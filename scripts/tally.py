@@ -1,5 +1,6 @@
 """Count what JUnit files tell: `tally.py FOLDER` prints `N passed, N failed` of all below it, and what was skipped.
 
+What behave could not even begin (`untested`: its testbed did not come up) it writes down as skipped; it has failed.
 Exit code 0: tests ran and none failed. 1: one failed. 2: none ran, which proves nothing.
 """
 
@@ -19,6 +20,8 @@ def main() -> int:
         sum(int(suite.get(name, "0")) for suite in suites for name in names)
         for names in (["tests"], ["skipped"], ["failures", "errors"])
     )
+    untested = sum(case.get("status") == "untested" for report in reports for case in report.iter("testcase"))
+    skipped, broken = skipped - untested, broken + untested
     if skipped:
         print(f"{skipped} skipped")
     print(f"{ran - skipped - broken} passed, {broken} failed")
