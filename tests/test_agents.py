@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import queue
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +19,7 @@ from tunnelbed import waiting
 from tunnelbed.agents import Agent, Frame
 from tunnelbed.engines.execs import ExecStream
 from tunnelbed.engines.fake import FakeEngine
-from tunnelbed.errors import NodeFailed
+from tunnelbed.errors import CommandFailed, NodeFailed
 
 LATE = 500.0
 
@@ -44,14 +49,38 @@ class Late:
         self._said.put(json.dumps(message).encode() + b"\n")
 
 
+class Here:
+    """The real agent, with this machine as its node."""
+
+    def __init__(self) -> None:
+        script = Path(__file__).parent.parent / "scripts/node/agent"
+        self.process = subprocess.Popen(
+            [sys.executable, "-IS", str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self.process.stdin
+        assert self.process.stdout
+        self.asks, self.says = self.process.stdin, self.process.stdout
+
+    def send(self, data: bytes) -> None:
+        self.asks.write(data)
+        self.asks.flush()
+
+    def receive(self) -> bytes:
+        return os.read(self.says.fileno(), 65536)
+
+    def close(self) -> None:
+        self.asks.close()
+        self.process.wait(10)
+
+
 class OneNode(FakeEngine):
     """An engine with this node alone."""
 
-    def __init__(self, node: Late, *, own_clocks: bool) -> None:
+    def __init__(self, node: Late | Here, *, own_clocks: bool) -> None:
         super().__init__()
         self.node, self.own_clocks = node, own_clocks
 
-    def open(self, project: str, node: str, command: Sequence[str]) -> Late:  # type: ignore[override]
+    def open(self, project: str, node: str, command: Sequence[str]) -> Late | Here:  # type: ignore[override]
         return self.node
 
 
@@ -75,6 +104,51 @@ def test_a_conversation_that_has_ended_is_not_waited_for() -> None:
     waiting.until(lambda: agent._ended, 5.0, "the end of the conversation")
     with pytest.raises(NodeFailed, match=r"^late: the conversation with it ended; see `invoke status`"):
         agent.sync()
+
+
+# Tells its process number and something more, and goes on.
+TALKER = ("sh", "-c", "echo $$; echo more; exec sleep 60")
+
+
+@pytest.fixture
+def here() -> Iterator[Agent]:
+    node = Here()
+    agent = Agent(OneNode(node, own_clocks=False), "project", "here")
+    yield agent
+    agent.close()
+    node.says.close()
+
+
+def heard(lines: Sequence[str], count: int) -> Sequence[str]:
+    return waiting.until(lambda: lines, 10.0, "what the command says", good=lambda said: len(said) == count)
+
+
+def runs(process: str) -> bool:
+    """Whether a process is there; one that has ended is a zombie until somebody waits for it."""
+    state = Path("/proc", process, "stat")
+    return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_a_command_is_listened_to_while_the_body_runs_and_ended_then(here: Agent) -> None:
+    with here.listen(TALKER) as lines, here.listen(["echo", "between"]) as others:
+        process, more = heard(lines, 2)
+        assert (more, list(heard(others, 1))) == ("more", ["between"])
+        assert runs(process)
+    assert not runs(process)
+
+
+def test_a_command_ends_with_the_conversation(here: Agent) -> None:
+    with contextlib.ExitStack() as stack:
+        process, _ = heard(stack.enter_context(here.listen(TALKER)), 2)
+        here.close()
+        with pytest.raises(NodeFailed, match="the conversation with it ended"):
+            stack.close()
+    waiting.until(lambda: not runs(process), 10.0, "the command to end")
+
+
+def test_a_command_that_a_node_lacks_cannot_be_listened_to(here: Agent) -> None:
+    with pytest.raises(CommandFailed, match="no-such-command"), here.listen(["no-such-command"]):
+        pass
 
 
 def test_a_conversation_may_be_silent_for_longer_than_a_request_to_the_engine_takes() -> None:

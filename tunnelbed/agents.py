@@ -11,7 +11,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +57,8 @@ class Agent:
         self._next = 0
         self._ended = False
         self._tell: Callable[[Frame], None] | None = None
+        # What commands that are listened to have written, by the number of the request.
+        self._lines: dict[int, list[str]] = {}
         threading.Thread(target=self._listen, name=f"agent {node}", daemon=True).start()
 
     def watch(self, tell: Callable[[Frame], None]) -> None:
@@ -96,6 +98,19 @@ class Agent:
         if check and done.status:
             raise CommandFailed(command, done.status, done.output, self.node)
         return done
+
+    @contextlib.contextmanager
+    def listen(self, command: Sequence[str]) -> Iterator[list[str]]:
+        """The lines that a command writes while the body runs, a growing list; afterwards it is ended.
+
+        Raises `CommandFailed` where the node has no such command.
+        """
+        number = self._ask("listen", argv=list(command))
+        try:
+            yield self._lines.setdefault(number, [])
+        finally:
+            self._ask("hush", of=number)
+            self._lines.pop(number)
 
     def write(self, path: str, text: str) -> None:
         """Write a file on the node. Raises `CommandFailed`."""
@@ -149,6 +164,9 @@ class Agent:
                 answer.set_exception(self._lost())
 
     def _heard(self, said: Mapping[str, Any]) -> None:
+        if "of" in said:
+            self._lines.setdefault(said["of"], []).append(said["line"])
+            return
         if "id" not in said:
             if self._tell:
                 self._tell(_frame(self.node, said, self._behind))

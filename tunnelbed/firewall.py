@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import threading
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -212,7 +211,7 @@ def _traces(bed: Testbed, gateway: Node, packets: Flow, probes: Sequence[Probe])
     """Likewise, for each probe."""
     last = ends(_nft(bed, gateway, "-j", "list", "chains"))
     try:
-        with _monitor(bed, gateway, bed.patience * len(probes)) as lines:
+        with bed.agents.on(gateway.name).listen(["nft", "monitor", "trace"]) as lines:
             return [_trace(bed, gateway, lines, last, packets, probe) for probe in probes]
     finally:
         bed.agents.on(gateway.name).run(["nft", "delete", "table", "inet", TABLE])
@@ -311,26 +310,3 @@ def _settled(lines: Sequence[str], last: Collection[str], earlier: Collection[st
         return before if before == seen else ()
 
     return waiting.until(look, ATTEMPT, "a trace")
-
-
-@contextlib.contextmanager
-def _monitor(bed: Testbed, node: Node, seconds: float) -> Iterator[list[str]]:
-    """What `nft monitor trace` tells on a node while the body runs, a growing list of lines."""
-    # It ends with the stream only when it next writes.
-    stream = bed.engine.open(
-        bed.project, node.name, ["timeout", str(waiting.stretched(seconds)), "nft", "monitor", "trace"]
-    )
-    lines: list[str] = []
-
-    def listen() -> None:
-        rest = b""
-        with contextlib.suppress(OSError):  # closed at the end
-            while data := stream.receive():
-                *ended, rest = (rest + data).split(b"\n")
-                lines.extend(line.decode(errors="replace") for line in ended)
-
-    threading.Thread(target=listen, name=f"trace {node.name}", daemon=True).start()
-    try:
-        yield lines
-    finally:
-        stream.close()
