@@ -70,6 +70,7 @@ HELP = {
     "builds": "how many of the runs make the engine's environment anew, from an empty cache, 1 unless told",
     "again": "measure nothing: make table and plot anew from FOLDER's JSON",
     "proofs": "how many of the runs go on to prove every sentence, 1 unless told",
+    "prove": "the engines on which they do, docker or qemu, both unless told; emulated VMs take twenty minutes each",
     "vm": f"the VMs of engine qemu, each as MEGABYTESxPROCESSORS, with commas; {subjects.VMS} unless told",
     "folder": "where to write: reports/bench unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
@@ -218,7 +219,7 @@ def verify(
 
 
 @task(
-    *("scenario", "path", "engine", "vm", "runs", "builds", "proofs"),
+    *("scenario", "path", "engine", "vm", "runs", "builds", "proofs", "prove"),
     *("drivers", "data-plane", "growth", "together", "folder", "again"),
 )
 def bench(
@@ -230,6 +231,7 @@ def bench(
     runs: int = 3,
     builds: int = 1,
     proofs: int = 1,
+    prove: str = "",
     drivers: bool = False,
     data_plane: str = "auto",
     growth: str = "",
@@ -256,6 +258,7 @@ def bench(
                 runs,
                 builds,
                 proofs,
+                subjects.engines("--prove", prove),
             ),
             say,
         ),

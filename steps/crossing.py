@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from behave import step
 from behave.runner import Context
-from nouns import links, node, nodes, pairs
+from nouns import links, node, nodes, pairs, pinged
 
 from tunnelbed import application, reachability, secrecy
 from tunnelbed.errors import BadInput
@@ -125,14 +125,14 @@ def forged_answer(context: Context, face: str, networks: str, target: str) -> No
     """Likewise, for a packet that passes for the answer to the last ping of that node's."""
     for network in links(context, networks):
         who, where = node(context, face), node(context, target)
-        secrecy.forged_answer_does_not_arrive(context.bed, who, where, network, _pinged(context))
+        secrecy.forged_answer_does_not_arrive(context.bed, who, where, network, pinged(context))
 
 
 @step("{replier:Node} answers the ping of {asker:Node} again")
 def answers_again(context: Context, replier: str, asker: str) -> None:
     """The answer to the last ping is sent once more, while every node records."""
     who, whom = node(context, replier), node(context, asker)
-    ping = _pinged(context)
+    ping = pinged(context)
     with context.bed.record() as recording:
         reachability.answer_again(context.bed, who, whom, ping)
         recording.settle()
@@ -148,14 +148,6 @@ def _ask(context: Context, sources: str, seconds: float) -> None:
         recording.settle()
     context.recording = context.conversation = recording
     context.requests = [request for _, request in asked]
-
-
-def _pinged(context: Context) -> Ping:
-    """The last ping that a When sent."""
-    if not isinstance(context.ping, Ping):
-        expected = "a ping before this sentence"
-        raise BadInput("Then", "", "none", expected, "add `When client A1 pings the server`")
-    return context.ping
 
 
 def _recorded(context: Context) -> Recording:

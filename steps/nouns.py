@@ -1,6 +1,7 @@
 """The nouns of sentences, registered once as types for every phrase.
 
-A type only marks off the words; which node or network they mean depends on the scenario: `node`, `nodes`, `links`.
+A type only marks off the words; which node or network they mean depends on the scenario (`node`, `nodes`, `links`),
+and which ping on what was said before (`pinged`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from behave import register_type
 from behave.runner import Context
 
 from tunnelbed import naming
+from tunnelbed.errors import BadInput
 from tunnelbed.model import Address, Network, Node
+from tunnelbed.probes import Ping
 
 KIND = r"[A-Z][A-Za-z0-9]+(?: port \d+)?"
 
@@ -99,3 +102,11 @@ def pairs(context: Context, sources: str, targets: str) -> Iterator[tuple[Node, 
 def links(context: Context, said: str) -> Sequence[Network]:
     """The networks a sentence means."""
     return naming.networks(context.bed.scenario, said)
+
+
+def pinged(context: Context) -> Ping:
+    """The last ping that a When sent."""
+    if not isinstance(context.ping, Ping):
+        expected = "a ping before this sentence"
+        raise BadInput("Then", "", "none", expected, "add `When client A1 pings the server`")
+    return context.ping

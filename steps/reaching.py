@@ -6,7 +6,7 @@ import ipaddress
 
 from behave import step
 from behave.runner import Context
-from nouns import node, nodes, pairs
+from nouns import node, nodes, pairs, pinged
 
 from tunnelbed import application, hops, reachability
 from tunnelbed.probes import Datagram, Knock, Ping
@@ -128,6 +128,12 @@ def told_too_large(context: Context, sources: str, target: str) -> None:
         reachability.told_too_large(context.bed, source, node(context, target))
 
 
+@step("{source:Node} is told which answers fit the tunnel to {target:Node}")
+def told_answer_too_large(context: Context, source: str, target: str) -> None:
+    """Likewise, for an answer to the last ping as large as the link's: who may only answer sends nothing else."""
+    reachability.told_too_large(context.bed, node(context, source), node(context, target), pinged(context))
+
+
 @step("{sources:Nodes} is told nothing about answers to {target:Node} that nobody asked for")
 def stray_not_told(context: Context, sources: str, target: str) -> None:
     """One that does not fit the tunnel leaves, and nobody says a word about it, as somebody would about a ping."""
@@ -144,7 +150,7 @@ def sees(context: Context, source: str, gateway: str, target: str) -> None:
 @step("{source:Node} sees {gateway:Node} on the way of its answer to {target:Node}")
 def sees_answering(context: Context, source: str, gateway: str, target: str) -> None:
     """Likewise, for the answer to the last ping, sent once more."""
-    hops.sees(context.bed, node(context, source), node(context, gateway), node(context, target), context.ping)
+    hops.sees(context.bed, node(context, source), node(context, gateway), node(context, target), pinged(context))
 
 
 @step("{source:Node} does not see {gateway:Node} on the way of answers that {target:Node} never asked for")

@@ -131,6 +131,9 @@ def test_subjects_are_engines_and_shapes_of_vms() -> None:
     assert subjects.subjects("docker") == [DOCKER]
     with pytest.raises(BadInput, match="found 'podman', expected some of: docker"):
         subjects.subjects("docker,podman")
+    assert subjects.engines("--prove", "") == ["docker", "qemu"]
+    with pytest.raises(BadInput, match=r"^--prove: found 'podman'"):
+        subjects.engines("--prove", "podman")
 
 
 def test_a_shape_of_vm_becomes_words_of_up() -> None:

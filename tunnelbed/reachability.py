@@ -62,7 +62,7 @@ def reaches(
         answer = _ask(bed, source, address, probe, recording, bed.patience if patience is None else patience)
         recording.sync()
     if answer is None:
-        seen = f"no answer; {_how_far(recording, probe)}"
+        seen = f"no answer; {_how_far(recording, probe.asks)}"
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source, target), probe.shows)
     if tunnel is not None:
         went_by_tunnel(bed, expected, recording, probe, source, target, tunnel=tunnel)
@@ -119,22 +119,26 @@ def told_unreachable(bed: Testbed, source: Node, address: Address) -> None:
         refused = _send_to(bed, source, address, probe)
         told = recording.until(tells, ON_ITS_WAY)
     if told is None:
-        seen = f"it refused by itself: {refused}" if refused else f"no word; {_how_far(recording, probe)}"
+        seen = f"it refused by itself: {refused}" if refused else f"no word; {_how_far(recording, probe.asks)}"
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source), probe.shows)
 
 
-def told_too_large(bed: Testbed, source: Node, target: Node) -> None:
-    """A ping that fills the link, and so not the tunnel, is answered by the size that fits (RFC 1191, RFC 8201).
+def told_too_large(bed: Testbed, source: Node, target: Node, asked: Ping | None = None) -> None:
+    """What fills the link, and so not the tunnel, is answered by the size that fits (RFC 1191, RFC 8201).
 
+    That is a ping, or an answer to the target's ping (`asked`), for who may only answer: before Linux looks whether a
+    packet fits, ESP in the kernel and IPv6 ask the firewall for leave; IPv4 and ESP in user space do so afterwards.
     Raises `Unmet`.
     """
-    probe = Ping()
+    probe = asked or Ping()
     address = address_towards(bed, source, target)
-    packet = probe.packet(source_address(source, address), address)
-    recording, told = _sent_too_large(bed, source, packet, ON_ITS_WAY)
+    what, make, is_it = ("packets", probe.packet, probe.asks)
+    if asked:
+        what, make, is_it = ("answers", probe.answer, probe.answers)
+    recording, told = _sent_too_large(bed, source, make(source_address(source, address), address), ON_ITS_WAY)
     if not told:
-        expected = f"{source.name} is told which packets fit the tunnel to {target.name}"
-        seen = f"no word; {_how_far(recording, probe)}"
+        expected = f"{source.name} is told which {what} fit the tunnel to {target.name}"
+        seen = f"no word; {_how_far(recording, is_it)}"
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source), probe.shows)
 
 
@@ -163,14 +167,10 @@ def _sent_too_large(bed: Testbed, source: Node, packet: Packet, seconds: float) 
         large = ICMPv6PacketTooBig in seen.packet or (ICMP in seen.packet and seen.packet[ICMP].code == FRAG_NEEDED)
         return seen.node == source.name and not seen.outgoing and large and seen.packet != packet
 
-    # What it learnt earlier would let the source itself refuse this packet, and what it learns now the next.
-    forget = ["sh", "-c", "ip route flush cache; ip -6 route flush cache"]
-    bed.agents.on(source.name).run(forget)
     with bed.record() as recording:
         bed.agents.on(source.name).send_packet(bytes(packet))
         recording.until(tells, seconds)
         recording.settle()
-    bed.agents.on(source.name).run(forget)
     return recording, [seen for seen in recording.sightings if tells(seen)]
 
 
@@ -325,9 +325,9 @@ def _reached(recording: Recording, target: Node, probe: Probe) -> Sequence[Sight
     return [seen for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]
 
 
-def _how_far(recording: Recording, probe: Probe) -> str:
+def _how_far(recording: Recording, is_it: Callable[[Packet], bool]) -> str:
     """Where the probe was seen last."""
-    way = recording.way_of(probe.asks)
+    way = recording.way_of(is_it)
     if not way:
         return "the probe was seen nowhere"
     last = way[-1]

@@ -119,6 +119,14 @@ REFUTATIONS = (
         seen="no word; the probe was last seen entering gateway-a by intranet_a",
     ),
     untrue(
+        "the server is told which answers fit the tunnel to client A1",
+        given="client A1 can reach the server",
+        when="client A1 pings the server",
+        broken=dropped("gateway-s", "output", "icmp type destination-unreachable"),
+        expected="server-s1 is told which answers fit the tunnel to client-a1",
+        seen="no word; the probe was last seen entering gateway-s by cloud_network_s",
+    ),
+    untrue(
         "client A1 is told nothing about answers to the server that nobody asked for",
         given="client A1 can reach the server",
         broken=rules("gateway-a", "insert rule inet filter output icmp type destination-unreachable accept"),

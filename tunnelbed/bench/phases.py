@@ -29,7 +29,7 @@ NODES_CPU, MACHINE_CPU = "CPU until up, nodes", "CPU until up, whole machine"
 class Asked:
     """What to measure, in so many `runs`; `builds` of them make the environment anew, `proofs` go on to all features.
 
-    `invoke` is the command to prefix a task with.
+    They do so on the engines `proved`. `invoke` is the command to prefix a task with.
     """
 
     root: Path
@@ -39,6 +39,7 @@ class Asked:
     runs: int
     builds: int
     proofs: int
+    proved: Sequence[str]
 
 
 def measure(asked: Asked, progress: Progress) -> Iterator[Results]:
@@ -46,8 +47,10 @@ def measure(asked: Asked, progress: Progress) -> Iterator[Results]:
 
     Within one run plain Compose and all subjects take turns, so that what disturbs the machine disturbs each of them.
     """
-    builds, proofs = min(asked.builds, asked.runs), min(asked.proofs, asked.runs)
-    runs = f"{asked.runs}; {builds} of them with the environment built anew, {proofs} with every sentence proven"
+    proving = dict.fromkeys(subject.engine for subject in asked.subjects if subject.engine in asked.proved)
+    builds, proofs = min(asked.builds, asked.runs), min(asked.proofs, asked.runs) if proving else 0
+    on = f" on {' and '.join(proving)}" if proofs else ""
+    runs = f"{asked.runs}; {builds} of them with the environment built anew, {proofs} with every sentence proven{on}"
     facts = {**machine.conditions(), "runs": runs}
     found: dict[tuple[str, Subject], Runs] = {}
     emulated = set()
@@ -64,7 +67,8 @@ def measure(asked: Asked, progress: Progress) -> Iterator[Results]:
                     kept.add(BUILD, built[subject.engine])
                 # An engine that emulates lets everything wait longer; the next one in turn shall not.
                 with waiting.own_patience():
-                    said = _life(name, subject, asked, kept, proven=number <= proofs)
+                    proven = number <= proofs and subject.engine in proving
+                    said = _life(name, subject, asked, kept, proven=proven)
                 facts[subject.name] = ", ".join(f"{key} {value}" for key, value in said.items())
                 emulated |= {subject} if is_emulated(said) else set()
             series = [Series(where, of.name, all_.measured(), of in emulated) for (where, of), all_ in found.items()]

@@ -28,13 +28,18 @@ PLAIN = Subject("plain Compose", "docker")
 DOCKER = Subject("docker", "docker")
 
 
-def subjects(chosen: str, vms: str = VMS) -> Sequence[Subject]:
-    """The subjects that `--engine docker,qemu` and `--vm 512x2,128x1` name; raises `BadInput`."""
+def engines(option: str, chosen: str) -> Sequence[str]:
+    """The engines that an option such as `--engine docker,qemu` names, all of them unless told; raises `BadInput`."""
     named = [name.strip() for name in (chosen or ",".join(ENGINES)).split(",")]
     for name in named:
         if name not in ENGINES:
-            raise BadInput("--engine", "", repr(name), f"some of: {', '.join(ENGINES)}", "correct the name")
-    return [subject for name in dict.fromkeys(named) for subject in of(name, vms)]
+            raise BadInput(option, "", repr(name), f"some of: {', '.join(ENGINES)}", "correct the name")
+    return list(dict.fromkeys(named))
+
+
+def subjects(chosen: str, vms: str = VMS) -> Sequence[Subject]:
+    """The subjects that `--engine docker,qemu` and `--vm 512x2,128x1` name; raises `BadInput`."""
+    return [subject for name in engines("--engine", chosen) for subject in of(name, vms)]
 
 
 def is_emulated(facts: Mapping[str, str]) -> bool:
