@@ -8,8 +8,10 @@ Options, as `behave -D KEY=VALUE features/`: `engine`, `driver`, `data_plane`, `
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from behave.model import Feature, Scenario
 from behave.runner import Context
 
 from tunnelbed.changes import Changes
-from tunnelbed.errors import BadInput
+from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.scenario import load, names
 from tunnelbed.testbed import Options, Testbed, open_testbed
 
@@ -25,7 +27,9 @@ TAG = "scenario."
 
 
 def before_all(context: Context) -> None:
-    """Know where scenarios are; nothing is up yet."""
+    """Know where scenarios are; nothing is up yet. Told to end, by whoever started it, it goes as by Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    context.keep = context.config.userdata.getbool("keep")
     context.root = Path(context.config.userdata.get("path", ".")).resolve()
     context.beds = {}
     context.changes_of = {}
@@ -64,11 +68,16 @@ def after_scenario(context: Context, scenario: Scenario) -> None:
 
 def after_all(context: Context) -> None:
     """Take down what this run brought up; go on after an error, then report the first."""
-    keep = context.config.userdata.getbool("keep")
+    wrong: list[Exception] = []
     for bed in context.beds.values():
-        if bed in context.brought_up and not keep:
-            bed.down()
-        bed.close()
+        try:
+            if bed in context.brought_up and not context.keep:
+                bed.down()
+            bed.close()
+        except (TunnelbedError, OSError) as first:
+            wrong.append(first)
+    if wrong:
+        raise wrong[0]
 
 
 def _bring_up(context: Context, name: str) -> Testbed:
@@ -78,6 +87,7 @@ def _bring_up(context: Context, name: str) -> Testbed:
     options = Options(**chosen, **sizes, nested=context.config.userdata.getbool("nested"))
     bed = open_testbed(load(name, context.root), context.root, told.get("engine", ""), told.get("instance", ""))
     if bed.is_up():
+        _check(bed, options, told)
         return bed
     began = time.monotonic()
 
@@ -87,6 +97,15 @@ def _bring_up(context: Context, name: str) -> Testbed:
     context.brought_up.append(bed)
     bed.up(options, say)
     return bed
+
+
+def _check(bed: Testbed, asked: Options, told: Container[str]) -> None:
+    """A testbed that is up otherwise than somebody asks for proves something else."""
+    kept = bed.options or Options()
+    for key in ("driver", "data_plane", "platform", "nested", "memory", "cpus"):
+        if key in told and (wanted := getattr(asked, key)) != (found := getattr(kept, key)):
+            expected = f"{found or 'none'}, as it is up now"
+            raise BadInput(f"-D {key}", bed.name, str(wanted), expected, "take it down first, or leave that out")
 
 
 def _number(key: str, text: str) -> int:

@@ -30,7 +30,8 @@ def code(root: Path) -> Sequence[Path]:
     """The files that decide what features find."""
     around = [path for folder in ("node", "vm") for path in (HOME / "scripts" / folder).glob("*")]
     ours = [Path(__file__), *HOME.glob("steps/*.py"), *(HOME / "tunnelbed").rglob("*.py"), *around]
-    return [HOME / "environment.py", *(path for path in ours if path.is_file()), *root.glob("features/**/*.feature")]
+    theirs = [*root.glob("features/**/*.feature"), *root.glob("steps/*.py")]
+    return [HOME / "environment.py", *(path for path in ours if path.is_file()), *theirs]
 
 
 class Features:

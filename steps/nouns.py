@@ -7,7 +7,7 @@ and which ping on what was said before (`pinged`).
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import parse
 from behave import register_type
@@ -91,12 +91,14 @@ def nodes(context: Context, said: str) -> Sequence[Node]:
     return naming.nodes(context.bed.scenario, said)
 
 
-def pairs(context: Context, sources: str, targets: str) -> Iterator[tuple[Node, Node]]:
-    """Each source with each target; nobody with itself."""
-    for source in nodes(context, sources):
-        for target in nodes(context, targets):
-            if source != target:
-                yield source, target
+def pairs(context: Context, sources: str, targets: str) -> Sequence[tuple[Node, Node]]:
+    """Each source with each target; nobody with itself. A sentence that is about no pair says nothing: `BadInput`."""
+    found = [
+        (source, target) for source in nodes(context, sources) for target in nodes(context, targets) if source != target
+    ]
+    if not found:
+        raise BadInput("Then", sources, f"only {targets}", "somebody else, too", "name another node")
+    return found
 
 
 def links(context: Context, said: str) -> Sequence[Network]:

@@ -7,7 +7,7 @@ from behave.runner import Context
 from changing import change
 from nouns import node, nodes
 
-from tunnelbed import agreement
+from tunnelbed import agreement, daemon
 
 
 @step("{gateways:Nodes} has a tunnel")
@@ -69,10 +69,12 @@ def knows_peer(context: Context, gateway: str, identity: str) -> None:
     agreement.knows_peer_as(context.bed, node(context, gateway), identity)
 
 
-@step("no tunnel is up")
-def no_tunnel_is_up(context: Context) -> None:
-    """Every gateway ends its tunnels; what starts them on demand stays."""
-    agreement.end_all(context.bed)
+@step("{gateways:Nodes} ends its tunnels")
+def ends_tunnels(context: Context, gateways: str) -> None:
+    """At once, and without waiting for the peer; what starts one on demand stays."""
+    for gateway in nodes(context, gateways):
+        daemon.required(context.bed, gateway)
+        daemon.end_tunnels(context.bed, gateway.name)
 
 
 @step("{gateways:Nodes} forgets its connections")

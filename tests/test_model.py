@@ -27,11 +27,6 @@ def test_nodes_are_found_by_role_by_site_and_by_both(tiny: Scenario) -> None:
     assert found(role="server", site="a") == set()
 
 
-def test_a_network_is_found_by_role_and_site(tiny: Scenario) -> None:
-    assert tiny.network_of("intranet", "a") == tiny.networks["inside"]
-    assert tiny.network_of("intranet", "b") is None
-
-
 def test_the_nodes_of_a_network_are_those_with_a_foot_in_it(tiny: Scenario) -> None:
     assert {node.name for node in tiny.on("outside")} == {"gateway", "server"}
     assert tiny.on("nowhere") == ()

@@ -74,8 +74,12 @@ class Agent:
         self._tell = None
 
     def sync(self) -> None:
-        """Return when every frame the node had seen by now has been told."""
-        self._ask("sync")
+        """Return when every frame the node had seen by now has been told.
+
+        Raises `NodeFailed` where its kernel had to drop some: whatever is absent may have been among them.
+        """
+        if lost := self._ask("sync"):
+            raise NodeFailed(self.node, f"saw {lost} frames more than it could keep", "send less in one sentence")
 
     def send_frame(self, interface: str, data: bytes) -> None:
         """Send a frame as it is out of an interface, past the node's own firewall."""

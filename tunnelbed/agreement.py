@@ -126,15 +126,12 @@ def knows_peer_as(bed: Testbed, gateway: Node, identity: str) -> None:
         raise unmet(bed, f"{gateway.name} knows its peer as {identity}", ", ".join(found), nodes=[gateway.name])
 
 
-def end_all(bed: Testbed) -> None:
-    """End every tunnel at every gateway; what starts one on demand stays."""
-    for gateway in bed.gateways():
-        daemon.end_tunnels(bed, gateway.name)
-
-
 @contextlib.contextmanager
 def forgotten(bed: Testbed, gateway: Node) -> Iterator[None]:
-    """A gateway without tunnels or connections, and its peers without their tunnels with it, while the body runs."""
+    """A gateway without connections, while the body runs, and at its beginning no gateway with any tunnel.
+
+    Theirs are ended, too: whoever waits for a peer that says nothing tries again, and would begin another.
+    """
     daemon.required(bed, gateway)
     daemon.tell(bed, gateway.name, "--load-conns", "--file", "/dev/null")
     for other in bed.gateways():

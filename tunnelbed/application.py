@@ -8,6 +8,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from scapy.layers.inet import TCP
 from scapy.packet import Packet
@@ -32,7 +33,7 @@ from tunnelbed.verdict import unmet
 
 # A command that was used wrongly, as argparse has it; a request that fails ends with 1.
 NOT_ASKED = 2
-# Characters by which a text is known.
+# Characters by which a text, or a piece of a long one, is known: any 63 of it that a packet carries hold a whole piece.
 MARK = 32
 # A question of so many does not fit into one packet, nor does its answer.
 LONG = 4000
@@ -40,14 +41,19 @@ LONG = 4000
 
 @dataclass(frozen=True)
 class Request:
-    """One question of the application, known by the text it carries, or by the beginning of a long one."""
+    """One question of the application, known by the text it carries, or by any piece of a long one."""
 
     name: str = "the application"
     token: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def shows(self, packet: Packet) -> bool:
         """Whether the text can be read in this packet."""
-        return self.token[:MARK].encode() in bytes(packet)
+        return any(mark in bytes(packet) for mark in self._marks)
+
+    @cached_property
+    def _marks(self) -> Sequence[bytes]:
+        """Pieces of the text so close together that every packet which carries some of it holds a whole one."""
+        return [self.token[at : at + MARK].encode() for at in range(0, len(self.token), MARK)]
 
 
 def gets_pong(  # who, from whom, and how
@@ -77,20 +83,27 @@ def gets_pong(  # who, from whom, and how
 
 
 def gets_no_pong(bed: Testbed, source: Node, server: Node) -> None:
-    """The application's client gets no answer: its request was seen to leave, and nothing of it to arrive."""
+    """The application's client gets no answer: it was seen to ask for a connection, and nothing of that to arrive.
+
+    A connection is known by its first sequence number, which NAT leaves alone. Raises `Unmet`.
+    """
     request = Request()
     expected = f"{source.name} gets no pong from {server.name}"
     with bed.record() as recording:
         said, _ = ask_server(bed, source, request, 0.0, recording)
-        left = [seen for seen in recording.sightings if seen.node == source.name and seen.outgoing]
         control_arrives(bed, recording, server)
         recording.settle()
     if said:
         raise unmet(bed, expected, f"the answer {said}", recording, gateways_of(bed, source, server), request.shows)
-    if any(request.shows(seen.packet) for seen in recording.arrivals(server.name)):
-        raise unmet(bed, expected, "the request arrived", recording, gateways_of(bed, source, server), request.shows)
+    left = {seen.packet[TCP].seq for seen in recording.departures(source.name) if _opens(seen.packet)}
     if not left:
         raise TunnelbedError(f"{expected}: cannot be judged, since nothing was seen to leave {source.name}")
+
+    def asks(packet: Packet) -> bool:
+        return request.shows(packet) or (_opens(packet) and packet[TCP].seq in left)
+
+    if arrived := [seen for seen in recording.arrivals(server.name) if asks(seen.packet)]:
+        raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, gateways_of(bed, source, server), asks)
 
 
 def ask_server(
@@ -162,9 +175,16 @@ def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
         said, complaint = ask_server(bed, source, request, bed.patience, recording)
         recording.sync()
     seen_as = ipaddress.ip_address(said["seen_as"]) if "seen_as" in said else None
+    if said.get("pong") == request.token and not _is_on(bed, said.get("servername", ""), server):
+        raise unmet(bed, expected, f"a pong from {said.get('servername')}", recording)
     if said.get("pong") != request.token or not seen_as or face not in bed.scenario.owners(seen_as, server):
         seen = f"seen as {owned(bed, seen_as, server)}" if seen_as else complaint
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source, server), request.shows)
+
+
+def _opens(packet: Packet) -> bool:
+    """Whether it asks for a TCP connection: SYN alone."""
+    return TCP in packet and packet[TCP].flags == "S"
 
 
 def _is_on(bed: Testbed, name: str, node: Node) -> bool:

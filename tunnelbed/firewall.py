@@ -7,6 +7,7 @@ likewise.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -16,7 +17,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-from tunnelbed import daemon, waiting
+from tunnelbed import daemon, documents, waiting
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Address, Network, Node
 from tunnelbed.probes import Complaint, Datagram, Knock, Ping, Probe, Sealed
@@ -26,6 +27,12 @@ from tunnelbed.verdict import Unmet
 from tunnelbed.wire import IKE_PORT
 
 DISCARD_PORT = 9
+# How a node reads its rules again, by the file they are in; a status other than 0 says that the file was refused.
+READ_AGAIN = {
+    "nftables.conf": "nft -f /etc/tunnelbed/node/nftables.conf",
+    "iptables.rules": "iptables-restore /etc/tunnelbed/node/iptables.rules",
+    "ip6tables.rules": "ip6tables-restore /etc/tunnelbed/node/ip6tables.rules",
+}
 TABLE = "tunnelbed_trace"
 # Traced from before the first decision on: priority raw is -300.
 RULES = """\
@@ -68,7 +75,7 @@ def probe_of(kind: str) -> Probe:
 def opened(bed: Testbed, gateway: Node) -> Iterator[None]:
     """A gateway whose filters let everything pass, NAT aside, while the body runs: what stops a packet now is another.
 
-    Afterwards its nftables.conf is read again.
+    Afterwards the files of its rules are read again.
     """
     try:
         for chain in filters(_nft(bed, gateway, "-j", "list", "chains")):
@@ -76,7 +83,9 @@ def opened(bed: Testbed, gateway: Node) -> Iterator[None]:
             _nft(bed, gateway, "chain", *chain, "{ policy accept; }")
         yield
     finally:
-        _nft(bed, gateway, "-f", "/etc/tunnelbed/node/nftables.conf")
+        for file, command in READ_AGAIN.items():
+            if (bed.scenario.configs / gateway.name / file).exists():
+                bed.agents.on(gateway.name).run(["sh", "-c", command], check=True)
 
 
 def filters(listed: str) -> Sequence[tuple[str, str, str]]:
@@ -136,8 +145,14 @@ def flow(bed: Testbed, source: Node, target: Node, *, forged: bool = False, besi
 def _neighbour(bed: Testbed, node: Node) -> Address:
     """An address of a node's first network that nobody has."""
     interface = node.attachments[0].addresses[0]
-    candidates = (interface.ip + step for step in range(1, interface.network.num_addresses))
-    return next(address for address in candidates if bed.scenario.owner(address) is None)
+    first, own, last = (int(address) for address in (interface.network[0], interface.ip, interface.network[-1]))
+    numbers = itertools.chain(range(own + 1, last), range(own - 1, first, -1))
+    candidates = (type(interface.ip)(number) for number in numbers)
+    free = next((address for address in candidates if bed.scenario.owner(address) is None), None)
+    if free is None:
+        stack, expected = documents.shorten(bed.scenario.stack), "an address that no node has"
+        raise BadInput(stack, str(interface.network), "all taken", expected, "make the subnet larger")
+    return free
 
 
 def decides(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str], verdict: str) -> None:

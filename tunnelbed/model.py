@@ -27,7 +27,6 @@ class Network:
     subnets: tuple[Subnet, ...]
     role: str = ""
     site: str = ""
-    internal: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,10 +89,6 @@ class Scenario:
             node for node in self.nodes.values() if (not role or node.role == role) and (not site or node.site == site)
         )
 
-    def network_of(self, role: str, site: str) -> Network | None:
-        """The first network with this role and site."""
-        return next((net for net in self.networks.values() if net.role == role and net.site == site), None)
-
     def on(self, network: str) -> tuple[Node, ...]:
         """The nodes with a foot in a network, in the order of the stack."""
         return tuple(node for node in self.nodes.values() if any(at.network == network for at in node.attachments))
@@ -126,3 +121,8 @@ class Scenario:
         for network in self.networks.values():
             if network.role == role:
                 yield from network.subnets
+
+
+def testbed_name(scene: str, instance: str) -> str:
+    """The name of a scenario's testbed, or of another instance of it: `ipv6`, `ipv6.mine`."""
+    return f"{scene}.{instance}" if instance else scene

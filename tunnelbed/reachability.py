@@ -8,10 +8,11 @@ control arrived where the probe did not.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 from collections.abc import Callable, Sequence
 
-from scapy.layers.inet import ICMP, IP, ICMPerror
+from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
@@ -29,7 +30,9 @@ from tunnelbed.wire import ends, from_or_to, is_esp
 ATTEMPT = 0.4
 # A packet that is to be seen on its way is seen at once.
 ON_ITS_WAY = 1.0
-FRAG_NEEDED = 4  # RFC 792, destination unreachable
+# A node that sends nothing has refused it by a rule or by its routes; anything else is no verdict about reach.
+REFUSALS = (errno.EPERM, errno.EACCES, errno.ENETUNREACH, errno.EHOSTUNREACH)
+UNREACHABLE, FRAG_NEEDED = 3, 4  # RFC 792, a type and one of its codes
 
 
 class Stuck:
@@ -64,6 +67,9 @@ def reaches(
     if answer is None:
         seen = f"no answer; {_how_far(recording, probe.asks)}"
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source, target), probe.shows)
+    if not any(probe.asks(seen.packet) for seen in recording.arrivals(target.name)):
+        seen = f"{address} answered, and {target.name} never saw the probe; {_how_far(recording, probe.asks)}"
+        raise unmet(bed, expected, seen, recording, gateways_of(bed, source, target), probe.shows)
     if tunnel is not None:
         went_by_tunnel(bed, expected, recording, probe, source, target, tunnel=tunnel)
     return recording
@@ -88,6 +94,8 @@ def cannot_reach(bed: Testbed, source: Node, target: Node, probe: Probe) -> None
         raise unmet(
             bed, expected, f"somebody answered: {answers[0]}", recording, gateways_of(bed, source, target), probe.shows
         )
+    if refused and not any(f"[Errno {number}]" in refused for number in REFUSALS):
+        raise TunnelbedError(f"{expected}: cannot be judged, since {source.name} could not send the probe: {refused}")
     if first is None and not refused:
         raise TunnelbedError(
             f"{expected}: cannot be judged, since the probe was not even seen to leave {source.name}; "
@@ -101,8 +109,8 @@ def seen_as(bed: Testbed, source: Node, target: Node, face: Node, probe: Probe) 
     expected = f"{source.name} reaches {target.name} by {probe.name} and is seen there as {face.name}"
     arrived = [seen.packet for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]
     came_from = {found[0] for packet in arrived if (found := ends(packet))}
-    if any(face not in bed.scenario.owners(address, target) for address in came_from):
-        seen = ", ".join(owned(bed, address, target) for address in sorted(came_from, key=str))
+    if not came_from or any(face not in bed.scenario.owners(address, target) for address in came_from):
+        seen = ", ".join(owned(bed, address, target) for address in sorted(came_from, key=str)) or "no address"
         raise unmet(bed, expected, f"it came from {seen}", recording, about=probe.shows)
 
 
@@ -112,8 +120,7 @@ def told_unreachable(bed: Testbed, source: Node, address: Address) -> None:
     expected = f"{source.name} is told that {address} is unreachable"
 
     def tells(seen: Sighting) -> bool:
-        error = any(layer in seen.packet for layer in (ICMPerror, ICMPv6DestUnreach))
-        return seen.node == source.name and not seen.outgoing and error and probe.shows(seen.packet)
+        return seen.node == source.name and not seen.outgoing and _unreachable(seen.packet) and probe.shows(seen.packet)
 
     with bed.record() as recording:
         refused = _send_to(bed, source, address, probe)
@@ -135,7 +142,8 @@ def told_too_large(bed: Testbed, source: Node, target: Node, asked: Ping | None 
     what, make, is_it = ("packets", probe.packet, probe.asks)
     if asked:
         what, make, is_it = ("answers", probe.answer, probe.answers)
-    recording, told = _sent_too_large(bed, source, make(source_address(source, address), address), ON_ITS_WAY)
+    packet = make(source_address(source, address), address)
+    recording, told = _sent_too_large(bed, source, packet, probe, ON_ITS_WAY)
     if not told:
         expected = f"{source.name} is told which {what} fit the tunnel to {target.name}"
         seen = f"no word; {_how_far(recording, is_it)}"
@@ -146,7 +154,8 @@ def stray_not_told(bed: Testbed, source: Node, target: Node) -> None:
     """An answer to no ping that fills the link is seen to leave, and nobody says a word about it. Raises `Unmet`."""
     probe = Ping()
     address = address_towards(bed, source, target)
-    recording, told = _sent_too_large(bed, source, probe.answer(source_address(source, address), address), 0.0)
+    packet = probe.answer(source_address(source, address), address)
+    recording, told = _sent_too_large(bed, source, packet, probe, 0.0)
     expected = f"{source.name} is told nothing about answers to {target.name} that nobody asked for"
     if told:
         raise unmet(bed, expected, str(told[0]), recording, gateways_of(bed, source), probe.shows)
@@ -154,8 +163,24 @@ def stray_not_told(bed: Testbed, source: Node, target: Node) -> None:
         raise TunnelbedError(f"{expected}: cannot be judged, since none was even seen to leave {source.name}")
 
 
-def _sent_too_large(bed: Testbed, source: Node, packet: Packet, seconds: float) -> tuple[Recording, Sequence[Sighting]]:
-    """Send a packet made as large as the link's; what all nodes saw, and what the source was told about a size.
+def _unreachable(packet: Packet) -> bool:
+    """Whether an ICMP error says so, for whatever reason but a size."""
+    if ICMP in packet:
+        return bool(packet[ICMP].type == UNREACHABLE and packet[ICMP].code != FRAG_NEEDED)
+    return ICMPv6DestUnreach in packet
+
+
+def _too_large(packet: Packet) -> bool:
+    """Whether an ICMP error says so."""
+    if ICMP in packet:
+        return bool(packet[ICMP].type == UNREACHABLE and packet[ICMP].code == FRAG_NEEDED)
+    return ICMPv6PacketTooBig in packet
+
+
+def _sent_too_large(
+    bed: Testbed, source: Node, packet: Packet, probe: Marked, seconds: float
+) -> tuple[Recording, Sequence[Sighting]]:
+    """Send a probe's packet made as large as the link's; what all saw, and what the source was told about its size.
 
     A word that must come is waited for, up to so many seconds.
     """
@@ -164,8 +189,7 @@ def _sent_too_large(bed: Testbed, source: Node, packet: Packet, seconds: float) 
     packet = packet / Raw(b"\0" * (LINK_MTU - len(packet)))
 
     def tells(seen: Sighting) -> bool:
-        large = ICMPv6PacketTooBig in seen.packet or (ICMP in seen.packet and seen.packet[ICMP].code == FRAG_NEEDED)
-        return seen.node == source.name and not seen.outgoing and large and seen.packet != packet
+        return seen.node == source.name and not seen.outgoing and _too_large(seen.packet) and probe.shows(seen.packet)
 
     with bed.record() as recording:
         bed.agents.on(source.name).send_packet(bytes(packet))

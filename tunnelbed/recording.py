@@ -95,7 +95,7 @@ class Recording:
         self._heard.set()
 
     def sync(self) -> None:
-        """Return when everything seen so far is in the recording."""
+        """Return when everything seen so far is in the recording. Raises `NodeFailed` where a node lost frames."""
         self.agents.each(tuple(self.watched), lambda agent: agent.sync())
 
     def settle(self) -> None:
@@ -188,6 +188,10 @@ class Recording:
     def arrivals(self, node: str) -> Sequence[Sighting]:
         """What came to a node."""
         return [seen for seen in self.sightings if seen.node == node and not seen.outgoing]
+
+    def departures(self, node: str) -> Sequence[Sighting]:
+        """What a node sent."""
+        return [seen for seen in self.sightings if seen.node == node and seen.outgoing]
 
     def way_of(self, is_it: Callable[[Packet], bool]) -> Sequence[Sighting]:
         """Where a packet was seen, from the first place to the last."""

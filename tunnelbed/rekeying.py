@@ -64,14 +64,18 @@ def requests(bed: Testbed, source: Node) -> Traffic:
 
 
 def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying:
-    """Let a gateway change the keys of its first tunnel, of IKE or ESP, while there is traffic through it."""
-    before = _current(agreement.established(bed, gateway))
+    """Let a gateway change the keys of IKE or ESP of the tunnel through which there is traffic meanwhile."""
+    agreement.established(bed, gateway)
+    tunnels = [tunnel for tunnel in bed.tunnels(gateway.name) if tunnel.carries]
+    carrying: dict[int | None, Tunnel] = {number: tunnel for tunnel in tunnels for number in _spis(tunnel)}
     with bed.record() as recording:
         going_on = bed.pool.submit(traffic.make)
-        if not recording.until(lambda seen: spi(seen.packet) is not None, EXCHANGE_SECONDS):
+        crossed = recording.until(lambda seen: spi(seen.packet) in carrying, EXCHANGE_SECONDS)
+        if crossed is None:
             going_on.result()
             seen = f"{traffic.source.name} sends {traffic.name}, and no ESP is seen"
             raise TunnelbedError(f"{seen}: nothing to change keys under")
+        before = _current(carrying[spi(crossed.packet)])
         daemon.tell(bed, gateway.name, "--rekey", *_which(before, layer))
         after = _renewed(bed, gateway, before, layer)
         if going_on.done():

@@ -101,8 +101,7 @@ def _network(name: str, said: Section) -> Network:
     if not subnets:
         raise said.bad("", "no subnet", "ipam: {config: [{subnet: ...}]}", "say the network's subnet")
     labels = said.pairs("labels")
-    internal = bool(said.said.get("internal", False))
-    return Network(name, subnets, labels.get(ROLE, ""), labels.get(SITE, ""), internal)
+    return Network(name, subnets, labels.get(ROLE, ""), labels.get(SITE, ""))
 
 
 def _subnet(pool: object, ipam: Section) -> Subnet:

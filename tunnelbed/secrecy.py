@@ -6,6 +6,7 @@ where it must be, and something was seen to cross the link at all.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,36 +20,42 @@ from tunnelbed.reachability import ON_ITS_WAY, control_arrives
 from tunnelbed.recording import Recording, Sighting
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
-from tunnelbed.wire import from_or_to, is_neighbour_discovery, kind
+from tunnelbed.wire import from_or_to, is_neighbour_discovery, kind, kinds
+
+# Kinds of packets as sentences name them, in the words of `wire.kinds`.
+KIND = re.compile(r"ESP|IKE|ICMP|ICMPv6|(TCP|UDP) port \d+")
 
 
-def only_crosses(bed: Testbed, recording: Recording, networks: Iterable[Network], kinds: Iterable[str]) -> None:
-    """Each network was crossed by these kinds of packet (`wire.kind`) and by no other.
+def only_crosses(bed: Testbed, recording: Recording, networks: Iterable[Network], wanted: Sequence[str]) -> None:
+    """Each network was crossed by these kinds of packet (`wire.kinds`) and by no other.
 
     Neighbour discovery is no traffic and does not count. Raises `Unmet`, also where nothing crossed.
     """
-    wanted = set(kinds)
+    _check_kinds(wanted)
     for network in networks:
         crossed = _traffic(recording, network)
-        expected = f"only {' and '.join(sorted(wanted))} cross {network.name}"
+        expected = f"only {' and '.join(sorted(set(wanted)))} cross {network.name}"
         if not crossed:
             raise unmet(bed, expected, "nothing", recording)
-        others = [seen for seen in crossed if kind(seen.packet) not in wanted]
+        others = [seen for seen in crossed if kinds(seen.packet).isdisjoint(wanted)]
         if others:
             raise unmet(bed, expected, f"{kind(others[0].packet)}: {others[0]}", recording)
 
 
 def crosses(bed: Testbed, recording: Recording, network: Network, wanted: str) -> None:
     """At least one packet of a kind crossed a network. Raises `Unmet`."""
-    counted = Counter(kind(seen.packet) for seen in _traffic(recording, network))
-    if not counted[wanted]:
+    _check_kinds([wanted])
+    crossed = [seen.packet for seen in _traffic(recording, network)]
+    if not any(wanted in kinds(packet) for packet in crossed):
+        counted = Counter(kind(packet) for packet in crossed)
         seen = ", ".join(f"{count} {name}" for name, count in counted.items()) or "nothing"
         raise unmet(bed, f"{wanted} crosses {network.name}", seen, recording)
 
 
 def does_not_cross(bed: Testbed, recording: Recording, network: Network, unwanted: str) -> None:
     """No packet of a kind crossed a network; a settled recording would have seen it. Raises `Unmet`."""
-    if found := [seen for seen in recording.on(network.name) if kind(seen.packet) == unwanted]:
+    _check_kinds([unwanted])
+    if found := [seen for seen in recording.on(network.name) if unwanted in kinds(seen.packet)]:
         raise unmet(bed, f"no {unwanted} crosses {network.name}", str(found[0]), recording)
 
 
@@ -102,10 +109,8 @@ def forged_does_not_arrive(
     control is seen to arrive at the target. Raises `Unmet`.
     """
     expected = f"a plain packet forged as from {face.name} and put on {network.name} does not reach {target.name}"
-    gateway = _gateway_on(bed, network)
-    stranger = next((node for node in bed.scenario.on(network.name) if node.name != gateway.name), None)
-    if stranger is None:
-        raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "one node", "two or more", "add one")
+    gateway = _gateway_on(bed, network, target)
+    stranger = _stranger_to(bed, network, gateway)
     frame = Ether(src=bed.mac(stranger.name, network.name), dst=bed.mac(gateway.name, network.name))
     packet = frame / probe.packet(face.addresses[0], (aim or target).addresses[0])
 
@@ -129,21 +134,33 @@ def forged_answer_does_not_arrive(bed: Testbed, face: Node, target: Node, networ
     It is seen to enter the gateway; a control is seen to arrive at the target. Raises `Unmet`.
     """
     expected = f"a plain answer forged as from {face.name} and put on {network.name} does not reach {target.name}"
-    gateway = _gateway_on(bed, network)
-    stranger = next((node for node in bed.scenario.on(network.name) if node.name != gateway.name), gateway)
+    gateway = _gateway_on(bed, network, target)
+    stranger = _stranger_to(bed, network, gateway)
     frame = Ether(src=bed.mac(stranger.name, network.name), dst=bed.mac(gateway.name, network.name))
     # An answer of its own: the true one may still be under way.
     forged = Ping(token=asked.token[:2] + secrets.token_bytes(14))
     packet = frame / forged.answer(face.addresses[0], target.addresses[0])
+
+    def enters(seen: Sighting) -> bool:
+        return seen.node == gateway.name and not seen.outgoing and forged.shows(seen.packet)
+
     with bed.record() as recording:
         bed.agents.on(stranger.name).send_frame(network.name, bytes(packet))
-        entered = recording.until(lambda seen: seen.node == gateway.name and forged.shows(seen.packet), ON_ITS_WAY)
+        entered = recording.until(enters, ON_ITS_WAY)
         control_arrives(bed, recording, target)
         recording.settle()
     if entered is None:
         raise TunnelbedError(f"{expected}: cannot be judged, since it was not seen to enter {gateway.name}")
     if arrived := [seen for seen in recording.arrivals(target.name) if forged.shows(seen.packet)]:
         raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, [gateway.name], forged.shows)
+
+
+def _check_kinds(said: Iterable[str]) -> None:
+    """A kind that no packet can ever be would make each verdict that there is none true."""
+    for one in said:
+        if not KIND.fullmatch(one):
+            expected = "ESP, IKE, ICMP, ICMPv6, TCP port N or UDP port N"
+            raise BadInput("Then", "", one, expected, "correct the sentence")
 
 
 def _traffic(recording: Recording, network: Network) -> Sequence[Sighting]:
@@ -159,8 +176,22 @@ def _crossed(recording: Recording, network: Network) -> Sequence[Sighting]:
     return crossed
 
 
-def _gateway_on(bed: Testbed, network: Network) -> Node:
+def _gateway_on(bed: Testbed, network: Network, target: Node) -> Node:
+    """The gateway on a network that guards the target, or else the network's site; one that stands there alone may."""
     gateways = [node for node in bed.scenario.on(network.name) if node.role == "gateway"]
-    if not gateways:
-        raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "no gateway", "one", "label it as one")
-    return next((node for node in gateways if node.site == network.site), gateways[0])
+    for site in (target.site, network.site):
+        if found := [node for node in gateways if site and node.site == site]:
+            return found[0]
+    if len(gateways) == 1:
+        return gateways[0]
+    found_names = ", ".join(node.name for node in gateways) or "no gateway"
+    expected = f"one gateway, or one of the site of {target.name}"
+    raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", found_names, expected, "label its site")
+
+
+def _stranger_to(bed: Testbed, network: Network, gateway: Node) -> Node:
+    """Another node on a network, whence a frame comes to the gateway."""
+    stranger = next((node for node in bed.scenario.on(network.name) if node != gateway), None)
+    if stranger is None:
+        raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "one node", "two or more", "add one")
+    return stranger

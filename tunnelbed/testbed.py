@@ -20,7 +20,7 @@ from tunnelbed import documents, engines, images, scenario, strongswan
 from tunnelbed.agents import Agents
 from tunnelbed.engines import Engine, Plan, Progress
 from tunnelbed.errors import BadInput, TunnelbedError
-from tunnelbed.model import Node, Scenario
+from tunnelbed.model import Node, Scenario, testbed_name
 from tunnelbed.readiness import Readiness
 from tunnelbed.strongswan import Tunnel
 
@@ -74,7 +74,7 @@ class Testbed:
         self.hasty = False
         # Where a failure leaves what all nodes saw.
         self.captures = Path("reports") / "captures"
-        self.name = _name(scene.name, instance)
+        self.name = testbed_name(scene.name, instance)
         checkout = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:6]
         # No scenario's name has two dashes: a scenario `a-b` is not the instance `b` of a scenario `a`.
         self.project = f"{self.name.replace('.', '--')}-{checkout}"
@@ -86,10 +86,7 @@ class Testbed:
     @property
     def options(self) -> Options | None:
         """How this testbed was brought up, or None if nothing is kept of it."""
-        try:
-            return Options(**json.loads((self.state / "options.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
+        return _kept(self.state)
 
     def is_up(self) -> bool:
         """Whether every node runs."""
@@ -102,6 +99,9 @@ class Testbed:
         A testbed that is up with the same options is only checked. What fails halfway is taken down again. Without
         `check`, nodes need only be ready: their own checks are not made.
         """
+        if options.data_plane not in engines.DATA_PLANES:
+            expected = f"one of: {', '.join(engines.DATA_PLANES)}"
+            raise BadInput("--data-plane", "", repr(options.data_plane), expected, "correct it")
         with self._alone():
             if options.nested:
                 self.scenario = scenario.nested(self.scenario)
@@ -298,10 +298,8 @@ class Testbed:
 
 def open_testbed(scene: Scenario, root: Path, engine: str = "", instance: str = "") -> Testbed:
     """The testbed of a scenario on the engine and in the form it is up, or else on the engine named."""
-    kept = root / ".tunnelbed" / _name(scene.name, instance) / "options.json"
-    if not engine and kept.exists():
-        engine = str(json.loads(kept.read_text(encoding="utf-8")).get("engine", ""))
-    bed = Testbed(scene, root, engines.connect(engine or "docker", root), instance)
+    kept = _kept(root / ".tunnelbed" / testbed_name(scene.name, instance))
+    bed = Testbed(scene, root, engines.connect(engine or (kept or Options()).engine, root), instance)
     if scene.nodes and bed.options and bed.options.nested:
         bed.scenario = scenario.nested(scene)
     return bed
@@ -334,8 +332,12 @@ def _lock(folder: Path) -> int | None:
     return None
 
 
-def _name(scene: str, instance: str) -> str:
-    return f"{scene}.{instance}" if instance else scene
+def _kept(state: Path) -> Options | None:
+    """The options kept in a testbed's folder; whoever was killed while it wrote them had nothing up yet."""
+    try:
+        return Options(**json.loads((state / "options.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _told(options: Options | None) -> str:

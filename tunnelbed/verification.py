@@ -18,7 +18,7 @@ from pathlib import Path
 from tunnelbed import shell
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput
-from tunnelbed.model import Scenario
+from tunnelbed.model import Scenario, testbed_name
 
 HOLDS, FAILED, COULD_NOT_RUN = 0, 1, 2
 LAUNCHER = Path(__file__).resolve().parent.parent / "scripts" / "sentences.py"
@@ -88,7 +88,7 @@ def summary(outcome: Outcome) -> str:
 
 def _one(asked: Asked, scene: Scenario, *, quiet: bool) -> Outcome:
     """Run one scenario's features to their end."""
-    report = asked.reports / "verify" / f"{scene.name}.json"
+    report = asked.reports / "verify" / f"{testbed_name(scene.name, asked.settings.get('instance', ''))}.json"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
     command = [

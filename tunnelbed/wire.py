@@ -25,7 +25,10 @@ def ip_of(packet: Packet) -> Packet | None:
 
 
 def kind(packet: Packet) -> str:
-    """What a packet is, in the words of a report: ESP, IKE, neighbour discovery, ICMP, TCP, UDP, or Scapy's name."""
+    """What a packet is, in the words of a report: ESP, IKE, neighbour discovery, ICMP, TCP port 80, or Scapy's name.
+
+    A port is the receiver's.
+    """
     for is_it, name in ((is_esp, "ESP"), (is_ike, "IKE"), (is_neighbour_discovery, "neighbour discovery")):
         if is_it(packet):
             return name
@@ -38,6 +41,15 @@ def kind(packet: Packet) -> str:
     if ICMP in packet:
         return "ICMP"
     return "ICMPv6" if _protocol(header) == ICMPV6_PROTOCOL else str(header.payload.name)
+
+
+def kinds(packet: Packet) -> set[str]:
+    """Every name by which a packet may be called: `kind`, that of the sender's port, and ICMPv6 is ICMP, too."""
+    names = {kind(packet)}
+    for layer in (TCP, UDP):
+        if f"{layer.__name__} port" in kind(packet):
+            names.add(f"{layer.__name__} port {packet[layer].sport}")
+    return names | {"ICMP"} if "ICMPv6" in names else names
 
 
 def is_esp(packet: Packet) -> bool:

@@ -3,7 +3,7 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
   Whoever cannot prove who it is gets no tunnel; what a client has to say is then said to nobody.
 
   Background:
-    Given no tunnel is up
+    Given every gateway ends its tunnels
 
   Scenario: A site's certificate was revoked
     When the certificate of gateway A is revoked

@@ -2,7 +2,7 @@
 Feature: IPv6 tunnels on demand, with exactly the proposals agreed
 
   Scenario: The first request sets the tunnel up
-    Given no tunnel is up
+    Given every gateway ends its tunnels
     Then gateway A has no tunnel
     When client A1 asks the server
     Then gateway A has a tunnel with gateway S

@@ -40,7 +40,7 @@ REFUTATIONS = (
     ),
     telling(
         "the router poses as gateway S",
-        given="no tunnel is up",
+        given="every gateway ends its tunnels",
         then=("client A1 asks the server once", "gateway A has no tunnel"),
         expected="gateway-a has no tunnel",
         seen="cloud is up",

@@ -65,7 +65,7 @@ REFUTATIONS = (
     ),
     impossible(
         "gateway A takes its tunnel with gateway S down",
-        given="no tunnel is up",
+        given="every gateway ends its tunnels",
         possible=(TUNNEL, "gateway A takes its tunnel with gateway S down"),
         says="site-to-site: gateway-a: found none, expected a tunnel with gateway-s; *",
     ),

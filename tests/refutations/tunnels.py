@@ -33,7 +33,7 @@ REFUTATIONS = (
     ),
     untrue(
         "gateway A has a tunnel with gateway S within 1 s",
-        given="no tunnel is up",
+        given="every gateway ends its tunnels",
         when="client A1 asks the server once",
         broken=dropped("gateway-a", "output", "udp dport { 500, 4500 }"),
         expected="gateway-a has a tunnel with gateway-s within 1 s",
@@ -41,14 +41,14 @@ REFUTATIONS = (
     ),
     untrue(
         "gateway A has no tunnel",
-        given="no tunnel is up",
+        given="every gateway ends its tunnels",
         broken=initiated("gateway-a", "cloud"),
         expected="gateway-a has no tunnel",
         seen="cloud is up",
     ),
     undecided(
         "gateway A has no tunnel",
-        given="no tunnel is up",
+        given="every gateway ends its tunnels",
         broken=told(
             "gateway-a", "mv /run/charon.vici /run/charon.silent", undo="mv /run/charon.silent /run/charon.vici"
         ),
@@ -56,14 +56,14 @@ REFUTATIONS = (
     ),
     untrue(
         "gateway S has no tunnel with gateway A",
-        given="no tunnel is up",
+        given="every gateway ends its tunnels",
         broken=initiated("gateway-a", "cloud"),
         expected="gateway-s has no tunnel with gateway-a",
         seen="site-a is up",
     ),
     untrue(
         "gateway S has no tunnel with gateway A within 2 s",
-        given="no tunnel is up",
+        given="every gateway ends its tunnels",
         broken=initiated("gateway-a", "cloud"),
         expected="gateway-s has no tunnel with gateway-a within 2 s",
         seen="site-a is up",
@@ -97,7 +97,7 @@ REFUTATIONS = (
         seen="C=FI, O=CSE4300, CN=CSE4300 Site B 172.27.27.27",
     ),
     telling(
-        "no tunnel is up",
+        "every gateway ends its tunnels",
         given=TUNNEL,
         then="gateway A has no tunnel",
         expected="gateway-a has no tunnel",

@@ -29,6 +29,7 @@ from tunnelbed.agents import Agent
 from tunnelbed.changes import CREDENTIAL, difference, state, well
 from tunnelbed.engines import Progress
 from tunnelbed.errors import DeadlinePassed, NodeFailed, TunnelbedError
+from tunnelbed.firewall import READ_AGAIN
 from tunnelbed.model import Scenario
 from tunnelbed.mutation import Mutant, Sources
 from tunnelbed.readiness import READY
@@ -36,13 +37,12 @@ from tunnelbed.scenario import load, named
 from tunnelbed.testbed import Options, Testbed, find, open_testbed
 
 # How a node reads a file again, by the file's name; a status other than 0 says that the file was refused.
-RULES = {
+RELOADS = {
+    **READ_AGAIN,
     # All else goes, since not every file begins so: a table of the mutant before would stay.
     "nftables.conf": "{ echo flush ruleset; cat /etc/tunnelbed/node/nftables.conf; } | nft -f -",
-    "iptables.rules": "iptables-restore /etc/tunnelbed/node/iptables.rules",
-    "ip6tables.rules": "ip6tables-restore /etc/tunnelbed/node/ip6tables.rules",
+    "swanctl.conf": "/usr/lib/tunnelbed/load",
 }
-RELOADS = {**RULES, "swanctl.conf": "/usr/lib/tunnelbed/load"}
 # What holds while a tunnel is up is read when it comes up: it is enough to know that it can be read.
 WHILE_UP = "nft --check --file /etc/tunnelbed/node/{}"
 # Forget every connection: IPCTNL_MSG_CT_DELETE without a tuple (linux/netfilter/nfnetlink_conntrack.h), since a node
@@ -206,7 +206,7 @@ class Ground:
 
         def forget(agent: Agent) -> None:
             known = agent.node not in anew
-            if known and any((self.scene.configs / agent.node / name).exists() for name in RULES):
+            if known and any((self.scene.configs / agent.node / name).exists() for name in READ_AGAIN):
                 agent.ask_kernel(NETLINK_NETFILTER, FORGET_CONNECTIONS)
             ends = known and self.bed.is_vpn(agent.node)
             agent.run(["sh", "-c", f"{FORGET_NEIGHBOURS}; {END_DAEMON}" if ends else FORGET_NEIGHBOURS])
