@@ -87,7 +87,7 @@ def _bring_up(context: Context, name: str) -> Testbed:
     options = Options(**chosen, **sizes, nested=context.config.userdata.getbool("nested"))
     bed = open_testbed(load(name, context.root), context.root, told.get("engine", ""), told.get("instance", ""))
     if bed.is_up():
-        _check(bed, options, told)
+        check(bed, options, told)
         return bed
     began = time.monotonic()
 
@@ -99,7 +99,7 @@ def _bring_up(context: Context, name: str) -> Testbed:
     return bed
 
 
-def _check(bed: Testbed, asked: Options, told: Container[str]) -> None:
+def check(bed: Testbed, asked: Options, told: Container[str]) -> None:
     """A testbed that is up otherwise than somebody asks for proves something else."""
     kept = bed.options or Options()
     for key in ("driver", "data_plane", "platform", "nested", "memory", "cpus"):

@@ -29,6 +29,7 @@ class Late:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.lost = 0
         self._said: queue.Queue[bytes] = queue.Queue()
 
     def send(self, data: bytes) -> None:
@@ -37,7 +38,8 @@ class Late:
         now = time.time() - LATE
         if request["do"] == "watch":
             self._say({"on": "inside", "kind": 4, "type": 1, "at": now, "data": ""})
-        self._say({"id": request["id"], "ok": now if request["do"] == "clock" else True})
+        answers = {"clock": now, "sync": self.lost}
+        self._say({"id": request["id"], "ok": answers.get(request["do"], True)})
 
     def receive(self) -> bytes:
         return self._said.get()
@@ -95,6 +97,16 @@ def test_a_frame_has_our_time_where_nodes_have_clocks_of_their_own(*, own_clocks
     assert abs(time.time() - frame.at - (0 if own_clocks else LATE)) < 5
     # Where there is one clock, nobody is asked for the time.
     assert ("clock" in node.asked) is own_clocks
+
+
+def test_a_node_that_lost_frames_says_so_and_nothing_is_judged() -> None:
+    node = Late()
+    agent = Agent(OneNode(node, own_clocks=False), "project", "busy")
+    agent.sync()
+    node.lost = 3
+    with pytest.raises(NodeFailed, match="busy: saw 3 frames more than it could keep"):
+        agent.sync()
+    agent.close()
 
 
 def test_a_conversation_that_has_ended_is_not_waited_for() -> None:

@@ -7,8 +7,11 @@ from ipaddress import ip_address
 
 import pytest
 
-from tunnelbed import firewall
+from tests.conftest import Checkout
+from tunnelbed import firewall, scenario
+from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
+from tunnelbed.testbed import Testbed as Bed
 
 PACKET = 'trace id c0f4 inet filter forward packet: iif "in" oif "out" ip saddr 192.0.2.1 ip daddr 192.0.2.9'
 DROPPED = """\
@@ -41,6 +44,30 @@ def chains(*hooks: str) -> str:
 )
 def test_the_last_word_is_told_by_a_chain_s_hook_whatever_its_name(hooks: tuple[str, ...], expected: set[str]) -> None:
     assert firewall.ends(chains(*hooks)) == expected
+
+
+@pytest.mark.parametrize(("subnet", "own", "expected"), [(16, "10.1.0.3", "10.1.0.4"), (30, "10.1.0.2", "10.1.0.1")])
+def test_a_neighbour_has_an_address_of_the_subnet_that_is_nobody_s(
+    checkout: Checkout, subnet: int, own: str, expected: str
+) -> None:
+    bed = small(checkout, subnet, own)
+    assert str(firewall.flow(bed, bed.node("client"), bed.node("server"), forged=True).sender) == expected
+
+
+def test_where_every_address_is_taken_there_is_no_neighbour(checkout: Checkout) -> None:
+    bed = small(checkout, 31, "10.1.0.1")
+    with pytest.raises(BadInput, match=r"10\.1\.0\.0/31: found all taken, expected an address that no node has"):
+        firewall.flow(bed, bed.node("client"), bed.node("server"), forged=True)
+
+
+def small(checkout: Checkout, subnet: int, own: str) -> Bed:
+    """A client with this address, alone in a subnet of this size."""
+    networks, services = checkout.stack["networks"], checkout.stack["services"]
+    networks["inside"]["ipam"] = {"config": [{"subnet": f"10.1.0.0/{subnet}"}]}
+    del services["gateway"]["networks"]["inside"]
+    services["client"]["networks"]["inside"]["ipv4_address"] = own
+    checkout.write()
+    return Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
 
 
 def test_a_packet_that_a_chain_s_policy_drops_is_dropped() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from scapy.layers.inet import ICMP, IP
+from scapy.layers.inet import ICMP, IP, TCP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
@@ -63,3 +64,52 @@ def test_where_nothing_crossed_no_text_was_kept_secret(bed: Bed) -> None:
 def test_where_nobody_asked_no_text_was_kept_secret(bed: Bed) -> None:
     with pytest.raises(BadInput, match="found none, expected a request among what was sent last"):
         secrecy.text_is_unreadable(bed, recorded(bed, PING), [], [bed.scenario.networks["outside"]])
+
+
+@pytest.mark.parametrize("said", ["TCP", "Esp", "UDP port", "TCP port 80 or more"])
+def test_a_kind_that_no_packet_is_ever_called_is_refused(bed: Bed, said: str) -> None:
+    network = bed.scenario.networks["outside"]
+    for judge in (secrecy.crosses, secrecy.does_not_cross):
+        with pytest.raises(BadInput, match=f"found {said}, expected ESP, IKE, ICMP, ICMPv6, TCP port N or UDP port N"):
+            judge(bed, recorded(bed, PING), network, said)
+
+
+@pytest.mark.parametrize(
+    ("packet", "unwanted"),
+    [
+        (Ether() / IP() / TCP(sport=40000, dport=8080), "TCP port 8080"),
+        (Ether() / IP() / TCP(sport=8080, dport=40000), "TCP port 8080"),
+        (Ether() / IPv6() / ICMPv6EchoRequest(), "ICMPv6"),
+        (Ether() / IPv6() / ICMPv6EchoRequest(), "ICMP"),
+    ],
+)
+def test_what_must_not_cross_is_known_by_either_port_and_in_either_ip(bed: Bed, packet: Packet, unwanted: str) -> None:
+    with pytest.raises(Unmet, match=f"expected: no {unwanted} crosses outside"):
+        secrecy.does_not_cross(bed, recorded(bed, packet), bed.scenario.networks["outside"], unwanted)
+
+
+def joined(checkout: Checkout, site: str = "") -> Bed:
+    """A second gateway, of site b with the server behind it, meets the first one on the network outside."""
+    services = checkout.stack["services"]
+    services["server"]["labels"] = {"tunnelbed.role": "server", "tunnelbed.site": "b"}
+    labels = {"tunnelbed.role": "gateway", **({"tunnelbed.site": site} if site else {})}
+    services["other"] = {
+        "image": "example/node",
+        "labels": labels,
+        "networks": {"outside": {"ipv4_address": "192.0.2.9"}},
+    }
+    checkout.write()
+    return Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+
+
+def test_a_forged_packet_is_given_to_the_gateway_that_guards_its_target(checkout: Checkout) -> None:
+    bed = joined(checkout, "b")
+    outside = bed.scenario.networks["outside"]
+    guards = {name: secrecy.gateway_on(bed, outside, bed.node(name)).name for name in ("server", "client")}
+    assert guards == {"server": "other", "client": "gateway"}
+
+
+def test_of_two_gateways_none_is_taken_for_the_target_s_by_chance(checkout: Checkout) -> None:
+    bed = joined(checkout)
+    with pytest.raises(BadInput, match=r"networks\.outside: found gateway, other, expected one gateway, or one of"):
+        secrecy.gateway_on(bed, bed.scenario.networks["outside"], bed.node("server"))

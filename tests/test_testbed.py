@@ -102,6 +102,13 @@ def test_the_first_failure_is_told_even_if_taking_down_fails_too(checkout: Check
     assert (checkout.root / ".tunnelbed" / "tiny" / "options.json").exists()
 
 
+def test_a_data_plane_that_there_is_not_is_refused_before_anything_is_made(checkout: Checkout) -> None:
+    engine = FakeEngine()
+    with pytest.raises(BadInput, match="--data-plane: found 'kernal', expected one of: auto, kernel, user"):
+        bed_of(checkout, engine).up(Options(engine="fake", data_plane="kernal"), silent)
+    assert not (checkout.root / ".tunnelbed").exists()
+
+
 def test_half_of_a_testbed_is_started_anew(checkout: Checkout) -> None:
     engine = FakeEngine()
     bed = bed_of(checkout, engine)
@@ -333,6 +340,7 @@ def test_a_testbed_is_found_by_what_an_interrupted_up_left_first(
     # Nothing tells yet which engine it was to be: the default one is asked.
     monkeypatch.setitem(engines.ENGINES, "docker", "tunnelbed.engines.fake")
     (checkout.root / ".tunnelbed" / "tiny" / "pki").mkdir(parents=True)
+    (checkout.root / ".tunnelbed" / "tiny" / "options.json").write_text('{"eng', encoding="utf-8")
     (bed,) = testbed.find(checkout.root)
     bed.down()
     assert not (checkout.root / ".tunnelbed").exists()

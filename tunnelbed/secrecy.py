@@ -109,7 +109,7 @@ def forged_does_not_arrive(
     control is seen to arrive at the target. Raises `Unmet`.
     """
     expected = f"a plain packet forged as from {face.name} and put on {network.name} does not reach {target.name}"
-    gateway = _gateway_on(bed, network, target)
+    gateway = gateway_on(bed, network, target)
     stranger = _stranger_to(bed, network, gateway)
     frame = Ether(src=bed.mac(stranger.name, network.name), dst=bed.mac(gateway.name, network.name))
     packet = frame / probe.packet(face.addresses[0], (aim or target).addresses[0])
@@ -134,7 +134,7 @@ def forged_answer_does_not_arrive(bed: Testbed, face: Node, target: Node, networ
     It is seen to enter the gateway; a control is seen to arrive at the target. Raises `Unmet`.
     """
     expected = f"a plain answer forged as from {face.name} and put on {network.name} does not reach {target.name}"
-    gateway = _gateway_on(bed, network, target)
+    gateway = gateway_on(bed, network, target)
     stranger = _stranger_to(bed, network, gateway)
     frame = Ether(src=bed.mac(stranger.name, network.name), dst=bed.mac(gateway.name, network.name))
     # An answer of its own: the true one may still be under way.
@@ -176,7 +176,7 @@ def _crossed(recording: Recording, network: Network) -> Sequence[Sighting]:
     return crossed
 
 
-def _gateway_on(bed: Testbed, network: Network, target: Node) -> Node:
+def gateway_on(bed: Testbed, network: Network, target: Node) -> Node:
     """The gateway on a network that guards the target, or else the network's site; one that stands there alone may."""
     gateways = [node for node in bed.scenario.on(network.name) if node.role == "gateway"]
     for site in (target.site, network.site):

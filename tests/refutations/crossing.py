@@ -173,6 +173,12 @@ REFUTATIONS = (
         says="no neighbour's packet is seen to arrive at server-s1: nothing can be said about it",
     ),
     impossible(
+        "no Icmp crosses the ISP link of site A",
+        given="client A1 pings the server",
+        possible="no ICMP crosses the ISP link of site A",
+        says="Then: found Icmp, expected ESP, IKE, ICMP, ICMPv6, TCP port N or UDP port N; *",
+    ),
+    impossible(
         "the server answers the ping of client A1 again",
         possible=("client A1 pings the server", "the server answers the ping of client A1 again"),
         says="Then: found none, expected a ping before this sentence; *",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.refutations import undecided, untrue
+from tests.refutations import impossible, undecided, untrue
 from tests.refutations.breaks import PLAIN_ROUTING, dropped, open_firewall, rules, told, unseen
 
 # What the server is asked comes to it as if gateway S had asked.
@@ -14,6 +14,24 @@ REFUTATIONS = (
         broken=dropped("gateway-a", "forward"),
         expected="client-a1 reaches server-s1 by ping",
         seen="no answer; the probe was last seen entering gateway-a by intranet_a",
+    ),
+    untrue(
+        "client A1 can reach the server",
+        # Gateway A answers in the server's place.
+        broken=rules(
+            "gateway-a",
+            "add chain ip nat instead { type nat hook prerouting priority dstnat; }",
+            "add rule ip nat instead iifname intranet_a ip daddr 10.3.0.3 redirect",
+            "insert rule inet filter input iifname intranet_a icmp type echo-request accept",
+            "insert rule inet filter output oifname intranet_a icmp type echo-reply accept",
+        ),
+        expected="client-a1 reaches server-s1 by ping",
+        seen="10.3.0.3 answered, and server-s1 never saw the probe; *",
+    ),
+    impossible(
+        "client A1 can reach client A1",
+        possible="client A1 can reach client A2",
+        says="Then: client A1: found only client A1, expected somebody else, too; *",
     ),
     untrue(
         "client A1 can reach the server through the tunnel",
