@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,3 +111,9 @@ def test_commands_leave_through_the_shell_s_one_door() -> None:
     # verification lets behave speak to the person's terminal, which the door would hold back.
     others = {module for module in MODULES if "subprocess" in imports(module)} - {"shell", "verification"}
     assert others == set()
+
+
+def test_a_command_that_judges_no_packet_does_not_wait_for_scapy() -> None:
+    found = "import sys, tasks; print(sorted({'scapy', 'cryptography', 'matplotlib', 'behave'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", found], cwd=LIBRARY.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -36,6 +36,12 @@ COUNTED = re.compile(r"^\d+: |\\ +valid_lft .*| pref medium| expires \d+sec")
 CREDENTIAL = "credential "
 # Docker's own resolver, whose rules in a node's firewall come with ports of their own in each new container.
 RESOLVER = "127.0.0.11"
+# How a node reads its rules again, by the file they are in; a status other than 0 says that the file was refused.
+READ_AGAIN = {
+    "nftables.conf": "nft -f /etc/tunnelbed/node/nftables.conf",
+    "iptables.rules": "iptables-restore /etc/tunnelbed/node/iptables.rules",
+    "ip6tables.rules": "ip6tables-restore /etc/tunnelbed/node/ip6tables.rules",
+}
 
 
 class Changes:

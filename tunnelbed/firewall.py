@@ -18,6 +18,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from tunnelbed import daemon, documents, waiting
+from tunnelbed.changes import READ_AGAIN
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Address, Network, Node
 from tunnelbed.probes import Complaint, Datagram, Knock, Ping, Probe, Sealed
@@ -27,12 +28,6 @@ from tunnelbed.verdict import Unmet
 from tunnelbed.wire import IKE_PORT
 
 DISCARD_PORT = 9
-# How a node reads its rules again, by the file they are in; a status other than 0 says that the file was refused.
-READ_AGAIN = {
-    "nftables.conf": "nft -f /etc/tunnelbed/node/nftables.conf",
-    "iptables.rules": "iptables-restore /etc/tunnelbed/node/iptables.rules",
-    "ip6tables.rules": "ip6tables-restore /etc/tunnelbed/node/ip6tables.rules",
-}
 TABLE = "tunnelbed_trace"
 # Traced from before the first decision on: priority raw is -300.
 RULES = """\

@@ -26,10 +26,9 @@ from pathlib import Path
 
 from tunnelbed import daemon, waiting
 from tunnelbed.agents import Agent
-from tunnelbed.changes import CREDENTIAL, difference, state, well
+from tunnelbed.changes import CREDENTIAL, READ_AGAIN, difference, state, well
 from tunnelbed.engines import Progress
 from tunnelbed.errors import DeadlinePassed, NodeFailed, TunnelbedError
-from tunnelbed.firewall import READ_AGAIN
 from tunnelbed.model import Scenario
 from tunnelbed.mutation import Mutant, Sources
 from tunnelbed.readiness import READY
