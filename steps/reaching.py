@@ -28,7 +28,7 @@ def can_reach_through_tunnel(context: Context, sources: str, targets: str) -> No
 
 @step("{sources:Nodes} can reach {targets:Nodes} outside the tunnel")
 def can_reach_outside_tunnel(context: Context, sources: str, targets: str) -> None:
-    """A ping is answered, and no ESP crossed any ISP link meanwhile."""
+    """A ping is answered, and no ESP crossed an ISP link of either site meanwhile."""
     for source, target in pairs(context, sources, targets):
         reachability.reaches(context.bed, source, target, Ping(), tunnel=False)
 
@@ -91,14 +91,14 @@ def gets_long_pong(context: Context, sources: str, server: str) -> None:
 
 @step("{sources:Nodes} gets no pong from {server:Node}")
 def gets_no_pong(context: Context, sources: str, server: str) -> None:
-    """The request was seen to leave the client and nothing of it to arrive, while a control did."""
+    """The client was seen to ask for a connection and nothing of that to arrive, while a control did."""
     for source in nodes(context, sources):
         application.gets_no_pong(context.bed, source, node(context, server))
 
 
 @step("{source:Node} reaches {target:Node} and is seen there as {face:Node}")
 def seen_as(context: Context, source: str, target: str, face: str) -> None:
-    """A ping is answered, and it arrived with an address of that other node (NAT)."""
+    """A ping is answered by the target, where it arrived with an address of that other node (NAT)."""
     reachability.seen_as(context.bed, node(context, source), node(context, target), node(context, face), Ping())
 
 

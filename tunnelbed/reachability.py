@@ -257,7 +257,7 @@ def went_by_tunnel(
 ) -> None:
     """With `tunnel`: ESP crossed the links of both sites, both ways, and nothing of the probe was readable on any.
 
-    Without: no ESP crossed any. Raises `Unmet`.
+    Without: no ESP crossed any of those links. Raises `Unmet`.
     """
     gateways = gateways_of(bed, source, target)
     links = [net for net in bed.scenario.networks.values() if net.role == "isp_link"]

@@ -18,7 +18,14 @@ from tunnelbed import documents, shell, waiting
 from tunnelbed.engines import Plan, Progress, Stream, Usage, cgroups, compose, drivers, links
 from tunnelbed.engines.execs import ExecStream
 from tunnelbed.engines.underlay import allocate
-from tunnelbed.errors import BadInput, CommandFailed, EngineUnavailable, NodeFailed, TunnelbedError
+from tunnelbed.errors import (
+    BadInput,
+    CommandFailed,
+    DeadlinePassed,
+    EngineUnavailable,
+    NodeFailed,
+    TunnelbedError,
+)
 from tunnelbed.images import OURS, ensure
 from tunnelbed.shell import Completed
 
@@ -33,6 +40,8 @@ TRIES = 3
 SOME_LINES = 400
 # Seconds; the kernel takes network namespaces down one after another, and on a busy machine there is a queue.
 MAC_SECONDS = 60.0
+# Seconds until a command whose output has ended must have a status.
+EXIT_SECONDS = 5.0
 
 
 def connect(root: Path) -> DockerEngine:
@@ -146,11 +155,22 @@ class DockerEngine:
             out, err = stream.all()
         finally:
             stream.close()
-        status = int(api.exec_inspect(made)["ExitCode"] or 0)
+        status = self._exit_code(node, made)
         completed = Completed(tuple(command), status, out.decode(errors="replace"), err.decode(errors="replace"))
         if check and status:
             raise CommandFailed(command, status, completed.output, node)
         return completed
+
+    def _exit_code(self, node: str, made: str) -> int:
+        """With what status a command ended: its output may end a moment earlier, and with its node it never ends."""
+        inspect = self.client.api.exec_inspect
+        try:
+            code = waiting.until(
+                lambda: inspect(made)["ExitCode"], EXIT_SECONDS, "an exit code", good=lambda code: code is not None
+            )
+        except DeadlinePassed as late:
+            raise NodeFailed(node, "ended while it ran a command", "see `invoke logs`") from late
+        return int(code)
 
     def open(self, project: str, node: str, command: Sequence[str]) -> Stream:
         """As `Engine.open`."""
