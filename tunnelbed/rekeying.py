@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from tunnelbed import agreement, application, daemon, waiting
@@ -77,7 +77,7 @@ def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying
             raise TunnelbedError(f"{seen}: nothing to change keys under")
         before = _current(carrying[spi(crossed.packet)])
         daemon.tell(bed, gateway.name, "--rekey", *_which(before, layer))
-        after = _renewed(bed, gateway, before, layer)
+        after = _renewed(bed, gateway, before, {tunnel.unique for tunnel in tunnels}, layer)
         if going_on.done():
             raise TunnelbedError(f"the {traffic.name} ended before the keys had changed, so that nothing was shown")
         sent, received = going_on.result()
@@ -138,15 +138,20 @@ def _current(tunnel: Tunnel) -> Tunnel:
     return replace(tunnel, children=tuple(child for child in tunnel.children if child.state == "INSTALLED"))
 
 
-def _renewed(bed: Testbed, gateway: Node, before: Tunnel, layer: str) -> Tunnel:
-    """The tunnel once its keys are new."""
+def _renewed(bed: Testbed, gateway: Node, before: Tunnel, known: Collection[int], layer: str) -> Tunnel:
+    """The tunnel once its keys are new; new IKE keys make another IKE_SA of it, beside those `known` by number.
+
+    There may be two between the same gateways for a while, where both began one at the same moment.
+    """
 
     def look() -> Tunnel | None:
-        named = [tunnel for tunnel in bed.tunnels(gateway.name) if tunnel.name == before.name]
-        for tunnel in named if len(named) == 1 else ():
+        for tunnel in bed.tunnels(gateway.name):
             found = _current(tunnel)
-            same = found.unique == before.unique if layer == "IKE" else bool(_spis(found) & _spis(before))
-            if found.carries and not same:
+            if layer == "IKE":
+                new = found.name == before.name and found.unique not in known
+            else:
+                new = found.unique == before.unique and not _spis(found) & _spis(before)
+            if found.carries and new:
                 return found
         return None
 
