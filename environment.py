@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Container
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ TAG = "scenario."
 
 def before_all(context: Context) -> None:
     """Know where scenarios are; nothing is up yet. Told to end, by whoever started it, it goes as by Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Where features run within something else (a worker of `invoke mutate`), that knows what to do.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     context.keep = context.config.userdata.getbool("keep")
     context.root = Path(context.config.userdata.get("path", ".")).resolve()
     context.beds = {}
@@ -101,9 +104,9 @@ def _bring_up(context: Context, name: str) -> Testbed:
 
 def check(bed: Testbed, asked: Options, told: Container[str]) -> None:
     """A testbed that is up otherwise than somebody asks for proves something else."""
-    kept = bed.options or Options()
-    for key in ("driver", "data_plane", "platform", "nested", "memory", "cpus"):
-        if key in told and (wanted := getattr(asked, key)) != (found := getattr(kept, key)):
+    kept = asdict(bed.options or Options())
+    for key, wanted in asdict(asked).items():
+        if key in told and wanted != (found := kept[key]):
             expected = f"{found or 'none'}, as it is up now"
             raise BadInput(f"-D {key}", bed.name, str(wanted), expected, "take it down first, or leave that out")
 

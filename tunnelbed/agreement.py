@@ -44,12 +44,17 @@ EXCHANGES = ("MODP_", "ECP_", "CURVE_", "ML_KEM_")
 
 
 def established(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds: float = 0.0) -> Tunnel:
-    """The gateway's tunnel (to `peer`), which carries traffic, waiting up to `seconds` for it. Raises `Unmet`."""
+    """The gateway's latest tunnel (to `peer`) that carries traffic, waiting up to `seconds` for it. Raises `Unmet`."""
+    return carrying(bed, gateway, peer, seconds=seconds)[-1]
+
+
+def carrying(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds: float = 0.0) -> Sequence[Tunnel]:
+    """All of them, one at least."""
     expected = f"{gateway.name} has a tunnel{_with(peer)}{_within(seconds)}"
     try:
         return waiting.until(
             lambda: [tunnel for tunnel in _of(bed, gateway, peer) if tunnel.carries], seconds, "a tunnel", every=0.1
-        )[-1]
+        )
     except DeadlinePassed as late:
         states = ", ".join(f"{tunnel.name} {tunnel.state}" for tunnel in _of(bed, gateway, peer)) or "none"
         raise unmet(bed, expected, states, nodes=[gateway.name]) from late
@@ -64,11 +69,11 @@ def no_tunnel(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds:
     daemon.required(bed, gateway)
     daemon.awaited(bed, gateway.name)
 
-    def carrying() -> str:
+    def one_that_carries() -> str:
         return next((tunnel.name for tunnel in _of(bed, gateway, peer) if tunnel.carries), "")
 
     try:
-        waiting.until(carrying, seconds, "no tunnel", every=0.1, good=lambda found: not found)
+        waiting.until(one_that_carries, seconds, "no tunnel", every=0.1, good=lambda found: not found)
     except DeadlinePassed as late:
         raise unmet(bed, expected, f"{late.last} is up", nodes=[gateway.name]) from late
 

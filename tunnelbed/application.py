@@ -48,7 +48,8 @@ class Request:
 
     def shows(self, packet: Packet) -> bool:
         """Whether the text can be read in this packet."""
-        return any(mark in bytes(packet) for mark in self._marks)
+        carried = bytes(packet)
+        return any(mark in carried for mark in self._marks)
 
     @cached_property
     def _marks(self) -> Sequence[bytes]:
@@ -68,15 +69,7 @@ def gets_pong(  # who, from whom, and how
     """The application's client at `source` gets its pong from `server`, to a `long` question. Raises `Unmet`."""
     request = Request(token=secrets.token_hex(LONG // 2)) if long else Request()
     expected = f"{source.name} gets a pong from {server.name}{' to a long question' if long else ''}{by_way(tunnel)}"
-    with bed.record() as recording:
-        said, complaint = ask_server(bed, source, request, bed.patience if patience is None else patience, recording)
-        recording.sync()
-    if said.get("pong") != request.token:
-        raise unmet(
-            bed, expected, complaint or f"the answer {said}", recording, gateways_of(bed, source, server), request.shows
-        )
-    if not _is_on(bed, said.get("servername", ""), server):
-        raise unmet(bed, expected, f"a pong from {said.get('servername')}", recording)
+    _, recording = _pong(bed, source, server, request, expected, bed.patience if patience is None else patience)
     if tunnel is not None:
         went_by_tunnel(bed, expected, recording, request, source, server, tunnel=tunnel)
     return recording
@@ -143,8 +136,7 @@ def say_again(
 
     with bed.record() as recording:
         for speaker in speakers:
-            said = [seen for seen in conversation.sightings if seen.node == speaker.name and seen.outgoing]
-            if not (again := [seen for seen in said if is_said(seen)]):
+            if not (again := [seen for seen in conversation.departures(speaker.name) if is_said(seen)]):
                 expected = "a node that asked or answered"
                 raise BadInput("When", speaker.name, "nothing said", expected, "name another node")
             for seen in again:
@@ -171,15 +163,26 @@ def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
     """The application's server answers `source`, and saw it come from an address of `face`. Raises `Unmet`."""
     request = Request()
     expected = f"{source.name} gets a pong from {server.name} and is seen there as {face.name}"
-    with bed.record() as recording:
-        said, complaint = ask_server(bed, source, request, bed.patience, recording)
-        recording.sync()
+    said, recording = _pong(bed, source, server, request, expected, bed.patience)
     seen_as = ipaddress.ip_address(said["seen_as"]) if "seen_as" in said else None
-    if said.get("pong") == request.token and not _is_on(bed, said.get("servername", ""), server):
-        raise unmet(bed, expected, f"a pong from {said.get('servername')}", recording)
-    if said.get("pong") != request.token or not seen_as or face not in bed.scenario.owners(seen_as, server):
-        seen = f"seen as {owned(bed, seen_as, server)}" if seen_as else complaint
+    if not seen_as or face not in bed.scenario.owners(seen_as, server):
+        seen = f"seen as {owned(bed, seen_as, server)}" if seen_as else f"the answer {said}"
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source, server), request.shows)
+
+
+def _pong(
+    bed: Testbed, source: Node, server: Node, request: Request, expected: str, patience: float
+) -> tuple[dict[str, str], Recording]:
+    """The server's words, and what all nodes saw meanwhile. Raises `Unmet` for no pong, or another server's."""
+    with bed.record() as recording:
+        said, complaint = ask_server(bed, source, request, patience, recording)
+        recording.sync()
+    if said.get("pong") != request.token:
+        seen = complaint or f"the answer {said}"
+        raise unmet(bed, expected, seen, recording, gateways_of(bed, source, server), request.shows)
+    if not _is_on(bed, said.get("servername", ""), server):
+        raise unmet(bed, expected, f"a pong from {said.get('servername')}", recording)
+    return said, recording
 
 
 def _opens(packet: Packet) -> bool:

@@ -14,7 +14,7 @@ from scapy.packet import Packet
 from tunnelbed.errors import TunnelbedError
 from tunnelbed.model import Node
 from tunnelbed.probes import Ping
-from tunnelbed.reachability import address_towards, gateways_of, source_address
+from tunnelbed.reachability import addressed, gateways_of
 from tunnelbed.recording import Recording, Sighting
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
@@ -49,9 +49,7 @@ def _told(
 ) -> tuple[Sequence[Sighting], Recording, Ping]:
     """Send a packet with as many hops as lead to the gateway; what the gateway answered, and all that was seen."""
     probe = asked or Ping()
-    address = address_towards(bed, source, target)
-    make = probe.answer if answering else probe.packet
-    packet = make(source_address(source, address), address)
+    packet = addressed(bed, source, target, probe.answer if answering else probe.packet)
     _limit(packet, 1 if gateway.site == source.site else 2)
     with bed.record() as recording:
         bed.agents.on(source.name).send_packet(bytes(packet))

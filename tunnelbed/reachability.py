@@ -133,16 +133,15 @@ def told_unreachable(bed: Testbed, source: Node, address: Address) -> None:
 def told_too_large(bed: Testbed, source: Node, target: Node, asked: Ping | None = None) -> None:
     """What fills the link, and so not the tunnel, is answered by the size that fits (RFC 1191, RFC 8201).
 
-    That is a ping, or an answer to the target's ping (`asked`), for who may only answer: before Linux looks whether a
-    packet fits, ESP in the kernel and IPv6 ask the firewall for leave; IPv4 and ESP in user space do so afterwards.
-    Raises `Unmet`.
+    That is a ping, or an answer to the target's ping (`asked`) from whom the firewall lets only answer: for IPv6 with
+    ESP in the kernel, Linux asks the firewall before it looks whether a packet fits, and else afterwards. Raises
+    `Unmet`.
     """
     probe = asked or Ping()
-    address = address_towards(bed, source, target)
     what, make, is_it = ("packets", probe.packet, probe.asks)
     if asked:
         what, make, is_it = ("answers", probe.answer, probe.answers)
-    packet = make(source_address(source, address), address)
+    packet = addressed(bed, source, target, make)
     recording, told = _sent_too_large(bed, source, packet, probe, ON_ITS_WAY)
     if not told:
         expected = f"{source.name} is told which {what} fit the tunnel to {target.name}"
@@ -153,8 +152,7 @@ def told_too_large(bed: Testbed, source: Node, target: Node, asked: Ping | None 
 def stray_not_told(bed: Testbed, source: Node, target: Node) -> None:
     """An answer to no ping that fills the link is seen to leave, and nobody says a word about it. Raises `Unmet`."""
     probe = Ping()
-    address = address_towards(bed, source, target)
-    packet = probe.answer(source_address(source, address), address)
+    packet = addressed(bed, source, target, probe.answer)
     recording, told = _sent_too_large(bed, source, packet, probe, 0.0)
     expected = f"{source.name} is told nothing about answers to {target.name} that nobody asked for"
     if told:
@@ -217,8 +215,7 @@ def speaks_only(bed: Testbed, version: int) -> None:
 
 def answer_again(bed: Testbed, source: Node, target: Node, asked: Ping) -> None:
     """Send the answer to a ping of `target`'s once more: part of a conversation that is under way."""
-    address = address_towards(bed, source, target)
-    bed.agents.on(source.name).send_packet(bytes(asked.answer(source_address(source, address), address)))
+    bed.agents.on(source.name).send_packet(bytes(addressed(bed, source, target, asked.answer)))
 
 
 def control_arrives(bed: Testbed, recording: Recording, target: Node) -> None:
@@ -296,6 +293,12 @@ def address_towards(bed: Testbed, source: Node, target: Node) -> Address:
     if not target.addresses:
         raise BadInput(str(bed.scenario.stack), f"services.{target.name}", "no address", "one", "give it one")
     return target.addresses[0]
+
+
+def addressed(bed: Testbed, source: Node, target: Node, make: Callable[[Address, Address], Packet]) -> Packet:
+    """A packet from the source to the target, with the addresses that the source would use."""
+    address = address_towards(bed, source, target)
+    return make(source_address(source, address), address)
 
 
 def source_address(source: Node, target: Address) -> Address:

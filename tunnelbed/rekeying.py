@@ -65,8 +65,7 @@ def requests(bed: Testbed, source: Node) -> Traffic:
 
 def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying:
     """Let a gateway change the keys of IKE or ESP of the tunnel through which there is traffic meanwhile."""
-    agreement.established(bed, gateway)
-    tunnels = [tunnel for tunnel in bed.tunnels(gateway.name) if tunnel.carries]
+    tunnels = agreement.carrying(bed, gateway)
     carrying: dict[int | None, Tunnel] = {number: tunnel for tunnel in tunnels for number in _spis(tunnel)}
     with bed.record() as recording:
         going_on = bed.pool.submit(traffic.make)

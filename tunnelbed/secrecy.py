@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from scapy.layers.l2 import Ether
+from scapy.packet import Packet
 
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.model import Network, Node
@@ -109,23 +110,8 @@ def forged_does_not_arrive(
     control is seen to arrive at the target. Raises `Unmet`.
     """
     expected = f"a plain packet forged as from {face.name} and put on {network.name} does not reach {target.name}"
-    gateway = gateway_on(bed, network, target)
-    stranger = _stranger_to(bed, network, gateway)
-    frame = Ether(src=bed.mac(stranger.name, network.name), dst=bed.mac(gateway.name, network.name))
-    packet = frame / probe.packet(face.addresses[0], (aim or target).addresses[0])
-
-    def enters(seen: Sighting) -> bool:
-        return seen.node == gateway.name and not seen.outgoing and probe.asks(seen.packet)
-
-    with bed.record() as recording:
-        bed.agents.on(stranger.name).send_frame(network.name, bytes(packet))
-        entered = recording.until(enters, ON_ITS_WAY)
-        control_arrives(bed, recording, target)
-        recording.settle()
-    if entered is None:
-        raise TunnelbedError(f"{expected}: cannot be judged, since it was not seen to enter {gateway.name}")
-    if arrived := [seen for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]:
-        raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, [gateway.name], probe.shows)
+    packet = probe.packet(face.addresses[0], (aim or target).addresses[0])
+    _is_stopped(bed, expected, packet, probe, probe.asks, network, target)
 
 
 def forged_answer_does_not_arrive(bed: Testbed, face: Node, target: Node, network: Network, asked: Ping) -> None:
@@ -134,25 +120,38 @@ def forged_answer_does_not_arrive(bed: Testbed, face: Node, target: Node, networ
     It is seen to enter the gateway; a control is seen to arrive at the target. Raises `Unmet`.
     """
     expected = f"a plain answer forged as from {face.name} and put on {network.name} does not reach {target.name}"
-    gateway = gateway_on(bed, network, target)
-    stranger = _stranger_to(bed, network, gateway)
-    frame = Ether(src=bed.mac(stranger.name, network.name), dst=bed.mac(gateway.name, network.name))
     # An answer of its own: the true one may still be under way.
     forged = Ping(token=asked.token[:2] + secrets.token_bytes(14))
-    packet = frame / forged.answer(face.addresses[0], target.addresses[0])
+    packet = forged.answer(face.addresses[0], target.addresses[0])
+    _is_stopped(bed, expected, packet, forged, forged.shows, network, target)
+
+
+def _is_stopped(  # what, how it is known, and where
+    bed: Testbed,
+    expected: str,
+    packet: Packet,
+    mark: Marked,
+    is_it: Callable[[Packet], bool],
+    network: Network,
+    target: Node,
+) -> None:
+    """A packet put on a network next to the target's gateway enters that and does not arrive, as a control does."""
+    gateway = gateway_on(bed, network, target)
+    stranger = _stranger_to(bed, network, gateway)
+    frame = Ether(src=bed.mac(stranger.name, network.name), dst=bed.mac(gateway.name, network.name)) / packet
 
     def enters(seen: Sighting) -> bool:
-        return seen.node == gateway.name and not seen.outgoing and forged.shows(seen.packet)
+        return seen.node == gateway.name and not seen.outgoing and is_it(seen.packet)
 
     with bed.record() as recording:
-        bed.agents.on(stranger.name).send_frame(network.name, bytes(packet))
+        bed.agents.on(stranger.name).send_frame(network.name, bytes(frame))
         entered = recording.until(enters, ON_ITS_WAY)
         control_arrives(bed, recording, target)
         recording.settle()
     if entered is None:
         raise TunnelbedError(f"{expected}: cannot be judged, since it was not seen to enter {gateway.name}")
-    if arrived := [seen for seen in recording.arrivals(target.name) if forged.shows(seen.packet)]:
-        raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, [gateway.name], forged.shows)
+    if arrived := [seen for seen in recording.arrivals(target.name) if is_it(seen.packet)]:
+        raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, [gateway.name], mark.shows)
 
 
 def _check_kinds(said: Iterable[str]) -> None:

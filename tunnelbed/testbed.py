@@ -300,7 +300,7 @@ def open_testbed(scene: Scenario, root: Path, engine: str = "", instance: str = 
     """The testbed of a scenario on the engine and in the form it is up, or else on the engine named."""
     kept = _kept(root / ".tunnelbed" / testbed_name(scene.name, instance))
     bed = Testbed(scene, root, engines.connect(engine or (kept or Options()).engine, root), instance)
-    if scene.nodes and bed.options and bed.options.nested:
+    if scene.nodes and kept and kept.nested:
         bed.scenario = scenario.nested(scene)
     return bed
 

@@ -45,11 +45,11 @@ def kind(packet: Packet) -> str:
 
 def kinds(packet: Packet) -> set[str]:
     """Every name by which a packet may be called: `kind`, that of the sender's port, and ICMPv6 is ICMP, too."""
-    names = {kind(packet)}
-    for layer in (TCP, UDP):
-        if f"{layer.__name__} port" in kind(packet):
-            names.add(f"{layer.__name__} port {packet[layer].sport}")
-    return names | {"ICMP"} if "ICMPv6" in names else names
+    name = kind(packet)
+    if name == "ICMPv6":
+        return {name, "ICMP"}
+    ported = next((layer for layer in (TCP, UDP) if name.startswith(f"{layer.__name__} port")), None)
+    return {name, f"{ported.__name__} port {packet[ported].sport}"} if ported else {name}
 
 
 def is_esp(packet: Packet) -> bool:
