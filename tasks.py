@@ -22,16 +22,9 @@ from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
 from tunnelbed import images, report, scaffold, verification
-from tunnelbed.bench import curves, phases, plot, subjects, table
-from tunnelbed.bench import drivers as drivers_compared
-from tunnelbed.bench import growth as sizes
-from tunnelbed.bench import together as side_by_side
-from tunnelbed.bench.measured import Results
+from tunnelbed.bench import VMS
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
-from tunnelbed.mutation import campaign, summary
-from tunnelbed.mutation.campaign import Campaign
-from tunnelbed.mutation.verdicts import KILLED, SURVIVED
 from tunnelbed.scenario import load, named, names
 from tunnelbed.testbed import Options, Testbed, find, open_testbed
 
@@ -71,7 +64,7 @@ HELP = {
     "again": "measure nothing: make table and plot anew from FOLDER's JSON",
     "proofs": "how many of the runs go on to prove every sentence, 1 unless told",
     "prove": "the engines on which they do, docker or qemu, both unless told; emulated VMs take twenty minutes each",
-    "vm": f"the VMs of engine qemu, each as MEGABYTESxPROCESSORS, with commas; {subjects.VMS} unless told",
+    "vm": f"the VMs of engine qemu, each as MEGABYTESxPROCESSORS, with commas; {VMS} unless told",
     "folder": "where to write: reports/bench unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
     "sites": "so many sites, 1 to 254, around a cloud that all reach through tunnels; two joined directly unless told",
@@ -227,7 +220,7 @@ def bench(
     scenario: str = "",
     path: str = "",
     engine: str = "",
-    vm: str = subjects.VMS,
+    vm: str = VMS,
     runs: int = 3,
     builds: int = 1,
     proofs: int = 1,
@@ -244,6 +237,13 @@ def bench(
     Writes FOLDER/bench.json, .md and .svg. `--drivers`: what networks' drivers carry. `--growth`: what each further
     site costs. `--together`: what all scenarios at once take. Each of them writes files of its own name.
     """
+    # What only one task needs, no other task waits for.
+    from tunnelbed.bench import curves, phases, plot, subjects, table  # noqa: PLC0415
+    from tunnelbed.bench import drivers as drivers_compared  # noqa: PLC0415
+    from tunnelbed.bench import growth as sizes  # noqa: PLC0415
+    from tunnelbed.bench import together as side_by_side  # noqa: PLC0415
+    from tunnelbed.bench.measured import Results  # noqa: PLC0415
+
     command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
     root, say = _root(path), _progress()
     name = "drivers" if drivers else "growth" if growth else "together" if together else "bench"
@@ -345,12 +345,14 @@ def mutate(
     """Make small mistakes in a scenario, one at a time, and see whether its features notice. Exit 1: one survived."""
     # behave and Scapy take a second to import, which no other task should wait for.
     from scripts import acceptance  # noqa: PLC0415
+    from tunnelbed.mutation import campaign, summary  # noqa: PLC0415
+    from tunnelbed.mutation.verdicts import KILLED, SURVIVED  # noqa: PLC0415
 
     root = _root(path)
     outcomes = []
     for name in [scenario] if scenario else names(root):
         options = Options(engine=engine, data_plane=data_plane)
-        plan = Campaign(load(name, root), root, options, operator, sample, jobs, equivalent, fresh, note)
+        plan = campaign.Campaign(load(name, root), root, options, operator, sample, jobs, equivalent, fresh, note)
         if list:
             print("\n".join(f"{mutant.name}\n    {mutant.sentence}" for mutant in campaign.chosen(plan)))
             continue

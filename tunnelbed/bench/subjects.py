@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tunnelbed.bench import VMS
 from tunnelbed.engines import ENGINES
 from tunnelbed.errors import BadInput
 
-# A VM's memory in MB and its processors: the paper's, and what engine qemu gives by itself.
-VMS = "512x2,192x1"
+# A VM's memory in MB and its processors.
 VM = re.compile(r"([1-9]\d*)x([1-9]\d*)")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import docker
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, NotFound
 
 from tunnelbed import documents, shell, waiting
 from tunnelbed.engines import Plan, Progress, Stream, Usage, cgroups, compose, drivers, links
@@ -67,7 +67,7 @@ class DockerEngine:
 
     def provide(self, images: Sequence[str], platform: str, progress: Progress) -> Mapping[str, str]:
         """As `Engine.provide`: tags."""
-        return {name: ensure(name.removeprefix(OURS), progress, platform or None) for name in images}
+        return {name: ensure(name.removeprefix(OURS), progress, platform or None, self._has) for name in images}
 
     def start(self, plan: Plan, progress: Progress) -> None:
         """As `Engine.start`: parents, override, `docker compose up`."""
@@ -287,6 +287,16 @@ class DockerEngine:
                 if _NATIVE_TAG.fullmatch(tag):
                     return str(tag)
         raise EngineUnavailable("there is no node image; make it with `invoke build`")
+
+    def _has(self, tag: str) -> bool:
+        """Whether the engine has an image of that tag."""
+        try:
+            self.client.images.get(tag)
+        except NotFound:
+            return False
+        except DockerException as refused:
+            raise EngineUnavailable(f"the engine does not say what images it has: {refused}") from refused
+        return True
 
     def _subnets(self) -> list[IPv4Network]:
         found = []
