@@ -62,12 +62,15 @@ class Node:
         """Every address of the node, in the order of the stack."""
         return tuple(interface.ip for attachment in self.attachments for interface in attachment.addresses)
 
+    def addresses_on(self, network: str) -> tuple[Interface, ...]:
+        """The node's addresses on a network, in the order of the stack; none where it has no foot."""
+        return tuple(
+            own for attachment in self.attachments if attachment.network == network for own in attachment.addresses
+        )
+
     def address_on(self, network: str) -> Address | None:
-        """The node's first address on a network, or None where it has no foot."""
-        for attachment in self.attachments:
-            if attachment.network == network and attachment.addresses:
-                return attachment.addresses[0].ip
-        return None
+        """The first of them."""
+        return next((own.ip for own in self.addresses_on(network)), None)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 from collections.abc import Callable, Sequence
+from itertools import product
 
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig
@@ -76,24 +77,27 @@ def reaches(
 
 
 def cannot_reach(bed: Testbed, source: Node, target: Node, probe: Probe) -> None:
-    """The probe is stopped on its way, while a control arrives. Raises `Unmet`, or an error if nothing can be said.
+    """The probe is stopped on its way, by each IP version that both have, while a control arrives.
 
-    A gateway is its own guard: it is reached by what it answers or hands on, not by what comes to its door.
+    Raises `Unmet`, or an error if nothing can be said. A gateway is its own guard: it is reached by what it answers or
+    hands on, not by what comes to its door.
     """
+    for address in addresses_towards(bed, source, target):
+        _is_stopped(bed, source, target, address, probe)
+
+
+def _is_stopped(bed: Testbed, source: Node, target: Node, address: Address, probe: Probe) -> None:
     expected = _sentence(source, "cannot reach", target, probe)
+    gateways = gateways_of(bed, source, target)
     with bed.record() as recording:
-        refused = send(bed, source, target, probe)
+        refused = _send_to(bed, source, address, probe)
         first = None if refused else recording.until(lambda seen: probe.asks(seen.packet), ON_ITS_WAY)
         control_arrives(bed, recording, target)
         recording.settle()
     if arrived := _reached(recording, target, probe):
-        raise unmet(
-            bed, expected, f"it arrived: {arrived[0]}", recording, gateways_of(bed, source, target), probe.shows
-        )
+        raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, gateways, probe.shows)
     if answers := [seen for seen in recording.arrivals(source.name) if probe.answers(seen.packet)]:
-        raise unmet(
-            bed, expected, f"somebody answered: {answers[0]}", recording, gateways_of(bed, source, target), probe.shows
-        )
+        raise unmet(bed, expected, f"somebody answered: {answers[0]}", recording, gateways, probe.shows)
     if refused and not any(f"[Errno {number}]" in refused for number in REFUSALS):
         raise TunnelbedError(f"{expected}: cannot be judged, since {source.name} could not send the probe: {refused}")
     if first is None and not refused:
@@ -226,13 +230,13 @@ def control_arrives(bed: Testbed, recording: Recording, target: Node) -> None:
     for attachment in target.attachments:
         network = attachment.network
         for neighbour in bed.scenario.on(network):
-            ours = neighbour.address_on(network)
-            theirs = target.address_on(network)
-            if neighbour.name == target.name or ours is None or theirs is None:
+            pairs = product(neighbour.addresses_on(network), attachment.addresses)
+            both = next(((ours.ip, theirs.ip) for ours, theirs in pairs if ours.version == theirs.version), None)
+            if neighbour.name == target.name or both is None:
                 continue
             control = Ping()
             frame = Ether(src=bed.mac(neighbour.name, network), dst=bed.mac(target.name, network))
-            bed.agents.on(neighbour.name).send_frame(network, bytes(frame / control.packet(ours, theirs)))
+            bed.agents.on(neighbour.name).send_frame(network, bytes(frame / control.packet(*both)))
 
             def arrives(seen: Sighting, control: Ping = control) -> bool:
                 return seen.node == target.name and not seen.outgoing and control.asks(seen.packet)
@@ -287,12 +291,29 @@ def in_clear(bed: Testbed, recording: Recording, network: Network, probe: Marked
 
 def address_towards(bed: Testbed, source: Node, target: Node) -> Address:
     """The target's address that the source would use: on a network they share, else the target's first."""
-    for attachment in source.attachments:
-        if found := target.address_on(attachment.network):
-            return found
-    if not target.addresses:
-        raise BadInput(str(bed.scenario.stack), f"services.{target.name}", "no address", "one", "give it one")
-    return target.addresses[0]
+    return addresses_towards(bed, source, target)[0]
+
+
+def addresses_towards(bed: Testbed, source: Node, target: Node) -> Sequence[Address]:
+    """The target's address that the source would use, for each IP version that both have; raises `BadInput`."""
+    shared = {attachment.network for attachment in source.attachments}
+    near = [interface.ip for at in target.attachments if at.network in shared for interface in at.addresses]
+    spoken = {address.version for address in source.addresses}
+    found: dict[int, Address] = {}
+    for address in (*near, *target.addresses):
+        if address.version in spoken:
+            found.setdefault(address.version, address)
+    if not found:
+        given, asked = (_versions(node) or "no address" for node in (target, source))
+        where = f"services.{target.name}"
+        raise BadInput(
+            str(bed.scenario.stack), where, given, f"an address {source.name} can use ({asked})", "give it one"
+        )
+    return list(found.values())
+
+
+def _versions(node: Node) -> str:
+    return " and ".join(sorted({f"IPv{address.version}" for address in node.addresses}))
 
 
 def addressed(bed: Testbed, source: Node, target: Node, make: Callable[[Address, Address], Packet]) -> Packet:
