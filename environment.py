@@ -8,6 +8,7 @@ Options, as `behave -D KEY=VALUE features/`: `engine`, `driver`, `data_plane`, `
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import time
@@ -34,6 +35,7 @@ def before_all(context: Context) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     context.keep = context.config.userdata.getbool("keep")
     context.root = Path(context.config.userdata.get("path", ".")).resolve()
+    context.held = contextlib.ExitStack()
     context.beds = {}
     context.changes_of = {}
     context.brought_up = []
@@ -79,6 +81,7 @@ def after_all(context: Context) -> None:
             bed.close()
         except (TunnelbedError, OSError) as first:
             wrong.append(first)
+    context.held.close()
     if wrong:
         raise wrong[0]
 
@@ -89,6 +92,7 @@ def _bring_up(context: Context, name: str) -> Testbed:
     sizes: dict[str, Any] = {key: _number(key, told[key]) for key in ("memory", "cpus") if key in told}
     options = Options(**chosen, **sizes, nested=context.config.userdata.getbool("nested"))
     bed = open_testbed(load(name, context.root), context.root, told.get("engine", ""), told.get("instance", ""))
+    context.held.enter_context(bed.proven_alone())
     if bed.is_up():
         check(bed, options, told)
         return bed

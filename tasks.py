@@ -174,7 +174,10 @@ def logs(_: Context, scenario: str, node: str = "", follow: bool = False, instan
             print(line if node else f"{name:12} {line}")
 
 
-@task("scenario", "instance", "path", "engine", "driver", "data-plane", "nested", "tags", "jobs", "junit", "stop")
+@task(
+    *("scenario", "instance", "path", "engine", "driver", "data-plane", "nested", "memory", "cpus"),
+    *("tags", "jobs", "junit", "stop"),
+)
 def verify(
     _: Context,
     scenario: str = "",
@@ -184,6 +187,8 @@ def verify(
     driver: str = "",
     data_plane: str = "",
     nested: bool = False,
+    memory: int = 0,
+    cpus: int = 0,
     tags: str = "",
     jobs: int = 1,
     junit: str = "",
@@ -199,6 +204,8 @@ def verify(
             "driver": driver,
             "data_plane": data_plane,
             "nested": "yes" if nested else "",
+            "memory": str(memory or ""),
+            "cpus": str(cpus or ""),
             "instance": instance,
         },
         [tags] if tags else [],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -49,6 +50,7 @@ class Stuck(FakeEngine):
 def test_one_that_cannot_be_taken_down_keeps_no_other_one_up(checkout: Checkout) -> None:
     class Context:
         keep = False
+        held = contextlib.ExitStack()
 
     stuck = Bed(scenario.load("tiny", checkout.root), checkout.root, Stuck(), "stuck")
     other = up(checkout)

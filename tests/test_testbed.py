@@ -253,6 +253,32 @@ def test_two_commands_on_one_testbed_wait_for_each_other(checkout: Checkout) -> 
     assert len(engine.plans) == 1
 
 
+def test_only_one_at_a_time_proves_a_testbed(checkout: Checkout) -> None:
+    with bed_of(checkout).proven_alone():
+        refused = r"^tiny: found a run that proves it now, .*, or prove a copy: `-D instance=2`$"
+        with pytest.raises(BadInput, match=refused), bed_of(checkout).proven_alone():
+            pass
+        with bed_of(checkout, instance="2").proven_alone():
+            pass
+    with bed_of(checkout).proven_alone():
+        pass
+    assert not (checkout.root / ".tunnelbed").exists()
+
+
+def test_a_testbed_that_is_proven_may_come_up_and_go_meanwhile(checkout: Checkout) -> None:
+    engine = FakeEngine()
+    with bed_of(checkout, engine).proven_alone():
+        bed_of(checkout, engine).up(FAKE, silent)
+        with pytest.raises(BadInput), bed_of(checkout, engine).proven_alone():
+            pass
+        bed_of(checkout, engine).down()
+    assert not (checkout.root / ".tunnelbed").exists()
+    bed_of(checkout, engine).up(FAKE, silent)
+    with bed_of(checkout, engine).proven_alone():
+        pass
+    assert bed_of(checkout, engine).options == FAKE
+
+
 def test_many_commands_at_once_all_end_and_the_last_leaves_nothing(checkout: Checkout) -> None:
     engine = FakeEngine()
     wrong: list[BaseException] = []

@@ -178,6 +178,30 @@ class Testbed:
         """The MAC of a node's interface."""
         return self.agents.on(node).run(["cat", f"/sys/class/net/{network}/address"]).stdout.strip()
 
+    @contextlib.contextmanager
+    def proven_alone(self) -> Iterator[None]:
+        """Hold this testbed against whoever else would prove it meanwhile, and be misled by what we break.
+
+        Raises `BadInput` where somebody is at it. Bringing it up, down, and looking at it are not held back.
+        """
+        mark = self.state / "proven"
+        held = None
+        while held is None:
+            # Whoever takes the testbed down may remove the folder at any moment.
+            with contextlib.suppress(FileNotFoundError):
+                self.state.mkdir(parents=True, exist_ok=True)
+                try:
+                    held = _lock(mark, os.O_CREAT | os.O_RDONLY, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as taken:
+                    advice = "wait for its end, or prove a copy: `-D instance=2`"
+                    raise BadInput(self.name, "", "a run that proves it now", "nobody at work there", advice) from taken
+        try:
+            yield
+        finally:
+            mark.unlink(missing_ok=True)
+            self._clear_away()
+            os.close(held)
+
     def close(self) -> None:
         """End every conversation; the testbed stays up."""
         if "agents" in self.__dict__:
@@ -260,7 +284,7 @@ class Testbed:
             if entry.is_dir():
                 shutil.rmtree(entry)
             else:
-                entry.unlink()
+                entry.unlink(missing_ok=True)
         return removed
 
     def _node_status(self, node: Node, states: Mapping[str, str]) -> NodeStatus:
@@ -283,17 +307,23 @@ class Testbed:
             # The one before us may remove the folder at any moment, even while it is made or waited for.
             try:
                 self.state.mkdir(parents=True, exist_ok=True)
-                held = _lock(self.state)
+                held = _lock(self.state, os.O_RDONLY, fcntl.LOCK_EX)
             except (FileNotFoundError, FileExistsError):
                 if self.state.is_file():
                     raise
+        # Commands inherit it: one that outlives us (we may be killed) holds the folder until it has ended.
+        os.set_inheritable(held, True)  # noqa: FBT003 # its only parameter
         try:
             yield
         finally:
-            for folder in (self.state, self.state.parent):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+            self._clear_away()
             os.close(held)
+
+    def _clear_away(self) -> None:
+        """Remove the folder if nothing is kept in it."""
+        for folder in (self.state, self.state.parent):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def open_testbed(scene: Scenario, root: Path, engine: str = "", instance: str = "") -> Testbed:
@@ -317,17 +347,21 @@ def find(root: Path, read: Callable[[str, Path], Scenario] = scenario.load) -> S
     return found
 
 
-def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the folder, or None if it was removed while somebody else held it.
+def _lock(path: Path, opened: int, how: int) -> int | None:
+    """A descriptor that holds a file or folder, or None if it was removed while somebody else held it.
 
-    Commands inherit it, so that one which outlives us (we may be killed) still holds the folder until it has ended.
+    `opened` and `how` are as for open(2) and flock(2); raises `BlockingIOError` where the latter does.
     """
-    held = os.open(folder, os.O_RDONLY)
-    os.set_inheritable(held, True)  # noqa: FBT003 # its only parameter
-    fcntl.flock(held, fcntl.LOCK_EX)
-    with contextlib.suppress(FileNotFoundError):
-        if folder.stat().st_ino == os.fstat(held).st_ino:
+    held = os.open(path, opened, 0o600)
+    try:
+        fcntl.flock(held, how)
+        if path.stat().st_ino == os.fstat(held).st_ino:
             return held
+    except FileNotFoundError:
+        pass
+    except OSError:
+        os.close(held)
+        raise
     os.close(held)
     return None
 
