@@ -8,7 +8,7 @@ from behave.runner import Context
 from changing import change
 from nouns import node
 
-from tunnelbed import forgery, stranger
+from tunnelbed import daemon, forgery, stranger
 from tunnelbed.errors import BadInput
 from tunnelbed.forgery import Attack
 from tunnelbed.journal import Journal
@@ -63,7 +63,7 @@ def asks_for_tunnel(context: Context, asking: str, target: str) -> None:
     who, whom = node(context, asking), node(context, target)
     context.journal = Journal(context.bed)
     with context.bed.record() as recording:
-        stranger.asks_for_tunnel(context.bed, who, whom)
+        daemon.ask_for_tunnel(context.bed, who, whom)
         recording.settle()
     context.recording = recording
 

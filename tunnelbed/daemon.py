@@ -102,6 +102,27 @@ def initiate(bed: Testbed, node: str, connection: Connection, child: str, *words
     bed.agents.on(node).run(command)
 
 
+def ask_for_tunnel(bed: Testbed, node: Node, target: Node) -> None:
+    """A gateway, or a stranger that poses as one, asks a gateway for a tunnel; how that ends is seen elsewhere."""
+    if not listens(bed, node.name):
+        expected = "one that poses as a gateway"
+        advice = f"say `When {node.name} poses as ...` before"
+        raise BadInput(bed.scenario.name, node.name, "no stranger there", expected, advice)
+    # An attempt of its own that is under way, or half a tunnel, would be taken for the answer.
+    end_tunnels(bed, node.name)
+    theirs = {str(address) for address in target.addresses}
+    for found in connections(bed, node.name):
+        if theirs.intersection(found.remote):
+            initiate(bed, node.name, found, found.children[0], "--timeout", "1")
+            return
+    raise BadInput(bed.scenario.name, target.name, "no connection with it", "a peer of the gateway", "name another")
+
+
+def listens(bed: Testbed, node: str) -> bool:
+    """Whether there is a charon that has connections."""
+    return "list-conn event" in bed.agents.on(node).run(["swanctl", "--list-conns", "--raw"]).stdout
+
+
 def end_tunnels(bed: Testbed, node: str) -> None:
     """End every tunnel of a node at once, without waiting for the peer; what starts one on demand stays."""
     for tunnel in bed.tunnels(node):

@@ -78,7 +78,7 @@ def posing(bed: Testbed, node: Node, gateway: Node, address: Address | None = No
             _run(bed, node, ["ip", "address", "replace", *taken])
         _run(bed, node, ["nft", "-f", f"{HOME}/nftables.conf"])
         _run(bed, node, ["sh", "-c", START])
-        waiting.until(lambda: _listens(bed, node), START_SECONDS, f"the stranger on {node.name} to listen")
+        waiting.until(lambda: daemon.listens(bed, node.name), START_SECONDS, f"the stranger on {node.name} to listen")
         for other in bed.gateways() if taken else ():
             if other != gateway:
                 daemon.renew(bed, other.name)
@@ -88,22 +88,6 @@ def posing(bed: Testbed, node: Node, gateway: Node, address: Address | None = No
         bed.agents.on(node.name).run(["sh", "-c", STOP])
         if taken:
             bed.agents.on(node.name).run(["ip", "address", "delete", *taken])
-
-
-def asks_for_tunnel(bed: Testbed, node: Node, target: Node) -> None:
-    """The stranger, or a gateway itself, asks a gateway for a tunnel; how that ends is seen elsewhere."""
-    if not _listens(bed, node):
-        expected = "one that poses as a gateway"
-        advice = f"say `When {node.name} poses as ...` before"
-        raise BadInput(bed.scenario.name, node.name, "no stranger there", expected, advice)
-    # An attempt of its own that is under way, or half a tunnel, would be taken for the answer.
-    daemon.end_tunnels(bed, node.name)
-    theirs = {str(address) for address in target.addresses}
-    for found in daemon.connections(bed, node.name):
-        if theirs.intersection(found.remote):
-            daemon.initiate(bed, node.name, found, found.children[0], "--timeout", "1")
-            return
-    raise BadInput(bed.scenario.name, target.name, "no connection with it", "a peer of the gateway", "name another")
 
 
 def _settle_in(bed: Testbed, node: Node, gateway: Node, face: Address) -> None:
@@ -130,11 +114,6 @@ def _settle_in(bed: Testbed, node: Node, gateway: Node, face: Address) -> None:
     _run(bed, node, ["mkdir", "-p", *(f"{HOME}/{folder}" for folder in ("x509", "private", "x509ca", "x509crl"))])
     for name, content in files.items():
         bed.agents.on(node.name).write(f"{HOME}/{name}", content)
-
-
-def _listens(bed: Testbed, node: Node) -> bool:
-    done = bed.agents.on(node.name).run(["swanctl", "--list-conns", "--raw"])
-    return "list-conn event" in done.stdout
 
 
 def _run(bed: Testbed, node: Node, command: Sequence[str]) -> None:

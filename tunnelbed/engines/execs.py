@@ -40,10 +40,8 @@ class ExecStream:
 
     def all(self) -> tuple[bytes, bytes]:
         """Output and errors until the end."""
-        output = []
-        while data := self.receive():
-            output.append(data)
-        return b"".join(output), self.errors
+        output = b"".join(iter(self.receive, b""))
+        return output, self.errors
 
     def close(self) -> None:
         """As `Stream.close`."""

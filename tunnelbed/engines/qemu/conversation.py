@@ -77,10 +77,8 @@ class Conversation:
 
     def all(self) -> tuple[bytes, bytes]:
         """Output and errors until the end."""
-        output = []
-        while data := self.receive():
-            output.append(data)
-        return b"".join(output), self.errors
+        output = b"".join(iter(self.receive, b""))
+        return output, self.errors
 
     def close(self) -> None:
         """End the conversation; the command sees the end of its input."""
