@@ -60,9 +60,20 @@ class Beds:
         return int((self.state / FOLDER / "keeper.pid").read_text())
 
     def machines(self) -> set[int]:
-        """The processes of all machines."""
+        """The processes of all machines; what one has just forked looks the same until it is another program."""
         mark = f"path={self.state / FOLDER}"
-        return {number for number, line in processes().items() if mark in line}
+        found = {number for number, line in processes().items() if mark in line}
+        return {number for number in found if parent(number) not in found}
+
+
+def parent(number: int) -> int:
+    """The process that started another; 0 for one that has ended."""
+    try:
+        stat = Path(f"/proc/{number}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    # After the program's name, in parentheses: state, parent (proc_pid_stat(5)).
+    return int(stat.rpartition(")")[2].split()[1])
 
 
 @pytest.fixture
