@@ -381,6 +381,18 @@ def test_the_table_has_a_line_for_each_node_and_fits_any_width(checkout: Checkou
         assert max(map(len, report.table(bed.status(), width=width).splitlines())) <= width
 
 
+def test_the_table_cuts_nothing_short_and_has_a_line_for_each_node_in_a_pipe() -> None:
+    addresses = ("fc00:4300:aaea::aaea/64", "fc00:4300:a::2/64")
+    status = testbed.NodeStatus("gateway-a", "gateway", "a", addresses, "running", "kernel", ())
+    usual = report.table([status], width=80)
+    assert all(address in usual for address in addresses)
+    assert "".join(report.table([status], width=40).split()).count("none") == 1
+    assert report.table([status]).splitlines()[1].split() == [
+        *("gateway-a", "gateway", "a", *addresses, "running"),
+        *("none", "yet", "(ESP", "in", "the", "kernel)"),
+    ]
+
+
 def test_the_json_says_what_the_table_says_and_more(checkout: Checkout) -> None:
     bed = bed_of(checkout)
     (before,) = json.loads(report.as_json([bed]))

@@ -14,6 +14,8 @@ from tunnelbed.strongswan import Tunnel
 from tunnelbed.testbed import NodeStatus, Testbed
 from tunnelbed.verification import Outcome, summary
 
+# Characters in a terminal's line, and in one that is long enough for whatever there is.
+USUAL, PIPED = 80, 1000
 HEADINGS = ("node", "role", "site", "addresses", "state", "tunnel")
 
 
@@ -25,8 +27,18 @@ def heading(bed: Testbed) -> str:
 
 
 def table(statuses: Sequence[NodeStatus], width: int | None = None) -> str:
-    """The nodes as a table, a line each; `width` in characters, the terminal's unless told."""
-    made = Table(*HEADINGS, box=None, pad_edge=False)
+    """The nodes as a table, a line each where there is room; `width` in characters, the terminal's unless told.
+
+    Whoever reads it through a pipe (`grep`) gets a line each in any case. Nothing is cut short.
+    """
+    terminal = Console().is_terminal
+    console = Console(file=io.StringIO(), width=width or (None if terminal else PIPED), force_terminal=terminal)
+    # Where a line has its usual length, other columns make room first.
+    longest = max((len(address) for status in statuses for address in status.addresses), default=0)
+    widths = {"addresses": longest} if console.width >= USUAL else {}
+    made = Table(box=None, pad_edge=False)
+    for name in HEADINGS:
+        made.add_column(name, overflow="fold", min_width=widths.get(name))
     for status in statuses:
         made.add_row(
             status.node,
@@ -37,7 +49,6 @@ def table(statuses: Sequence[NodeStatus], width: int | None = None) -> str:
             _tunnels(status),
             style=None if status.state == "running" else "red",
         )
-    console = Console(file=io.StringIO(), width=width, force_terminal=Console().is_terminal)
     with console.capture() as said:
         console.print(made)
     return said.get().rstrip("\n")
