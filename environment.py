@@ -92,17 +92,20 @@ def _bring_up(context: Context, name: str) -> Testbed:
     sizes: dict[str, Any] = {key: _number(key, told[key]) for key in ("memory", "cpus") if key in told}
     options = Options(**chosen, **sizes, nested=context.config.userdata.getbool("nested"))
     bed = open_testbed(load(name, context.root), context.root, told.get("engine", ""), told.get("instance", ""))
-    context.held.enter_context(bed.proven_alone())
-    if bed.is_up():
-        check(bed, options, told)
-        return bed
     began = time.monotonic()
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - began:5.1f} s] {name}: {text}", file=sys.__stderr__, flush=True)
 
-    context.brought_up.append(bed)
-    bed.up(options, say)
+    # Kept only if it is there in the end: a later feature finds out for itself what is wrong.
+    with contextlib.ExitStack() as held:
+        held.enter_context(bed.proven_alone())
+        if bed.is_up():
+            check(bed, options, told)
+        else:
+            context.brought_up.append(bed)
+            bed.up(options, say)
+        context.held.enter_context(held.pop_all())
     return bed
 
 

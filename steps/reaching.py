@@ -56,14 +56,14 @@ def cannot_reach(context: Context, sources: str, targets: str) -> None:
 
 @step("{sources:Nodes} cannot reach {targets:Nodes} on TCP port {port:Port}")
 def cannot_reach_tcp(context: Context, sources: str, targets: str, port: int) -> None:
-    """The first packet of a TCP connection is seen to be stopped on its way, while a control arrives."""
+    """The first packet of a TCP connection is seen to be stopped on its way, as `cannot reach` of a ping."""
     for source, target in pairs(context, sources, targets):
         reachability.cannot_reach(context.bed, source, target, Knock(port))
 
 
 @step("{sources:Nodes} cannot reach {targets:Nodes} on UDP port {port:Port}")
 def cannot_reach_udp(context: Context, sources: str, targets: str, port: int) -> None:
-    """A UDP datagram is seen to be stopped on its way, while a control arrives."""
+    """A UDP datagram is seen to be stopped on its way, as `cannot reach` of a ping."""
     for source, target in pairs(context, sources, targets):
         reachability.cannot_reach(context.bed, source, target, Datagram(port))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from behave.userdata import UserData
 
 import environment
 from tests.conftest import Checkout
@@ -38,6 +40,23 @@ def test_what_was_asked_for_must_be_how_it_is_up(checkout: Checkout, told: dict[
 
 def test_what_nobody_asked_for_may_be_as_it_is(checkout: Checkout) -> None:
     environment.check(up(checkout, data_plane="user", driver="bridge"), Options(driver="bridge"), {"driver": "bridge"})
+
+
+def test_each_feature_is_told_what_is_wrong_and_not_that_somebody_else_proves(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bed = up(checkout, data_plane="user")
+    monkeypatch.setattr(environment, "open_testbed", lambda *_: bed)
+    context: Any = SimpleNamespace(held=contextlib.ExitStack(), root=checkout.root, brought_up=[])
+    context.config = SimpleNamespace(userdata=UserData({"data_plane": "kernel"}))
+    for _ in range(2):
+        with pytest.raises(BadInput, match=r"^-D data_plane: "):
+            environment._bring_up(context, "tiny")
+    context.config = SimpleNamespace(userdata=UserData())
+    assert environment._bring_up(context, "tiny") is bed
+    with pytest.raises(BadInput, match="a run that proves it now"):
+        environment._bring_up(context, "tiny")
+    context.held.close()
 
 
 class Stuck(FakeEngine):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -43,6 +44,15 @@ def test_an_address_on_a_shared_network_comes_first(checkout: Checkout) -> None:
     server, gateway = bed.scenario.nodes["server"], bed.scenario.nodes["gateway"]
     assert gateway.addresses[0] == ip_address("10.1.0.2")
     assert address_towards(bed, server, gateway) == ip_address("192.0.2.1")
+
+
+def test_of_several_shared_networks_the_source_s_first_counts(checkout: Checkout) -> None:
+    checkout.stack["services"]["server"]["networks"]["inside"] = {"ipv4_address": "10.1.0.9"}
+    bed = bed_of(checkout, {})
+    server, gateway = bed.scenario.nodes["server"], bed.scenario.nodes["gateway"]
+    server = replace(server, attachments=server.attachments[::-1])
+    assert address_towards(bed, server, gateway) == ip_address("192.0.2.1")
+    assert address_towards(bed, gateway, server) == ip_address("10.1.0.9")
 
 
 def test_a_version_that_only_the_target_has_is_passed_over(checkout: Checkout) -> None:

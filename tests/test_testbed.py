@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import stat
 import threading
@@ -255,7 +256,7 @@ def test_two_commands_on_one_testbed_wait_for_each_other(checkout: Checkout) -> 
 
 def test_only_one_at_a_time_proves_a_testbed(checkout: Checkout) -> None:
     with bed_of(checkout).proven_alone():
-        refused = r"^tiny: found a run that proves it now, .*, or prove a copy: `-D instance=2`$"
+        refused = r"^tiny: found a run that proves it now, .*, or prove a copy .*instance=2.*$"
         with pytest.raises(BadInput, match=refused), bed_of(checkout).proven_alone():
             pass
         with bed_of(checkout, instance="2").proven_alone():
@@ -277,6 +278,17 @@ def test_a_testbed_that_is_proven_may_come_up_and_go_meanwhile(checkout: Checkou
     with bed_of(checkout, engine).proven_alone():
         pass
     assert bed_of(checkout, engine).options == FAKE
+
+
+def test_who_took_a_testbed_down_ends_no_other_s_proof(checkout: Checkout) -> None:
+    engine = FakeEngine()
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        first.enter_context(bed_of(checkout, engine).proven_alone())
+        bed_of(checkout, engine).down()
+        second.enter_context(bed_of(checkout, engine).proven_alone())
+        first.close()
+        with pytest.raises(BadInput, match="a run that proves it now"), bed_of(checkout, engine).proven_alone():
+            pass
 
 
 def test_many_commands_at_once_all_end_and_the_last_leaves_nothing(checkout: Checkout) -> None:
@@ -381,15 +393,21 @@ def test_the_table_has_a_line_for_each_node_and_fits_any_width(checkout: Checkou
         assert max(map(len, report.table(bed.status(), width=width).splitlines())) <= width
 
 
+STATE: tuple[str, str, tuple[()]] = ("running", "kernel", ())
+RUNS = ("running", "none", "yet", "(ESP", "in", "the", "kernel)")
+
+
 def test_the_table_cuts_nothing_short_and_has_a_line_for_each_node_in_a_pipe() -> None:
     addresses = ("fc00:4300:aaea::aaea/64", "fc00:4300:a::2/64")
-    status = testbed.NodeStatus("gateway-a", "gateway", "a", addresses, "running", "kernel", ())
-    usual = report.table([status], width=80)
-    assert all(address in usual for address in addresses)
+    status = testbed.NodeStatus("gateway-a", "gateway", "a", addresses, *STATE)
+    usual = report.table([status], width=80).split()
+    assert set(usual) == {*report.HEADINGS, "gateway-a", "gateway", "a", *addresses, *RUNS}
+    longer = testbed.NodeStatus("gateway-berlin", "gateway", "berlin", ("fc00:4300:aaea:1234:5678::aaea/64",), *STATE)
+    assert "kernel)" in report.table([longer], width=80)
     assert "".join(report.table([status], width=40).split()).count("none") == 1
     assert report.table([status]).splitlines()[1].split() == [
         *("gateway-a", "gateway", "a", *addresses, "running"),
-        *("none", "yet", "(ESP", "in", "the", "kernel)"),
+        *RUNS[1:],
     ]
 
 

@@ -99,10 +99,12 @@ def _is_stopped(bed: Testbed, source: Node, target: Node, address: Address, prob
     if answers := [seen for seen in recording.arrivals(source.name) if probe.answers(seen.packet)]:
         raise unmet(bed, expected, f"somebody answered: {answers[0]}", recording, gateways, probe.shows)
     if refused and not any(f"[Errno {number}]" in refused for number in REFUSALS):
-        raise TunnelbedError(f"{expected}: cannot be judged, since {source.name} could not send the probe: {refused}")
+        raise TunnelbedError(
+            f"{expected}: cannot be judged, since {source.name} could not send the probe to {address}: {refused}"
+        )
     if first is None and not refused:
         raise TunnelbedError(
-            f"{expected}: cannot be judged, since the probe was not even seen to leave {source.name}; "
+            f"{expected}: cannot be judged, since the probe to {address} was not even seen to leave {source.name}; "
             f"see its firewall and routes (`invoke exec`)"
         )
 
@@ -296,8 +298,7 @@ def address_towards(bed: Testbed, source: Node, target: Node) -> Address:
 
 def addresses_towards(bed: Testbed, source: Node, target: Node) -> Sequence[Address]:
     """The target's address that the source would use, for each IP version that both have; raises `BadInput`."""
-    shared = {attachment.network for attachment in source.attachments}
-    near = [interface.ip for at in target.attachments if at.network in shared for interface in at.addresses]
+    near = [own.ip for attachment in source.attachments for own in target.addresses_on(attachment.network)]
     spoken = {address.version for address in source.addresses}
     found: dict[int, Address] = {}
     for address in (*near, *target.addresses):

@@ -14,8 +14,8 @@ from tunnelbed.strongswan import Tunnel
 from tunnelbed.testbed import NodeStatus, Testbed
 from tunnelbed.verification import Outcome, summary
 
-# Characters in a terminal's line, and in one that is long enough for whatever there is.
-USUAL, PIPED = 80, 1000
+# Characters in a line that is long enough for whatever there is.
+PIPED = 1000
 HEADINGS = ("node", "role", "site", "addresses", "state", "tunnel")
 
 
@@ -33,25 +33,23 @@ def table(statuses: Sequence[NodeStatus], width: int | None = None) -> str:
     """
     terminal = Console().is_terminal
     console = Console(file=io.StringIO(), width=width or (None if terminal else PIPED), force_terminal=terminal)
-    # Where a line has its usual length, other columns make room first.
-    longest = max((len(address) for status in statuses for address in status.addresses), default=0)
-    widths = {"addresses": longest} if console.width >= USUAL else {}
-    made = Table(box=None, pad_edge=False)
-    for name in HEADINGS:
-        made.add_column(name, overflow="fold", min_width=widths.get(name))
-    for status in statuses:
-        made.add_row(
-            status.node,
-            status.role,
-            status.site,
-            " ".join(status.addresses),
-            status.state,
-            _tunnels(status),
-            style=None if status.state == "running" else "red",
-        )
-    with console.capture() as said:
-        console.print(made)
-    return said.get().rstrip("\n")
+    rows = [_cells(status) for status in statuses]
+    style = [None if status.state == "running" else "red" for status in statuses]
+    words = [[word for cell in column for word in cell.split()] for column in zip(HEADINGS, *rows, strict=True)]
+    whole = ""
+    # In a terminal's usual width every word keeps whole; where not all can, they go on in the next line.
+    for widths in ([max(map(len, column), default=0) for column in words], [None] * len(words)):
+        made = Table(box=None, pad_edge=False)
+        for name, least in zip(HEADINGS, widths, strict=True):
+            made.add_column(name, overflow="fold", min_width=least)
+        for row, colour in zip(rows, style, strict=True):
+            made.add_row(*row, style=colour)
+        with console.capture() as said:
+            console.print(made)
+        whole = said.get().rstrip("\n")
+        if all(word in whole for column in words for word in column):
+            break
+    return whole
 
 
 def as_json(beds: Sequence[Testbed]) -> str:
@@ -87,6 +85,12 @@ def removed(counts: Mapping[str, int]) -> str:
     """What `down` took away: `removed 10 containers, 7 networks, 7 links, 5 keys`."""
     told = [f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in counts.items() if count]
     return f"removed {', '.join(told)}" if told else "nothing was there"
+
+
+def _cells(status: NodeStatus) -> tuple[str, ...]:
+    """What the table says of a node, in the order of the headings."""
+    addresses = " ".join(status.addresses)
+    return status.node, status.role, status.site, addresses, status.state, _tunnels(status)
 
 
 def _tunnels(status: NodeStatus) -> str:

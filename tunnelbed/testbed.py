@@ -185,21 +185,25 @@ class Testbed:
         Raises `BadInput` where somebody is at it. Bringing it up, down, and looking at it are not held back.
         """
         mark = self.state / "proven"
-        held = None
-        while held is None:
-            # Whoever takes the testbed down may remove the folder at any moment.
-            with contextlib.suppress(FileNotFoundError):
-                self.state.mkdir(parents=True, exist_ok=True)
-                try:
-                    held = _lock(mark, os.O_CREAT | os.O_RDONLY, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as taken:
-                    advice = "wait for its end, or prove a copy: `-D instance=2`"
-                    raise BadInput(self.name, "", "a run that proves it now", "nobody at work there", advice) from taken
+        with self._alone():
+            try:
+                held = os.open(mark, os.O_CREAT | os.O_RDONLY, 0o600)
+            except PermissionError as refused:
+                advice = "prove it as whoever brought it up"
+                raise BadInput(str(self.state), "", "a folder of somebody else's", "your own", advice) from refused
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as taken:
+                os.close(held)
+                advice = "wait for its end, or prove a copy (`-D instance=2`, `--instance 2`)"
+                raise BadInput(self.name, "", "a run that proves it now", "nobody at work there", advice) from taken
         try:
             yield
         finally:
-            mark.unlink(missing_ok=True)
-            self._clear_away()
+            with self._alone():
+                # `down` may have removed it, and somebody else made another one.
+                if mark.exists() and mark.stat().st_ino == os.fstat(held).st_ino:
+                    mark.unlink()
             os.close(held)
 
     def close(self) -> None:
@@ -307,23 +311,17 @@ class Testbed:
             # The one before us may remove the folder at any moment, even while it is made or waited for.
             try:
                 self.state.mkdir(parents=True, exist_ok=True)
-                held = _lock(self.state, os.O_RDONLY, fcntl.LOCK_EX)
+                held = _lock(self.state)
             except (FileNotFoundError, FileExistsError):
                 if self.state.is_file():
                     raise
-        # Commands inherit it: one that outlives us (we may be killed) holds the folder until it has ended.
-        os.set_inheritable(held, True)  # noqa: FBT003 # its only parameter
         try:
             yield
         finally:
-            self._clear_away()
+            for folder in (self.state, self.state.parent):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
             os.close(held)
-
-    def _clear_away(self) -> None:
-        """Remove the folder if nothing is kept in it."""
-        for folder in (self.state, self.state.parent):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
 
 
 def open_testbed(scene: Scenario, root: Path, engine: str = "", instance: str = "") -> Testbed:
@@ -347,21 +345,17 @@ def find(root: Path, read: Callable[[str, Path], Scenario] = scenario.load) -> S
     return found
 
 
-def _lock(path: Path, opened: int, how: int) -> int | None:
-    """A descriptor that holds a file or folder, or None if it was removed while somebody else held it.
+def _lock(folder: Path) -> int | None:
+    """A descriptor that holds the folder, or None if it was removed while somebody else held it.
 
-    `opened` and `how` are as for open(2) and flock(2); raises `BlockingIOError` where the latter does.
+    Commands inherit it, so that one which outlives us (we may be killed) still holds the folder until it has ended.
     """
-    held = os.open(path, opened, 0o600)
-    try:
-        fcntl.flock(held, how)
-        if path.stat().st_ino == os.fstat(held).st_ino:
+    held = os.open(folder, os.O_RDONLY)
+    os.set_inheritable(held, True)  # noqa: FBT003 # its only parameter
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with contextlib.suppress(FileNotFoundError):
+        if folder.stat().st_ino == os.fstat(held).st_ino:
             return held
-    except FileNotFoundError:
-        pass
-    except OSError:
-        os.close(held)
-        raise
     os.close(held)
     return None
 

@@ -297,7 +297,7 @@ class DockerEngine:
             self.client.images.get(tag)
         except NotFound:
             return False
-        except DockerException as refused:
+        except (DockerException, OSError) as refused:
             raise EngineUnavailable(f"the engine does not say what images it has: {refused}") from refused
         return True
 
