@@ -20,6 +20,7 @@ from typing import Any
 from behave.model import Feature, Scenario
 from behave.runner import Context
 
+from tunnelbed import shell
 from tunnelbed.changes import Changes
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.scenario import load, names
@@ -32,7 +33,7 @@ def before_all(context: Context) -> None:
     """Know where scenarios are; nothing is up yet. Told to end, by whoever started it, it goes as by Ctrl-C."""
     # Where features run within something else (a worker of `invoke mutate`), that knows what to do.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        shell.heed_sigterm()
     context.keep = context.config.userdata.getbool("keep")
     context.root = Path(context.config.userdata.get("path", ".")).resolve()
     context.held = contextlib.ExitStack()

@@ -9,7 +9,6 @@ import functools
 import inspect
 import logging
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
-from tunnelbed import images, report, scaffold, verification
+from tunnelbed import images, report, scaffold, shell, verification
 from tunnelbed.bench import VMS
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
@@ -81,7 +80,7 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
             if verbose:
                 logging.basicConfig(level=logging.INFO, format="+ %(message)s")
             # Who ends us otherwise than by Ctrl-C, such as a CI machine, leaves as little behind.
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            shell.heed_sigterm()
             try:
                 body(*arguments, **options)
             except TunnelbedError as wrong:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,20 @@ log = logging.getLogger("tunnelbed.shell")
 Process = subprocess.Popen[bytes]
 # Seconds that a command has to end when asked to.
 PATIENCE = 5.0
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: we end as by Ctrl-C, but what we started has not heard of it, as it does from a terminal."""
+
+
+def heed_sigterm() -> None:
+    """From now on SIGTERM raises `Terminated`, once: nothing disturbs the clearing up that follows."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, end)
 
 
 @dataclass(frozen=True)

@@ -69,14 +69,22 @@ def run(asked: Asked, jobs: int, progress: Progress) -> Sequence[Outcome]:
         raise BadInput("--jobs", "", jobs, "1 or more", "correct it")
     quiet = jobs > 1 and len(asked.scenarios) > 1
 
+    under_way: list[subprocess.Popen[str]] = []
+
     def one(scene: Scenario) -> Outcome:
-        outcome = _one(asked, scene, quiet=quiet)
+        outcome = _one(asked, scene, under_way, quiet=quiet)
         if quiet:
             progress(f"{scene.name}: {summary(outcome)}")
         return outcome
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        return list(pool.map(one, asked.scenarios))
+        try:
+            return list(pool.map(one, asked.scenarios))
+        except shell.Terminated:
+            # Each takes down what it brought up, for which the pool waits; what has not begun is never begun.
+            for process in under_way:
+                process.terminate()
+            raise
 
 
 def summary(outcome: Outcome) -> str:
@@ -86,8 +94,8 @@ def summary(outcome: Outcome) -> str:
     return told if outcome.passed or failed or errors else f"no sentence was run: {_last(outcome.output)}"
 
 
-def _one(asked: Asked, scene: Scenario, *, quiet: bool) -> Outcome:
-    """Run one scenario's features to their end."""
+def _one(asked: Asked, scene: Scenario, under_way: list[subprocess.Popen[str]], *, quiet: bool) -> Outcome:
+    """Run one scenario's features to their end; meanwhile their behave is among those `under_way`."""
     report = asked.reports / "verify" / f"{testbed_name(scene.name, asked.settings.get('instance', ''))}.json"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
@@ -107,9 +115,12 @@ def _one(asked: Asked, scene: Scenario, *, quiet: bool) -> Outcome:
     ]
     shell.log.info("%s", shell.quoted(command))
     began = time.monotonic()
-    done = subprocess.run(command, stdout=subprocess.PIPE if quiet else None, text=True, check=False)
+    with subprocess.Popen(command, stdout=subprocess.PIPE if quiet else None, text=True) as process:
+        under_way.append(process)
+        output, _ = process.communicate()
+        under_way.remove(process)
     passed, failed, errors = _read(report)
-    return Outcome(scene.name, passed, failed, errors, time.monotonic() - began, done.returncode, done.stdout or "")
+    return Outcome(scene.name, passed, failed, errors, time.monotonic() - began, process.returncode, output or "")
 
 
 def _read(report: Path) -> tuple[int, Sequence[str], Sequence[str]]:

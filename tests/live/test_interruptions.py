@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
 from tests.live.conftest import Person
 
+Kill = Callable[[int, int], None]
 PHASES = ["making 1 networks", "waiting for the nodes", "checking from client"]
 
 
@@ -41,6 +43,33 @@ def test_being_asked_to_end_does_the_same(person: Person) -> None:
     process.terminate()
     process.communicate(timeout=30)
     assert process.returncode == 130
+    assert person.left() == []
+
+
+FEATURE = """@scenario.tiny
+Feature: A long proof
+  Scenario Outline: Again and again
+    Then client can reach server
+    Examples:
+      | number |
+""" + "".join(f"      | {number} |\n" for number in range(500))
+
+
+# A terminal's Ctrl-C reaches every process of the command; SIGTERM mostly the one that was started.
+@pytest.mark.parametrize("end", [(os.killpg, signal.SIGINT), (os.killpg, signal.SIGTERM), (os.kill, signal.SIGTERM)])
+def test_a_proof_that_is_ended_takes_down_what_it_brought_up(person: Person, end: tuple[Kill, signal.Signals]) -> None:
+    feature = person.checkout.root / "features" / "tiny" / "long.feature"
+    feature.parent.mkdir(parents=True)
+    feature.write_text(FEATURE)
+    process = person.start("verify", "--scenario", "tiny")
+    assert process.stdout
+    assert any("Again and again" in line for line in process.stdout), "no sentence was begun"
+    kill, number = end
+    kill(process.pid, number)
+    said, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
+    # Only a proof that went on to its end would tell so.
+    assert "500 scenarios passed" not in said
     assert person.left() == []
 
 
