@@ -34,7 +34,7 @@ engines.qemu.engine engines.qemu.terminal
 agents probes
 recording verification readiness
 testbed
-report verdict naming daemon
+report verdict naming daemon addressing
 bench
 bench.measured bench.stopwatch bench.machine bench.subjects bench.floor bench.tunnels bench.expectations
 bench.environment bench.traffic

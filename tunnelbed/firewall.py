@@ -18,11 +18,11 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from tunnelbed import daemon, documents, waiting
+from tunnelbed.addressing import address_towards, source_address
 from tunnelbed.changes import READ_AGAIN
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Address, Network, Node
 from tunnelbed.probes import Complaint, Datagram, Knock, Ping, Probe, Sealed
-from tunnelbed.reachability import address_towards, source_address
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import Unmet
 from tunnelbed.wire import IKE_PORT

@@ -11,10 +11,11 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6TimeExceeded
 from scapy.packet import Packet
 
+from tunnelbed.addressing import addressed
 from tunnelbed.errors import TunnelbedError
 from tunnelbed.model import Node
 from tunnelbed.probes import Ping
-from tunnelbed.reachability import addressed, gateways_of
+from tunnelbed.reachability import gateways_of
 from tunnelbed.recording import Recording, Sighting
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet

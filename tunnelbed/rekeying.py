@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from tunnelbed import agreement, application, daemon, waiting
+from tunnelbed.addressing import address_towards
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Network, Node
-from tunnelbed.reachability import address_towards
 from tunnelbed.recording import Recording
 from tunnelbed.strongswan import Tunnel
 from tunnelbed.testbed import Testbed

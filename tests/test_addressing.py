@@ -9,9 +9,9 @@ import pytest
 
 from tests.conftest import Checkout
 from tunnelbed import scenario, testbed
+from tunnelbed.addressing import address_towards, addresses_towards, source_address
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
-from tunnelbed.reachability import address_towards, addresses_towards, source_address
 
 V6 = {"inside": "2001:db8:1::/64", "outside": "2001:db8:f::/64"}
 
