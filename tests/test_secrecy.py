@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+from scapy.layers.inet6 import (
+    ICMPv6EchoRequest,
+    ICMPv6MLDMultAddrRec,
+    ICMPv6MLDone,
+    ICMPv6MLReport,
+    ICMPv6MLReport2,
+    IPv6,
+    IPv6ExtHdrHopByHop,
+    RouterAlert,
+)
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
@@ -17,6 +26,7 @@ from tunnelbed.probes import Ping
 from tunnelbed.recording import ETHERNET, Recording
 from tunnelbed.testbed import Testbed as Bed
 from tunnelbed.verdict import Unmet
+from tunnelbed.wire import is_neighbour_discovery
 
 ASKS_FOR_NEIGHBOUR = Ether() / ARP(psrc="192.0.2.1", pdst="192.0.2.2")
 PING = Ether() / IP(src="192.0.2.1", dst="192.0.2.2") / ICMP()
@@ -86,6 +96,44 @@ def test_a_kind_that_no_packet_is_ever_called_is_refused(bed: Bed, said: str) ->
 def test_what_must_not_cross_is_known_by_either_port_and_in_either_ip(bed: Bed, packet: Packet, unwanted: str) -> None:
     with pytest.raises(Unmet, match=f"expected: no {unwanted} crosses outside"):
         secrecy.does_not_cross(bed, recorded(bed, packet), bed.scenario.networks["outside"], unwanted)
+
+
+def report(*groups: str, hops: int = 1) -> Packet:
+    """As a kernel tells its link which groups it listens to."""
+    records = [ICMPv6MLDMultAddrRec(rtype=4, dst=group) for group in groups]
+    return mld(ICMPv6MLReport2(records=records), hops)
+
+
+def mld(said: Packet, hops: int = 1) -> Packet:
+    alert = IPv6ExtHdrHopByHop(options=[RouterAlert()])
+    return Ether() / IPv6(src="fe80::1", dst="ff02::16", hlim=hops) / alert / said
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        report("ff02::1:ff00:2"),
+        report("ff02::2", "ff05::2", "ff02::1:ffab:cdef"),
+        mld(ICMPv6MLReport(mladdr="ff02::1:ff00:2")),
+        mld(ICMPv6MLDone(mladdr="ff02::2")),
+    ],
+)
+def test_that_a_node_listens_for_its_neighbours_is_neighbour_discovery(packet: Packet) -> None:
+    assert is_neighbour_discovery(Ether(bytes(packet)))
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        report("ff02::1:ff00:2", "ff02::fb"),
+        report("ff02::1:ff00:2", hops=64),
+        report(),
+        mld(ICMPv6MLReport(mladdr="ff02::fb")),
+        mld(ICMPv6EchoRequest()),
+    ],
+)
+def test_what_else_a_node_sends_its_link_is_none(packet: Packet) -> None:
+    assert not is_neighbour_discovery(Ether(bytes(packet)))
 
 
 def joined(checkout: Checkout, site: str = "") -> Bed:

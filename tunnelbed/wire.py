@@ -5,7 +5,17 @@ from __future__ import annotations
 import ipaddress
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_RS, IPv6
+from scapy.layers.inet6 import (
+    ICMPv6MLDMultAddrRec,
+    ICMPv6MLDone,
+    ICMPv6MLReport,
+    ICMPv6MLReport2,
+    ICMPv6ND_NA,
+    ICMPv6ND_NS,
+    ICMPv6ND_RA,
+    ICMPv6ND_RS,
+    IPv6,
+)
 from scapy.layers.ipsec import ESP
 from scapy.layers.l2 import ARP
 from scapy.packet import Packet
@@ -16,6 +26,10 @@ IKE_PORT, NAT_T_PORT = 500, 4500  # RFC 7296, 2.23
 ESP_PROTOCOL = 50  # RFC 4303
 ICMPV6_PROTOCOL = 58  # RFC 4443
 EXCHANGE_TYPE, INFORMATIONAL = 18, 37  # the octet in IKE's header, and its value (RFC 7296, 3.1)
+# What a node listens to for neighbour discovery alone, and tells its link so: the groups of its own addresses (RFC
+# 4861, 7.2.1), and those of all nodes and all routers (RFC 4291, 2.7.1).
+SOLICITED = ipaddress.ip_network("ff02::1:ff00:0/104")
+ALL_OF_A_KIND = {ipaddress.ip_address(group) for group in ("ff02::1", "ff02::2", "ff05::2")}
 NO_ESP_MARKER = b"\0\0\0\0"  # on port 4500, four zero bytes stand before IKE (RFC 3948, 2.2)
 
 
@@ -78,10 +92,11 @@ def is_informational(packet: Packet) -> bool:
 
 
 def is_neighbour_discovery(packet: Packet) -> bool:
-    """ARP, or its successor in IPv6 (RFC 4861), and the router's part of that."""
-    if ARP in packet:
+    """ARP, or its successor in IPv6 (RFC 4861), the router's part and a listener's part (MLD, RFC 3810) included."""
+    if any(layer in packet for layer in (ARP, ICMPv6ND_NS, ICMPv6ND_NA, ICMPv6ND_RS, ICMPv6ND_RA)):
         return True
-    return any(layer in packet for layer in (ICMPv6ND_NS, ICMPv6ND_NA, ICMPv6ND_RS, ICMPv6ND_RA))
+    groups = [ipaddress.ip_address(group) for group in _listens_to(packet)]
+    return bool(groups) and all(group in SOLICITED or group in ALL_OF_A_KIND for group in groups)
 
 
 def spi(packet: Packet) -> int | None:
@@ -103,6 +118,20 @@ def from_or_to(packet: Packet, subnets: tuple[Subnet, ...]) -> bool:
     else:
         found = ends(packet)
     return found is not None and any(address in subnet for address in found for subnet in subnets)
+
+
+def _listens_to(packet: Packet) -> list[str]:
+    """The groups that a node tells its own link of, whether it begins to listen or ends."""
+    header = packet.getlayer(IPv6)
+    if header is None or header.hlim != 1:
+        return []
+    for layer in (ICMPv6MLReport, ICMPv6MLDone):
+        if layer in packet:
+            return [packet[layer].mladdr]
+    records = packet[ICMPv6MLReport2].records if ICMPv6MLReport2 in packet else []
+    # Scapy reads the second record as the payload of the first, and so on.
+    every = (layer for record in records for layer in record.iterpayloads())
+    return [layer.dst for layer in every if isinstance(layer, ICMPv6MLDMultAddrRec)]
 
 
 def _protocol(header: Packet) -> int:
