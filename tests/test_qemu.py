@@ -74,6 +74,10 @@ def test_an_emulated_kernel_keeps_time_by_a_clock_that_says_its_own_frequency(ch
         assert ("clocksource=hpet" in words[words.index("-append") + 1]) is told
 
 
+def test_emulated_processors_take_turns() -> None:
+    assert "thread=single" in emulation().words[1].split(",")
+
+
 def test_macs_are_local_single_and_lasting() -> None:
     made = {mac("p", node, network) for node in "abcdef" for network in "xyz"}
     assert len(made) == 18

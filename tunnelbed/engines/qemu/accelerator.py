@@ -66,9 +66,14 @@ def kvm() -> Accelerator:
 
 
 def emulation() -> Accelerator:
-    """Software. Its cache of translated code is kept small: by itself it would take a gigabyte, if it could."""
+    """Software. Its cache of translated code is kept small: by itself it would take a gigabyte, if it could.
+
+    A machine's processors take turns. Side by side, one may go on with code as it was before another changed it, as
+    Linux does whenever it turns a static key: kernels died of a breakpoint that was gone already ("Oops: int3", seen
+    with QEMU 7.2 and 10.0; docs/kernel-lane.md).
+    """
     here = architecture()
-    words = ("-accel", "tcg,thread=multi,tb-size=32", "-cpu", here.processor)
+    words = ("-accel", "tcg,thread=single,tb-size=32", "-cpu", here.processor)
     return Accelerator("software emulation", words, 10, here.clock)
 
 
