@@ -2,8 +2,7 @@
 
 `@scenario.NAME` on a feature brings up compose/NAME.yaml, unless it is up already: then it is used and left.
 Options, as `behave -D KEY=VALUE features/`: `engine`, `driver`, `data_plane`, `platform`, `nested`, `memory`, `cpus`,
-`instance`, `path`
-(see `invoke --help up`), and `keep=yes` to leave up what the run brought up.
+`image`, `instance`, `path` (see `invoke --help up`), and `keep=yes` to leave up what the run brought up.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from tunnelbed import shell
 from tunnelbed.changes import Changes
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.scenario import load, names
-from tunnelbed.testbed import Options, Testbed, open_testbed
+from tunnelbed.testbed import Options, Testbed, image_words, open_testbed
 
 TAG = "scenario."
 
@@ -89,8 +88,11 @@ def after_all(context: Context) -> None:
 
 def _bring_up(context: Context, name: str) -> Testbed:
     told: dict[str, Any] = dict(context.config.userdata)
-    chosen: dict[str, Any] = {key: told[key] for key in ("engine", "driver", "data_plane", "platform") if key in told}
+    words = ("engine", "driver", "data_plane", "platform", "image")
+    chosen: dict[str, Any] = {key: told[key] for key in words if key in told}
     sizes: dict[str, Any] = {key: _number(key, told[key]) for key in ("memory", "cpus") if key in told}
+    if "image" in chosen:
+        chosen["image"] = image_words(chosen["image"])
     options = Options(**chosen, **sizes, nested=context.config.userdata.getbool("nested"))
     bed = open_testbed(load(name, context.root), context.root, told.get("engine", ""), told.get("instance", ""))
     began = time.monotonic()
@@ -103,6 +105,7 @@ def _bring_up(context: Context, name: str) -> Testbed:
         held.enter_context(bed.proven_alone())
         if bed.is_up():
             check(bed, options, told)
+            bed.refuse_other_images()
         else:
             context.brought_up.append(bed)
             bed.up(options, say)

@@ -25,7 +25,7 @@ from tunnelbed.bench import VMS
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.scenario import load, named, names
-from tunnelbed.testbed import Options, Testbed, find, open_testbed
+from tunnelbed.testbed import Options, Testbed, find, image_words, open_testbed
 
 ROOT = Path(__file__).resolve().parent
 HELP = {
@@ -42,6 +42,7 @@ HELP = {
     "nested": "run the servers as containers inside their node, which is then privileged: it can harm this machine",
     "memory": "with qemu: megabytes of each node's machine, 192 unless told",
     "cpus": "with qemu: processors of each node's machine, 1 unless told",
+    "image": "another image for a node or a role: `gateway=me/charon:dev`; repeat it for more (docs/your-daemon.md)",
     "json": "print JSON for a script instead of a table",
     "node": "the node's name, as in the stack",
     "follow": "go on printing until interrupted",
@@ -69,6 +70,8 @@ HELP = {
     "sites": "so many sites, 1 to 254, around a cloud that all reach through tunnels; two joined directly unless told",
     "verbose": "print each command as it is run, ready to be pasted",
 }
+# Options that may be given several times.
+REPEATED = {"image"}
 
 
 def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
@@ -97,12 +100,16 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
         shape = inspect.signature(body)
         extra = inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=False)
         run.__signature__ = shape.replace(parameters=[*shape.parameters.values(), extra])  # type: ignore[attr-defined]
-        return invoke_task(run, help={name: HELP[name] for name in (*explained, "verbose")}, auto_shortflags=False)
+        described = {name: HELP[name] for name in (*explained, "verbose")}
+        return invoke_task(run, help=described, iterable=REPEATED & {*explained}, auto_shortflags=False)
 
     return decorate
 
 
-@task("scenario", "instance", "path", "engine", "driver", "data-plane", "platform", "nested", "memory", "cpus")
+@task(
+    *("scenario", "instance", "path", "engine", "driver", "data-plane", "platform", "nested", "memory", "cpus"),
+    "image",
+)
 def up(
     _: Context,
     scenario: str,
@@ -115,10 +122,11 @@ def up(
     nested: bool = False,
     memory: int = 0,
     cpus: int = 0,
+    image: Sequence[str] | None = None,
 ) -> None:
     """Bring a scenario up; returns when its tunnels carry traffic. Up already: only checks."""
     bed = _testbed(scenario, instance, path, engine)
-    bed.up(Options(engine, driver, data_plane, platform, nested, memory, cpus), _progress())
+    bed.up(Options(engine, driver, data_plane, platform, nested, memory, cpus, _images(image)), _progress())
     print(report.table(bed.status()))
 
 
@@ -174,7 +182,7 @@ def logs(_: Context, scenario: str, node: str = "", follow: bool = False, instan
 
 
 @task(
-    *("scenario", "instance", "path", "engine", "driver", "data-plane", "nested", "memory", "cpus"),
+    *("scenario", "instance", "path", "engine", "driver", "data-plane", "nested", "memory", "cpus", "image"),
     *("tags", "jobs", "junit", "stop"),
 )
 def verify(
@@ -188,6 +196,7 @@ def verify(
     nested: bool = False,
     memory: int = 0,
     cpus: int = 0,
+    image: Sequence[str] | None = None,
     tags: str = "",
     jobs: int = 1,
     junit: str = "",
@@ -205,6 +214,7 @@ def verify(
             "nested": "yes" if nested else "",
             "memory": str(memory or ""),
             "cpus": str(cpus or ""),
+            "image": _images(image),
             "instance": instance,
         },
         [tags] if tags else [],
@@ -380,6 +390,10 @@ def _testbed(name: str, instance: str, path: str, engine: str = "") -> Testbed:
 def _chosen(name: str, instance: str, path: str) -> Sequence[Testbed]:
     """The testbed named, or all that something is kept of."""
     return [_testbed(name, instance, path)] if name else find(_root(path))
+
+
+def _images(asked: Sequence[str] | None) -> str:
+    return image_words(",".join(asked or ()))
 
 
 def _root(path: str) -> Path:

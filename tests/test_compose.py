@@ -171,11 +171,24 @@ def test_a_platform_is_asked_for_on_every_node(checkout: Checkout) -> None:
     assert {service["platform"] for service in said["services"].values()} == {"linux/arm64"}
 
 
-def test_an_image_that_was_not_built_here_stays_as_the_stack_says(checkout: Checkout) -> None:
-    checkout.stack["services"]["client"]["image"] = "other/image"
+def test_an_image_that_was_not_built_here_becomes_a_node_by_our_scripts(checkout: Checkout) -> None:
+    checkout.stack["services"]["client"] |= {"image": "other/image", "command": ["serve", "all"]}
     services = rendered(plan(checkout))["services"]
-    assert "image" not in services["client"]
-    assert services["server"]["image"] == "example/node:tag"
+    client, server = services["client"], services["server"]
+    assert (client["image"], server["image"]) == ("other/image", "example/node:tag")
+    assert client["entrypoint"] == ["/usr/lib/tunnelbed/boot"]
+    assert client["user"] == "0:0"
+    assert client["healthcheck"] == {"disable": True}
+    assert client["environment"]["PATH"].startswith("/usr/lib/tunnelbed:")
+    assert client["volumes"] == [f"{checkout.root / 'scripts'}:/usr/lib/tunnelbed:ro"]
+    assert "command" not in client
+    assert not {"entrypoint", "command", "user", "volumes"} & set(server)
+    assert "PATH" not in server["environment"]
+
+
+def test_an_image_of_somebody_else_s_without_a_command_rests(checkout: Checkout) -> None:
+    checkout.stack["services"]["client"]["image"] = "other/image"
+    assert rendered(plan(checkout))["services"]["client"]["command"] == ["rest"]
 
 
 def test_a_compose_command_names_project_and_files_in_order() -> None:

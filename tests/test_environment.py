@@ -29,6 +29,7 @@ def up(checkout: Checkout, data_plane: str = "auto", driver: str = "") -> Bed:
     [
         ({"data_plane": "kernel"}, "-D data_plane: tiny: found kernel, expected user, as it is up now"),
         ({"driver": "bridge"}, "-D driver: tiny: found bridge, expected none, as it is up now"),
+        ({"image": "client=me/a"}, "-D image: tiny: found client=me/a, expected none, as it is up now"),
         ({"memory": 512}, "-D memory: tiny: found 512, expected none, as it is up now"),
     ],
 )
@@ -40,6 +41,19 @@ def test_what_was_asked_for_must_be_how_it_is_up(checkout: Checkout, told: dict[
 
 def test_what_nobody_asked_for_may_be_as_it_is(checkout: Checkout) -> None:
     environment.check(up(checkout, data_plane="user", driver="bridge"), Options(driver="bridge"), {"driver": "bridge"})
+
+
+def test_images_are_compared_however_somebody_says_them(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, engine := FakeEngine())
+    bed.up(Options(engine="fake", image="client=me/a,server=me/b"), lambda _: None)
+    monkeypatch.setattr(environment, "open_testbed", lambda *_: bed)
+    context: Any = SimpleNamespace(held=contextlib.ExitStack(), root=checkout.root, brought_up=[])
+    context.config = SimpleNamespace(userdata=UserData({"image": "server=me/b, client=me/a"}))
+    assert environment._bring_up(context, "tiny") is bed
+    context.held.close()
+    engine.images["me/b"] = "another"
+    with pytest.raises(BadInput, match="server runs another image than me/b is now"):
+        environment._bring_up(context, "tiny")
 
 
 def test_each_feature_is_told_what_is_wrong_and_not_that_somebody_else_proves(

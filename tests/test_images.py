@@ -20,6 +20,24 @@ def test_a_tag_is_twelve_digits_of_what_the_image_is_made_from() -> None:
     assert images.node_image("node-nested").removeprefix("tunnelbed/node-nested:") == images.node_image()[-12:]
 
 
+def test_node_scripts_are_laid_out_for_anybody_to_read_whatever_a_checkout_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o700)
+    for name, mode in (("boot", 0o700), ("settings", 0o600)):
+        (kept / name).write_text(name)
+        (kept / name).chmod(mode)
+    monkeypatch.setattr(images, "NODE_SCRIPTS", kept)
+    for _ in range(2):
+        images.lay_out(made := tmp_path / "made")
+    assert {path.name: path.stat().st_mode & 0o777 for path in (made, *made.iterdir())} == {
+        "made": 0o755,
+        "boot": 0o755,
+        "settings": 0o644,
+    }
+
+
 def test_a_foreign_platform_has_a_tag_of_its_own() -> None:
     assert images.node_image("node", "linux/arm/v7") == f"{images.node_image()}-arm-v7"
 

@@ -61,8 +61,8 @@ def test_carried_images_reach_the_node_as_a_file(checkout: Checkout) -> None:
     plan = Plan(scene, "p", checkout.root / "state", {})
     said = yaml.safe_load(compose.render(plan, allocate(scene, "p", []), {}).replace("!override", ""))
     volume = f"{compose.carried(plan, scene.nodes['server'])}:/etc/tunnelbed/images.tar:ro"
-    assert said["services"]["server"]["volumes"] == [volume]
-    assert "volumes" not in said["services"]["client"]
+    assert volume in said["services"]["server"]["volumes"]
+    assert "images.tar" not in str(said["services"]["client"])
 
 
 def test_up_warns_of_privileges_and_later_commands_know_the_form(

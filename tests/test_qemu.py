@@ -300,6 +300,13 @@ def test_what_a_machine_cannot_be_is_refused_with_what_can_be_done(checkout: Che
         QemuEngine(checkout.root, "9").start(plan_of(checkout), print)
 
 
+def test_another_image_than_the_stack_s_is_refused(checkout: Checkout) -> None:
+    plan = plan_of(with_our_image(checkout))
+    asked = replace(plan, scenario=scenario.with_images(plan.scenario, {"client": "me/a"}))
+    with pytest.raises(BadInput, match=r"^--image: found me/a, expected --engine docker; a VM is made of the node"):
+        QemuEngine(checkout.root, "9").start(asked, print)
+
+
 def test_an_image_that_is_not_ours_is_refused(checkout: Checkout) -> None:
     with pytest.raises(BadInput, match=r"found example/node, expected tunnelbed/node"):
         QemuEngine(checkout.root, "9").start(plan_of(checkout), print)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
 from typing import Any
@@ -311,3 +311,36 @@ def test_exactly_the_hosts_of_its_subnet_may_be_a_node_s_address(checkout: Check
         assert not may
     else:
         assert may
+
+
+@pytest.mark.parametrize(
+    ("said", "images"),
+    [
+        ("gateway=me/a", {"gateway": "me/a"}),
+        ("client=me/a:1,server=me/b", {"client": "me/a:1", "server": "me/b"}),
+        ("host=me/a", {"client": "me/a", "server": "me/a"}),
+        ("server=me/b, host=me/a", {"client": "me/a", "server": "me/b"}),
+    ],
+)
+def test_nodes_have_the_images_that_somebody_asks_for(checkout: Checkout, said: str, images: Mapping[str, str]) -> None:
+    for node in ("client", "server"):
+        checkout.stack["services"][node]["labels"]["tunnelbed.role"] = "host"
+    checkout.write()
+    asked = scenario.with_images(scenario.load("tiny", checkout.root), scenario.asked_images(said))
+    assert {name: node.image for name, node in asked.nodes.items() if node.image != "example/node"} == images
+
+
+@pytest.mark.parametrize("said", ["me/a", "gateway=", "=me/a", "gateway=me/a,", ","])
+def test_half_of_what_says_who_has_which_image_is_refused(said: str) -> None:
+    with pytest.raises(BadInput, match=r"--image: found '.*', expected WHO=IMAGE, with commas"):
+        scenario.asked_images(said)
+
+
+def test_two_images_for_one_are_refused() -> None:
+    with pytest.raises(BadInput, match="--image: found gateway twice"):
+        scenario.asked_images("gateway=me/a,gateway=me/b")
+
+
+def test_an_image_for_nobody_is_refused_with_a_list_of_who_there_is(checkout: Checkout) -> None:
+    with pytest.raises(BadInput, match=r"--image: found gatewy, inside, expected one of: client, gateway, server;"):
+        scenario.with_images(scenario.load("tiny", checkout.root), {"gatewy": "me/a", "inside": "me/b"})

@@ -7,6 +7,7 @@ import json
 import stat
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -338,15 +339,61 @@ def test_status_tells_of_every_node_up_or_not(checkout: Checkout) -> None:
 def test_a_gateway_s_status_tells_who_does_esp_and_how_its_tunnels_are(checkout: Checkout) -> None:
     checkout.configure("gateway/swanctl.conf", "")
     raw = (Path(__file__).parent / "data" / "established.txt").read_text()
-    engine = FakeEngine(says(0, f"user\n{raw}"))
+    engine = FakeEngine(says(0, f"user\nstrongSwan 6.0.1 charon (Linux, 6.12.0, x86_64)\n{raw}"))
     bed = bed_of(checkout, engine)
     bed.up(FAKE, silent)
     (gateway,) = [status for status in bed.status() if status.node == "gateway"]
-    assert gateway.data_plane == "user"
+    assert (gateway.data_plane, gateway.daemon) == ("user", "strongSwan 6.0.1")
     assert [tunnel.carries for tunnel in gateway.tunnels] == [True, True]
     shown = report.table(bed.status(), width=160)
     assert "site-a up, site-b up (ESP in user space)" in shown
     assert shown.count("user space") == 1
+
+
+def test_other_images_are_kept_with_the_testbed(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(engines.ENGINES, "fake", "tunnelbed.engines.fake")
+    scene = scenario.load("tiny", checkout.root)
+    bed = testbed.open_testbed(scene, checkout.root, "fake")
+    bed.up(replace(FAKE, image="gateway=me/charon:dev"), silent)
+    again = testbed.open_testbed(scene, checkout.root)
+    assert {node.image for node in again.scenario.nodes.values()} == {"me/charon:dev", "example/node"}
+    assert again.node("gateway").image == "me/charon:dev"
+    assert "images gateway=me/charon:dev" in report.heading(again)
+    with pytest.raises(BadInput, match=r"--image gateway=me/charon:dev, as it is up now"):
+        bed.up(FAKE, silent)
+
+
+def test_what_was_up_with_other_images_comes_up_without_them(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FakeEngine()
+    monkeypatch.setattr(engines, "connect", lambda *_: engine)
+    scene = scenario.load("tiny", checkout.root)
+    first = testbed.open_testbed(scene, checkout.root, "fake")
+    first.up(replace(FAKE, image="gateway=me/charon:dev"), silent)
+    engine.stop(first.project, first.state)
+    testbed.open_testbed(scene, checkout.root).up(FAKE, silent)
+    assert [plan.scenario.nodes["gateway"].image for plan in engine.plans] == ["me/charon:dev", "example/node"]
+
+
+def test_a_testbed_whose_images_were_made_anew_proves_nothing_about_them(checkout: Checkout) -> None:
+    bed = bed_of(checkout, engine := FakeEngine())
+    bed.up(FAKE, silent)
+    bed.refuse_other_images()
+    engine.images["example/node"] = "another:fake"
+    told = "runs another image than example/node is now, expected the one it runs; take it down first"
+    with pytest.raises(BadInput, match=told):
+        bed.up(FAKE, silent)
+
+
+@pytest.mark.parametrize("image", ["", "gateway=example/none"])
+def test_an_image_that_is_not_there_is_told_with_who_named_it(checkout: Checkout, image: str) -> None:
+    bed = bed_of(checkout, engine := FakeEngine())
+    engine.images = {"example/node" if not image else "example/none": ""}
+    where = "--image" if image else "compose/tiny.yaml: image"
+    with pytest.raises(BadInput, match=rf"{where}: found example/no\w+, expected an image that the engine has"):
+        bed.up(replace(FAKE, image=image), silent)
+    assert not engine.plans
 
 
 def test_an_unknown_node_is_answered_with_the_list(checkout: Checkout) -> None:
@@ -393,7 +440,7 @@ def test_the_table_has_a_line_for_each_node_and_fits_any_width(checkout: Checkou
         assert max(map(len, report.table(bed.status(), width=width).splitlines())) <= width
 
 
-STATE: tuple[str, str, tuple[()]] = ("running", "kernel", ())
+STATE: tuple[str, str, str, str, tuple[()]] = ("running", "tunnelbed/node", "kernel", "strongSwan 6.0.1", ())
 RUNS = ("running", "none", "yet", "(ESP", "in", "the", "kernel)")
 
 

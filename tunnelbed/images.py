@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -86,6 +87,13 @@ def one_at_a_time() -> Iterator[None]:
         yield
     finally:
         os.close(held)
+
+
+def lay_out(folder: Path) -> None:
+    """Copy the node scripts, with the modes that the image gives them, whatever a checkout has (Dockerfile, `own`)."""
+    shutil.copytree(NODE_SCRIPTS, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
 
 
 def build(

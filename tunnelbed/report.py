@@ -23,6 +23,8 @@ def heading(bed: Testbed) -> str:
     """One line: the testbed, and who does what for it."""
     options = bed.options
     facts = {**bed.engine.describe(), "network driver": (options.driver if options else "") or bed.engine.driver}
+    if options and options.image:
+        facts["images"] = options.image
     return f"{bed.name}: " + ", ".join(f"{key} {value}" for key, value in facts.items())
 
 

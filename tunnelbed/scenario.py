@@ -90,6 +90,35 @@ def nested(scene: Scenario) -> Scenario:
     return replace(scene, nodes=nodes, overlay=path)
 
 
+def asked_images(said: str) -> Mapping[str, str]:
+    """Who shall have which image, by node or role: `gateway=me/charon:dev,client-a1=...`; raises `BadInput`."""
+    asked: dict[str, str] = {}
+    for one in said.split(",") if said else ():
+        who, _, image = (word.strip() for word in one.partition("="))
+        if not who or not image:
+            raise BadInput("--image", "", repr(one), "WHO=IMAGE, with commas between several", "correct it")
+        if who in asked:
+            raise BadInput("--image", "", f"{who} twice", "one image for each", "leave one away")
+        asked[who] = image
+    return dict(sorted(asked.items()))
+
+
+def with_images(scene: Scenario, asked: Mapping[str, str]) -> Scenario:
+    """The scenario with other images for some nodes or roles; what is said of a node itself counts.
+
+    A role that is called like a node means that node.
+    """
+    nodes = dict(scene.nodes)
+    roles = {node.role for node in nodes.values() if node.role} - set(nodes)
+    if unknown := set(asked) - roles - set(nodes):
+        expected = f"one of: {', '.join([*sorted(roles), *nodes])}"
+        raise BadInput("--image", "", ", ".join(sorted(unknown)), expected, "correct it")
+    for name, node in nodes.items():
+        image = asked.get(name) or (asked.get(node.role) if node.role in roles else None)
+        nodes[name] = replace(node, image=image or node.image)
+    return replace(scene, nodes=nodes)
+
+
 def _network(name: str, said: Section) -> Network:
     if len(name) > LONGEST_NAME:
         expected = f"at most {LONGEST_NAME}, since it is also the name of an interface"

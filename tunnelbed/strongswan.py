@@ -68,6 +68,12 @@ def tunnels(raw: str) -> tuple[Tunnel, ...]:
     return tuple(sorted(found, key=lambda tunnel: tunnel.unique))
 
 
+def version(said: str) -> str:
+    """Which strongSwan charon is, by `swanctl --version --daemon`: `strongSwan 6.0.1`; empty if it does not say."""
+    found = re.search(r"^(strongSwan \S+) ", said, re.MULTILINE)
+    return found[1] if found else ""
+
+
 def connections(raw: str) -> tuple[Connection, ...]:
     """The connections in the output of `swanctl --list-conns --raw`."""
     found = []

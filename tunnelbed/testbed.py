@@ -43,6 +43,8 @@ class Options:
     nested: bool = False
     memory: int = 0
     cpus: int = 0
+    # As `image_words` writes it.
+    image: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ class NodeStatus:
     site: str
     addresses: tuple[str, ...]
     state: str
+    image: str
     data_plane: str
+    daemon: str
     tunnels: tuple[Tunnel, ...]
 
 
@@ -68,7 +72,9 @@ class Testbed:
     def __init__(self, scene: Scenario, root: Path, engine: Engine, instance: str = "") -> None:
         if instance and not re.fullmatch(r"[a-z0-9]{1,12}", instance):
             raise BadInput("--instance", "", repr(instance), "1 to 12 lower-case letters and digits", "choose another")
-        self.scenario, self.engine, self.instance = scene, engine, instance
+        # As its files have it, and as it is brought up.
+        self.plain = self.scenario = scene
+        self.engine, self.instance = engine, instance
         self.patience = PATIENCE
         # Whether what must work is given up sooner, once nothing moves towards it: see `Recording.stalls`.
         self.hasty = False
@@ -103,8 +109,8 @@ class Testbed:
             expected = f"one of: {', '.join(engines.DATA_PLANES)}"
             raise BadInput("--data-plane", "", repr(options.data_plane), expected, "correct it")
         with self._alone():
+            self.scenario = _as_asked(self.plain, options)
             if options.nested:
-                self.scenario = scenario.nested(self.scenario)
                 for node in self.scenario.nodes.values():
                     if node.privileged:
                         progress(f"WARNING: {node.name} is privileged: what runs there can do anything to this machine")
@@ -117,6 +123,7 @@ class Testbed:
                     raise BadInput(
                         "up", self.name, _told(options), f"{_told(kept)}, as it is up now", "take it down first"
                     )
+                self.refuse_other_images()
                 progress("already up: checking")
                 self._readiness().wait(progress, own=check)
                 return False
@@ -130,6 +137,15 @@ class Testbed:
                     self._stop()
                 raise
             return True
+
+    def refuse_other_images(self) -> None:
+        """Raise `BadInput` where a node that is up runs another image than it would be given now."""
+        options = self.options or Options()
+        for node, runs in self.engine.runs(self.project).items():
+            image = self.scenario.nodes[node].image if node in self.scenario.nodes else ""
+            if image and runs != self.engine.called(image, options.platform):
+                found = f"{node} runs another image than {image} is now"
+                raise BadInput("up", self.name, found, "the one it runs", "take it down first")
 
     def down(self) -> Mapping[str, int]:
         """Remove the testbed, or what is left of one; how many of each kind were removed."""
@@ -236,9 +252,14 @@ class Testbed:
         named = {image for node in self.scenario.nodes.values() for image in (node.image, *node.carried)}
         used = {image for image in named if image.startswith(images.OURS)}
         known = {f"{images.OURS}{target}" for target in images.TARGETS}
-        if strange := sorted(used - known):
-            stack = documents.shorten(self.scenario.stack)
-            raise BadInput(stack, "image", strange[0], f"one of: {', '.join(sorted(known))}", "correct the name")
+        stack = (documents.shorten(self.scenario.stack), "image")
+        for image in sorted(named - known - {""}):
+            where = ("--image", "") if image in scenario.asked_images(options.image).values() else stack
+            if image in used:
+                expected = f"one of: {', '.join(sorted(known))}, or a name that does not begin like those"
+                raise BadInput(*where, image, expected, "correct the name")
+            if not self.engine.called(image, options.platform):
+                raise BadInput(*where, image, "an image that the engine has", "build it, or `docker pull` it")
         return Plan(
             self.scenario,
             self.project,
@@ -293,15 +314,16 @@ class Testbed:
 
     def _node_status(self, node: Node, states: Mapping[str, str]) -> NodeStatus:
         state = states.get(node.name, "down")
-        plane = ""
+        plane = daemon = ""
         tunnels: tuple[Tunnel, ...] = ()
         if state == "running" and self.is_vpn(node.name):
-            asked = "cat /run/tunnelbed/data-plane; swanctl --list-sas --raw"
+            asked = "cat /run/tunnelbed/data-plane; swanctl --version --daemon; swanctl --list-sas --raw"
             said = self.engine.run(self.project, node.name, ["sh", "-c", asked], check=False).stdout
             plane, _, raw = said.partition("\n")
+            daemon = strongswan.version(raw)
             tunnels = strongswan.tunnels(raw)
         addresses = tuple(str(interface) for at in node.attachments for interface in at.addresses)
-        return NodeStatus(node.name, node.role, node.site, addresses, state, plane, tunnels)
+        return NodeStatus(node.name, node.role, node.site, addresses, state, node.image, plane, daemon, tunnels)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -328,9 +350,14 @@ def open_testbed(scene: Scenario, root: Path, engine: str = "", instance: str = 
     """The testbed of a scenario on the engine and in the form it is up, or else on the engine named."""
     kept = _kept(root / ".tunnelbed" / testbed_name(scene.name, instance))
     bed = Testbed(scene, root, engines.connect(engine or (kept or Options()).engine, root), instance)
-    if scene.nodes and kept and kept.nested:
-        bed.scenario = scenario.nested(scene)
+    if scene.nodes and kept:
+        bed.scenario = _as_asked(scene, kept)
     return bed
+
+
+def image_words(said: str) -> str:
+    """Which images somebody asks for, `WHO=IMAGE` with commas, in the one way that `Options` have it."""
+    return ",".join(f"{who}={image}" for who, image in scenario.asked_images(said).items())
 
 
 def find(root: Path, read: Callable[[str, Path], Scenario] = scenario.load) -> Sequence[Testbed]:
@@ -343,6 +370,13 @@ def find(root: Path, read: Callable[[str, Path], Scenario] = scenario.load) -> S
         name, _, instance = kept.name.partition(".")
         found.append(open_testbed(read(name, root), root, instance=instance))
     return found
+
+
+def _as_asked(scene: Scenario, options: Options) -> Scenario:
+    """A scenario in the form that these options ask for."""
+    if options.nested:
+        scene = scenario.nested(scene)
+    return scenario.with_images(scene, scenario.asked_images(options.image))
 
 
 def _lock(folder: Path) -> int | None:

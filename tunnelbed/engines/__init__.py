@@ -85,6 +85,12 @@ class Engine(Protocol):
     def provide(self, images: Sequence[str], platform: str, progress: Progress) -> Mapping[str, str]:
         """Make what runs as these images of ours, unless it is there, and what the engine calls each of them."""
 
+    def called(self, image: str, platform: str) -> str:
+        """What the engine calls an image as it is now, without making it; empty where it has none of that name."""
+
+    def runs(self, project: str) -> Mapping[str, str]:
+        """What each node of a testbed was made from, in the words of `called`."""
+
     def start(self, plan: Plan, progress: Progress) -> None:
         """Make the networks and nodes. Raises `TunnelbedError`; what was made by then, `stop` removes."""
 

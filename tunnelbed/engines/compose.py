@@ -18,6 +18,9 @@ from tunnelbed.engines import Plan, links
 from tunnelbed.engines.underlay import addresses
 from tunnelbed.model import Node
 
+# Where node scripts are in a node, and what is found without its path there: as compose/images/Dockerfile has both.
+SCRIPTS = "/usr/lib/tunnelbed"
+PATH = f"{SCRIPTS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HEADER = "# What this machine adds to {stack}; made anew by every `invoke up`.\n"
 
 
@@ -54,6 +57,11 @@ def carried(plan: Plan, node: Node) -> Path:
     return plan.state / f"{node.name}.images.tar"
 
 
+def scripts(plan: Plan) -> Path:
+    """The folder of node scripts for images of somebody else's."""
+    return plan.state / "scripts"
+
+
 def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) -> Mapping[str, Any]:
     volumes = []
     configs = plan.scenario.configs / node.name
@@ -62,13 +70,19 @@ def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) ->
     vpn = plan.is_vpn(node.name)
     if vpn and plan.keys:
         volumes.append(f"{(plan.keys / node.name).resolve()}:/etc/tunnelbed/keys:ro")
+    # Somebody else's image becomes a node by our scripts; what it lacks of programs, they say.
+    if foreign := node.image not in plan.images:
+        volumes.append(f"{scripts(plan).resolve()}:{SCRIPTS}:ro")
     if node.carried:
         volumes.append(f"{carried(plan, node).resolve()}:/etc/tunnelbed/images.tar:ro")
     return {
-        **({"image": plan.images[node.image]} if node.image in plan.images else {}),
+        **({"image": plan.images.get(node.image, node.image)} if node.image else {}),
+        **({"entrypoint": [f"{SCRIPTS}/boot"], "user": "0:0"} if foreign else {}),
+        **({"command": ["rest"]} if foreign and not node.command else {}),
         **({"platform": plan.platform} if plan.platform else {}),
         "hostname": node.name,
         "environment": {
+            **({"PATH": PATH} if foreign else {}),
             "TUNNELBED_INTERFACES": "".join(
                 f"{at.network} {found[node.name, at.network]} {' '.join(map(str, at.addresses))}\n"
                 for at in node.attachments
@@ -83,7 +97,7 @@ def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) ->
         **({"volumes": volumes} if volumes else {}),
         **({"devices": ["/dev/net/tun"]} if vpn and plan.data_plane != "kernel" else {}),
         # `up` runs the check itself, when it wants to know: a testbed at rest is silent on the wire.
-        **({"healthcheck": {"disable": True}} if node.check else {}),
+        **({"healthcheck": {"disable": True}} if node.check or foreign else {}),
         # Docker asks the machine's name servers on behalf of a node that is in a network which is not internal. Nobody
         # is at this address (RFC 5737).
         **({"dns": ["192.0.2.53"]} if plan.driver == "bridge" else {}),

@@ -26,7 +26,7 @@ from tunnelbed.errors import (
     NodeFailed,
     TunnelbedError,
 )
-from tunnelbed.images import OURS, ensure, node_image
+from tunnelbed.images import OURS, engine_platform, ensure, known_platform, lay_out, node_image
 from tunnelbed.shell import Completed
 
 # `!override` in a Compose file is understood from 2.24.4 on (Compose release notes).
@@ -69,6 +69,17 @@ class DockerEngine:
         """As `Engine.provide`: tags."""
         return {name: ensure(name.removeprefix(OURS), progress, platform or None, self._has) for name in images}
 
+    def called(self, image: str, platform: str) -> str:
+        """As `Engine.called`: the tag of an image of ours, the ID of another."""
+        if image.startswith(OURS):
+            foreign = platform and known_platform(platform) != engine_platform()
+            return node_image(image.removeprefix(OURS), platform if foreign else None)
+        return self._id(image)
+
+    def runs(self, project: str) -> Mapping[str, str]:
+        """As `Engine.runs`."""
+        return {found.node: found.image for found in self._containers(project)}
+
     def start(self, plan: Plan, progress: Progress) -> None:
         """As `Engine.start`: parents, override, `docker compose up`."""
         for option, value in (("--memory", plan.memory), ("--cpus", plan.cpus)):
@@ -78,6 +89,8 @@ class DockerEngine:
         version = _in_background(self._compose_is_new_enough)
         parents = self.make_parents(plan, progress)
         version.result()
+        if any(node.image not in plan.images for node in plan.scenario.nodes.values()):
+            lay_out(compose.scripts(plan))
         for node in plan.scenario.nodes.values():
             if node.carried:
                 progress(f"packing the images that {node.name} carries")
@@ -293,13 +306,16 @@ class DockerEngine:
 
     def _has(self, tag: str) -> bool:
         """Whether the engine has an image of that tag."""
+        return bool(self._id(tag))
+
+    def _id(self, tag: str) -> str:
+        """The ID of the image that has that tag now; empty where none has."""
         try:
-            self.client.images.get(tag)
+            return str(self.client.images.get(tag).id)
         except NotFound:
-            return False
+            return ""
         except (DockerException, OSError) as refused:
             raise EngineUnavailable(f"the engine does not say what images it has: {refused}") from refused
-        return True
 
     def _subnets(self) -> list[IPv4Network]:
         found = []
@@ -316,7 +332,16 @@ class DockerEngine:
         """The containers of a testbed, or a node's, by one request: the library's own list inspects each."""
         labels = [f"{PROJECT}={project}", *([f"{SERVICE}={node}"] if node else ())]
         found = self.client.api.containers(all=True, filters={"label": labels})
-        return [_Found(one["Id"], one["Names"][0].lstrip("/"), one["Labels"][SERVICE], one["State"]) for one in found]
+        return [
+            _Found(
+                one["Id"],
+                one["Names"][0].lstrip("/"),
+                one["Labels"][SERVICE],
+                one["State"],
+                one["Image"] if one["Image"].startswith(OURS) else one["ImageID"],
+            )
+            for one in found
+        ]
 
     def _container(self, project: str, node: str) -> _Found:
         found = self._containers(project, node)
@@ -333,6 +358,8 @@ class _Found:
     name: str
     node: str
     state: str
+    # The tag of an image of ours, the ID of another.
+    image: str
 
 
 # `images.node_image` without a platform at its end.

@@ -53,6 +53,9 @@ class FakeEngine:
         self.ends_as = "exited"
         self.plans: list[Plan] = []
         self.costs = Usage(0, 0.0)
+        # What images are called otherwise than after themselves; nothing: they are not there.
+        self.images: dict[str, str] = {}
+        self._made_from: dict[str, dict[str, str]] = {}
         self._nodes: dict[str, dict[str, str]] = {}
         self._networks: dict[str, int] = {}
 
@@ -61,11 +64,23 @@ class FakeEngine:
         del platform, progress
         return {name: f"{name}:fake" for name in images}
 
+    def called(self, image: str, platform: str) -> str:
+        """As `Engine.called`."""
+        del platform
+        return self.images.get(image, f"{image}:fake")
+
+    def runs(self, project: str) -> Mapping[str, str]:
+        """As `Engine.runs`."""
+        return dict(self._made_from.get(project, {}))
+
     def start(self, plan: Plan, progress: Progress) -> None:
         """As `Engine.start`."""
         self.plans.append(plan)
         progress("making entries in a table")
         nodes = self._nodes.setdefault(plan.project, {})
+        self._made_from[plan.project] = {
+            node.name: self.called(node.image, "") for node in plan.scenario.nodes.values()
+        }
         self._networks[plan.project] = len(plan.scenario.networks)
         for number, name in enumerate(plan.scenario.nodes):
             if number == len(plan.scenario.nodes) // 2:

@@ -64,6 +64,17 @@ class QemuEngine:
             raise BadInput("--platform", "", platform, f"{own}, this machine's own", "leave it away, or use docker")
         return {name: str(files.ensure(progress)) for name in images if name == IMAGE}
 
+    def called(self, image: str, platform: str) -> str:
+        """As `Engine.called`: the folder of files, the same for all; what else is named, `start` refuses."""
+        del platform
+        return str(files.current()) if image == IMAGE else image
+
+    def runs(self, project: str) -> Mapping[str, str]:
+        """As `Engine.runs`."""
+        with contextlib.suppress(*keeper.UNREADABLE):
+            return {machine.node: machine.files for machine in keeper.read(self._folder(project))}
+        return {}
+
     def start(self, plan: Plan, progress: Progress) -> None:
         """As `Engine.start`: a keeper is started, and told of every machine."""
         _refuse_what_cannot_work(plan)
@@ -243,6 +254,8 @@ def _refuse_what_cannot_work(plan: Plan) -> None:
     stack = documents.read(plan.scenario.stack, "YAML in the Compose format")
     for name, service in stack.section("services").sections():
         node = plan.scenario.nodes[name]
+        if node.image != (service.said.get("image") or ""):
+            raise BadInput("--image", "", node.image, "--engine docker", "a VM is made of the node image")
         if node.image != IMAGE:
             advice = "use that image, or --engine docker"
             raise service.bad("image", node.image or "none", f"{IMAGE}, which a VM can be", advice)

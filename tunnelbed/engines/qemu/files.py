@@ -37,15 +37,19 @@ TRIAL_SECONDS = 15.0
 TRIAL = 'node=trial\nlimits=\ntunnel=\nsettings() { :; }\nwithin() { exec env -i PATH=/bin "$@"; }\nset -- rest\n'
 
 
+def current() -> Path:
+    """Where the files are, once they are made: what they are made from is in its name."""
+    return CACHE / "vm" / fingerprint([RECIPE, NODE_SCRIPTS, VM_SCRIPTS], ROOT)
+
+
 def ensure(progress: Progress) -> Path:
     """The folder of the files, made if it must be. Raises `ImageFailed` or `EngineUnavailable`."""
-    folder = CACHE / "vm" / fingerprint([RECIPE, NODE_SCRIPTS, VM_SCRIPTS], ROOT)
-    if not folder.exists():
+    if not (made := current()).exists():
         with one_at_a_time():
-            if not folder.exists():
+            if not made.exists():
                 progress("making the files that nodes' machines share (once)")
-                _make(folder, progress)
-    return folder
+                _make(made, progress)
+    return made
 
 
 def release(folder: Path) -> str:
