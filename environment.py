@@ -37,6 +37,8 @@ def before_all(context: Context) -> None:
     context.root = Path(context.config.userdata.get("path", ".")).resolve()
     context.held = contextlib.ExitStack()
     context.beds = {}
+    # Testbeds that did not come up, and why: every feature is told, and none waits for it again.
+    context.broken = {}
     context.changes_of = {}
     context.brought_up = []
 
@@ -48,6 +50,8 @@ def before_feature(context: Context, feature: Feature) -> None:
         found = f"tags {' '.join(feature.tags) or 'none'}"
         expected = f"one tag @{TAG}NAME, with NAME one of: {', '.join(names(context.root))}"
         raise BadInput(str(feature.filename), "", found, expected, "tag the feature")
+    if tagged[0] in context.broken:
+        raise context.broken[tagged[0]]
     if tagged[0] not in context.beds:
         context.beds[tagged[0]] = _bring_up(context, tagged[0])
     context.bed = context.beds[tagged[0]]
@@ -108,7 +112,11 @@ def _bring_up(context: Context, name: str) -> Testbed:
             bed.refuse_other_images()
         else:
             context.brought_up.append(bed)
-            bed.up(options, say)
+            try:
+                bed.up(options, say)
+            except TunnelbedError as broken:
+                context.broken[name] = broken
+                raise
         context.held.enter_context(held.pop_all())
     return bed
 

@@ -12,6 +12,7 @@ from behave.userdata import UserData
 import environment
 from tests.conftest import Checkout
 from tunnelbed import scenario
+from tunnelbed.engines import Plan
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, EngineUnavailable
 from tunnelbed.testbed import Options
@@ -43,11 +44,31 @@ def test_what_nobody_asked_for_may_be_as_it_is(checkout: Checkout) -> None:
     environment.check(up(checkout, data_plane="user", driver="bridge"), Options(driver="bridge"), {"driver": "bridge"})
 
 
+def test_a_testbed_that_does_not_come_up_is_tried_once_and_every_feature_is_told(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def refuse(plan: Plan) -> None:
+        tried.append(plan.project)
+        raise EngineUnavailable("no room")
+
+    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine(halfway=refuse))
+    monkeypatch.setattr(environment, "open_testbed", lambda *_: bed)
+    context: Any = SimpleNamespace(held=contextlib.ExitStack(), root=checkout.root, brought_up=[], beds={}, broken={})
+    context.config = SimpleNamespace(userdata=UserData({"engine": "fake"}))
+    feature: Any = SimpleNamespace(tags=["scenario.tiny"], filename="features/tiny.feature")
+    for _ in range(3):
+        with pytest.raises(EngineUnavailable, match="no room"):
+            environment.before_feature(context, feature)
+    assert len(tried) == 1
+
+
 def test_images_are_compared_however_somebody_says_them(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     bed = Bed(scenario.load("tiny", checkout.root), checkout.root, engine := FakeEngine())
     bed.up(Options(engine="fake", image="client=me/a,server=me/b"), lambda _: None)
     monkeypatch.setattr(environment, "open_testbed", lambda *_: bed)
-    context: Any = SimpleNamespace(held=contextlib.ExitStack(), root=checkout.root, brought_up=[])
+    context: Any = SimpleNamespace(held=contextlib.ExitStack(), root=checkout.root, brought_up=[], broken={})
     context.config = SimpleNamespace(userdata=UserData({"image": "server=me/b, client=me/a"}))
     assert environment._bring_up(context, "tiny") is bed
     context.held.close()
@@ -61,7 +82,7 @@ def test_each_feature_is_told_what_is_wrong_and_not_that_somebody_else_proves(
 ) -> None:
     bed = up(checkout, data_plane="user")
     monkeypatch.setattr(environment, "open_testbed", lambda *_: bed)
-    context: Any = SimpleNamespace(held=contextlib.ExitStack(), root=checkout.root, brought_up=[])
+    context: Any = SimpleNamespace(held=contextlib.ExitStack(), root=checkout.root, brought_up=[], broken={})
     context.config = SimpleNamespace(userdata=UserData({"data_plane": "kernel"}))
     for _ in range(2):
         with pytest.raises(BadInput, match=r"^-D data_plane: "):
