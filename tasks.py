@@ -28,6 +28,7 @@ from tunnelbed.scenario import load, named, names
 from tunnelbed.testbed import Options, Testbed, find, image_words, open_testbed
 
 ROOT = Path(__file__).resolve().parent
+INVOKE = (sys.executable, "-m", "invoke", "--search-root", str(ROOT))
 HELP = {
     "scenario": "which scenario: a name of `compose/NAME.yaml` (`invoke scenarios` lists them)",
     "instance": "which copy of it, where several are up side by side: letters and digits, e.g. `2`",
@@ -37,7 +38,13 @@ HELP = {
     "data-plane": "who does ESP: kernel, user (strongSwan in user space), or auto (the default): try the kernel first",
     "platform": "for this platform, e.g. linux/arm64 (`build`: several, with commas); this machine's own unless told",
     "push": "send the images to a registry: `--push registry.example/me` names them registry.example/me/node:VERSION",
-    "output": "write the images to OCI archives: `--output x.tar` writes x-node.tar and x-node-nested.tar",
+    "output": (
+        "a file, or `-` for a pipe (`build`: write the images to OCI archives: `--output x.tar` writes x-node.tar and "
+        "x-node-nested.tar)"
+    ),
+    "network": "only what crosses this network, each packet once",
+    "seconds": "end by itself after so many seconds",
+    "keys": "make the tunnels anew and keep their keys, so that Wireshark shows IKE and ESP in clear",
     "no-cache": "build anew, with the packages as they are today",
     "nested": "run the servers as containers inside their node, which is then privileged: it can harm this machine",
     "memory": "with qemu: megabytes of each node's machine, 192 unless told",
@@ -84,6 +91,9 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
                 logging.basicConfig(level=logging.INFO, format="+ %(message)s")
             # Who ends us otherwise than by Ctrl-C, such as a CI machine, leaves as little behind.
             shell.heed_sigterm()
+            # Invoke takes what follows a task for its first argument, where that has no default.
+            if "--help" in options.values():
+                raise Exit(code=subprocess.call([*INVOKE, "--help", body.__name__]))
             try:
                 body(*arguments, **options)
             except TunnelbedError as wrong:
@@ -181,6 +191,46 @@ def logs(_: Context, scenario: str, node: str = "", follow: bool = False, instan
             print(line if node else f"{name:12} {line}")
 
 
+@task("scenario", "node", "network", "seconds", "keys", "output", "instance", "path")
+def capture(
+    _: Context,
+    scenario: str,
+    node: str = "",
+    network: str = "",
+    seconds: float = 0.0,
+    keys: bool = False,
+    output: str = "",
+    instance: str = "",
+    path: str = "",
+) -> None:
+    """Write what nodes see to a file for Wireshark, until Ctrl-C; of one node or network, or all.
+
+    `invoke capture --scenario ipv6 --network isp_link_a --output - | wireshark -k -i -` shows it as it happens.
+    """
+    # Scapy takes half a second to import, which no other task should wait for.
+    from tunnelbed import capture as capturing  # noqa: PLC0415
+    from tunnelbed import keylog  # noqa: PLC0415
+
+    bed = _testbed(scenario, instance, path)
+    wanted = capturing.Wanted(node, network, seconds, keys)
+    file = bed.captures / f"{bed.name}-{time.strftime('%Y%m%d-%H%M%S')}.pcapng" if not output else Path(output)
+    piped = output == "-"
+    if piped and (keys or sys.stdout.isatty()):
+        found = "--keys with it" if keys else "a terminal"
+        raise BadInput("--output -", "", found, "a program that reads pcapng, and no --keys", "name a file instead")
+    if not piped:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    say = _progress()
+    done = capturing.capture(bed, wanted, sys.stdout.fileno() if piped else file, say)
+    say(f"{done.frames} frames in {'the pipe' if piped else file}")
+    if keys:
+        folder = file.with_suffix(".keys")
+        if unnamed := keylog.write(done.keys, folder):
+            say(f"Wireshark has no name for {', '.join(unnamed)}: left out")
+        say(f"{len(done.keys.ike)} keys of IKE and {len(done.keys.esp)} of ESP in {folder}; to read it in clear:")
+        print(shell.quoted(["env", f"WIRESHARK_CONFIG_DIR={folder}", "wireshark", str(file)]))
+
+
 @task(
     *("scenario", "instance", "path", "engine", "driver", "data-plane", "nested", "memory", "cpus", "image"),
     *("tags", "jobs", "junit", "stop"),
@@ -260,7 +310,6 @@ def bench(
     from tunnelbed.bench import together as side_by_side  # noqa: PLC0415
     from tunnelbed.bench.measured import Results  # noqa: PLC0415
 
-    command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT)]
     root, say = _root(path), _progress()
     name = "drivers" if drivers else "growth" if growth else "together" if together else "bench"
     kept = Path(folder) / f"{name}.json"
@@ -270,7 +319,7 @@ def bench(
                 root,
                 [scenario] if scenario else names(root),
                 subjects.subjects(engine, vm),
-                command,
+                INVOKE,
                 runs,
                 builds,
                 proofs,
@@ -279,8 +328,8 @@ def bench(
             say,
         ),
         "drivers": lambda: drivers_compared.measure(runs, data_plane, say),
-        "growth": lambda: sizes.measure(sizes.Asked(sizes.sites(growth), command, runs, proofs), say),
-        "together": lambda: [side_by_side.measure(root, command, runs, say)],
+        "growth": lambda: sizes.measure(sizes.Asked(sizes.sites(growth), INVOKE, runs, proofs), say),
+        "together": lambda: [side_by_side.measure(root, INVOKE, runs, say)],
     }
     # Kept after each step, so that an hour's work does not depend on the next one.
     for results in measuring[name]() if not again else ():

@@ -32,6 +32,7 @@ engines.qemu.keeper
 engines.qemu.door
 engines.qemu.engine engines.qemu.terminal
 agents probes
+pcapng
 recording verification readiness
 testbed
 report verdict naming daemon addressing
@@ -42,7 +43,8 @@ bench.phases bench.together bench.drivers
 bench.table
 bench.plot bench.growth
 bench.curves
-agreement reachability journal changes
+agreement reachability journal changes keylog
+capture
 application secrecy hops segments trust machines
 forgery stranger faults rekeying firewall isolation
 mutation

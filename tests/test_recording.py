@@ -16,7 +16,8 @@ from scapy.packet import Packet, Raw
 
 from tunnelbed.agents import Agent, Agents, Frame
 from tunnelbed.errors import DeadlinePassed
-from tunnelbed.recording import ETHERNET, MARKER, SETTLE_SECONDS, Recording
+from tunnelbed.pcapng import ETHERNET
+from tunnelbed.recording import MARKER, SETTLE_SECONDS, Recording
 from tunnelbed.wire import NO_ESP_MARKER, is_ike, is_informational
 
 WATCHED = {

@@ -22,8 +22,9 @@ from tunnelbed import scenario, secrecy
 from tunnelbed.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.pcapng import ETHERNET
 from tunnelbed.probes import Ping
-from tunnelbed.recording import ETHERNET, Recording
+from tunnelbed.recording import Recording
 from tunnelbed.testbed import Testbed as Bed
 from tunnelbed.verdict import Unmet
 from tunnelbed.wire import is_neighbour_discovery

@@ -79,7 +79,7 @@ class Agent:
         Raises `NodeFailed` where its kernel had to drop some: whatever is absent may have been among them.
         """
         if lost := self._ask("sync"):
-            raise NodeFailed(self.node, f"saw {lost} frames more than it could keep", "send less in one sentence")
+            raise NodeFailed(self.node, f"saw {lost} frames more than it could keep", "send less at once")
 
     def send_frame(self, interface: str, data: bytes) -> None:
         """Send a frame as it is out of an interface, past the node's own firewall."""

@@ -96,6 +96,13 @@ def start_tunnels(bed: Testbed) -> None:
                 initiate(bed, gateway.name, found, child)
 
 
+def renew_tunnels(bed: Testbed) -> None:
+    """End every tunnel of every gateway, and start them anew."""
+    for gateway in bed.gateways():
+        end_tunnels(bed, gateway.name)
+    start_tunnels(bed)
+
+
 def initiate(bed: Testbed, node: str, connection: Connection, child: str, *words: str) -> None:
     """Ask the peer for a tunnel; whether it comes is seen by whoever needs it. `words` are for swanctl."""
     command = ["swanctl", "--initiate", "--ike", connection.name, "--child", child, *words]
@@ -166,16 +173,20 @@ def overlay(found: Sequence[Connection], of_connection: str, of_child: str, own:
 
 
 @contextlib.contextmanager
-def louder(bed: Testbed, node: str, group: str) -> Iterator[None]:
-    """Let charon say more of a subsystem (`esp`, `ike`: strongswan.conf(5), "Logger configuration")."""
+def obeying(bed: Testbed, node: str, settings: str) -> Iterator[None]:
+    """Let charon obey further settings, written as in strongswan.conf(5), while the body runs."""
     own = bed.agents.on(node).run(["readlink", SETTINGS], check=True).stdout.strip()
-    text = f"include {own}\ncharon {{ filelog {{ node {{ {group} = 2 }} }} }}\n"
-    # The link is replaced, not the file it leads to, which is the image's.
+    # The link is replaced, not the file it leads to.
     bed.agents.on(node).run(["rm", SETTINGS], check=True)
     try:
-        bed.agents.on(node).write(SETTINGS, text)
+        bed.agents.on(node).write(SETTINGS, f"include {own}\n{settings}\n")
         tell(bed, node, "--reload-settings")
         yield
     finally:
         bed.agents.on(node).run(["ln", "-sf", own, SETTINGS], check=True)
         tell(bed, node, "--reload-settings")
+
+
+def louder(bed: Testbed, node: str, group: str) -> contextlib.AbstractContextManager[None]:
+    """Let charon say more of a subsystem (`esp`, `ike`: strongswan.conf(5), "Logger configuration")."""
+    return obeying(bed, node, f"charon {{ filelog {{ node {{ {group} = 2 }} }} }}")

@@ -24,23 +24,21 @@ from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
-from scapy.utils import PcapNgWriter
 
 from tunnelbed import waiting
 from tunnelbed.agents import Agent, Agents, Frame
 from tunnelbed.errors import DeadlinePassed
+from tunnelbed.pcapng import ETHERNET, Pcapng
 from tunnelbed.wire import is_ike, is_informational
 
 # Seconds without a frame anywhere after which nothing is under way any more: a packet stays in a node for less than
 # 10 ms, user-space ESP included (measured 2 to 7 ms on two busy cores).
 QUIET = 0.03
 SETTLE_SECONDS = 2.0
-ETHERNET = 1  # ARPHRD_ETHER
 # IEEE 802's ethertype for local experiments, from a locally administered address.
 MARKER = 0x88B5
 MARKER_MAC = "02:00:00:00:00:01"
 BROADCAST = "ff:ff:ff:ff:ff:ff"
-NO_MAC = "00:00:00:00:00:00"
 
 
 @dataclass(frozen=True)
@@ -208,19 +206,11 @@ class Recording:
         return frozenset((seen.node, seen.network, seen.outgoing) for seen in sightings if is_it(seen.packet))
 
     def save(self, path: Path) -> Path:
-        """Write it all as pcapng, an interface for each place: `gateway-a isp_link_a`.
-
-        One link type for all: what a TUN device showed gets an empty Ethernet header.
-        """
+        """Write it all as pcapng, an interface for each place: `gateway-a isp_link_a`."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(PcapNgWriter(str(path))) as writer:
-            writer.linktype = ETHERNET  # else a file without packets has none
+        with contextlib.closing(Pcapng(path)) as file:
             for seen in self.sightings:
-                packet = seen.packet if Ether in seen.packet else Ether(src=NO_MAC, dst=NO_MAC) / seen.packet
-                packet.time = seen.frame.at
-                packet.sniffed_on = f"{seen.node} {seen.network}"
-                packet.direction = int(seen.outgoing) + 1  # pcapng epb_flags: 1 inbound, 2 outbound
-                writer.write(packet)
+                file.write(seen.frame, f"{seen.node} {seen.network}")
         return path
 
 

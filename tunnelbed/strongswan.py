@@ -41,6 +41,8 @@ class Tunnel:
     remote_host: str
     local_port: int
     remote_port: int
+    initiator_spi: str
+    responder_spi: str
     children: tuple[Child, ...]
 
     @property
@@ -167,6 +169,8 @@ def _tunnel(name: str, said: Section) -> Tunnel:
         _text(said, "remote-host"),
         _number(said, "local-port"),
         _number(said, "remote-port"),
+        _text(said, "initiator-spi"),
+        _text(said, "responder-spi"),
         tuple(_child(child) for child in children.values() if isinstance(child, dict))
         if isinstance(children, dict)
         else (),
