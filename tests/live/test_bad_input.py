@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,19 @@ def unreadable_pki(person: Person) -> None:
     link.symlink_to("elsewhere")
 
 
+def private(name: str) -> Wrong:
+    """Configuration that nobody but its owner may read, who is not the node's root."""
+
+    def make(person: Person) -> None:
+        person.checkout.configure("gateway/nftables.conf", "flush ruleset\n")
+        path = person.checkout.root / "configs/tiny" / name
+        path.chmod(path.stat().st_mode & ~0o077)
+        if os.geteuid() == 0:
+            os.chown(path, 1000, 1000)
+
+    return make
+
+
 CLIENT = ("services", "client")
 CASES: dict[str, tuple[Wrong, str, str]] = {
     "yaml": (lambda person: person.checkout.write("services: [a\n"), "compose/tiny.yaml: found", "expected ',' or ']'"),
@@ -92,6 +106,12 @@ CASES: dict[str, tuple[Wrong, str, str]] = {
         "gateway: ",
         "swanctl.conf:",
     ),
+    "a file of its owner's alone": (
+        private("gateway/nftables.conf"),
+        "gateway: ",
+        "may not read nftables.conf; its folder",
+    ),
+    "a folder of its owner's alone": (private("gateway"), "gateway: ", "its folder in configs/ is not for everybody"),
     "nftables": (file("gateway/nftables.conf", "table inet f {\n  chain\n}\n"), "gateway: ", "nftables.conf:2"),
     "ip.batch": (file("gateway/ip.batch", "route add nonsense\n"), "gateway: ", "ip.batch"),
     "iptables": (file("gateway/iptables.rules", "*filter\n-A NOWHERE\nCOMMIT\n"), "gateway: ", "iptables.rules"),
