@@ -75,6 +75,7 @@ HELP = {
     "folder": "where to write: reports/bench unless told",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
     "sites": "so many sites, 1 to 254, around a cloud that all reach through tunnels; two joined directly unless told",
+    "laptops": "so many laptops, 1 to 253, behind a NAT, to each of which a gateway lends an address (road warriors)",
     "verbose": "print each command as it is run, ready to be pasted",
 }
 # Options that may be given several times.
@@ -363,11 +364,11 @@ def phrases(_: Context) -> None:
     raise Exit(code=subprocess.call([sys.executable, str(verification.LAUNCHER), "--phrases"]))
 
 
-@task("auth", "sites", "path")
-def new(_: Context, name: str, auth: str = "certificates", sites: int = 0, path: str = "") -> None:
+@task("auth", "sites", "laptops", "path")
+def new(_: Context, name: str, auth: str = "certificates", sites: int = 0, laptops: int = 0, path: str = "") -> None:
     """Write a smallest working scenario NAME to begin from: `invoke new mine`, then `invoke verify --scenario mine`."""
     root = Path(path).resolve() if path else ROOT
-    for written in scaffold.make(name, root, auth, sites):
+    for written in scaffold.make(name, root, auth, sites, laptops):
         print(f"wrote {written.relative_to(root)}")
     where = f" --path {path}" if path else ""
     print(f"now: invoke up --scenario {name}{where}; invoke verify --scenario {name}{where}")

@@ -17,16 +17,18 @@ def has_tunnel(context: Context, gateways: str) -> None:
         agreement.established(context.bed, gateway)
 
 
-@step("{gateway:Node} has a tunnel with {peer:Node}")
-def has_tunnel_with(context: Context, gateway: str, peer: str) -> None:
-    """Likewise, with that peer."""
-    agreement.established(context.bed, node(context, gateway), node(context, peer))
+@step("{gateways:Nodes} has a tunnel with {peer:Node}")
+def has_tunnel_with(context: Context, gateways: str, peer: str) -> None:
+    """Likewise, with that peer: whose address is at the other end, or who proved its identity from behind a NAT."""
+    for gateway in nodes(context, gateways):
+        agreement.established(context.bed, gateway, node(context, peer))
 
 
-@step("{gateway:Node} has a tunnel with {peer:Node} within {seconds:Seconds} s")
-def has_tunnel_within(context: Context, gateway: str, peer: str, seconds: float) -> None:
+@step("{gateways:Nodes} has a tunnel with {peer:Node} within {seconds:Seconds} s")
+def has_tunnel_within(context: Context, gateways: str, peer: str, seconds: float) -> None:
     """Likewise, by that time."""
-    agreement.established(context.bed, node(context, gateway), node(context, peer), seconds=seconds)
+    for gateway in nodes(context, gateways):
+        agreement.established(context.bed, gateway, node(context, peer), seconds=seconds)
 
 
 @step("{gateways:Nodes} has no tunnel")

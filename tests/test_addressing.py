@@ -59,7 +59,7 @@ def test_a_version_that_only_the_target_has_is_passed_over(checkout: Checkout) -
     bed = bed_of(checkout, {"client": {"inside": "2001:db8:1::3"}, "server": {"outside": "2001:db8:f::2"}}, "client")
     client, server = bed.scenario.nodes["client"], bed.scenario.nodes["server"]
     assert address_towards(bed, client, server) == ip_address("2001:db8:f::2")
-    assert source_address(client, ip_address("2001:db8:f::2")) == ip_address("2001:db8:1::3")
+    assert source_address(bed, client, ip_address("2001:db8:f::2")) == ip_address("2001:db8:1::3")
 
 
 def test_nodes_without_a_common_version_are_told(checkout: Checkout) -> None:

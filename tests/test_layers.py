@@ -16,7 +16,7 @@ LAYERS = """
 errors
 model waiting shell
 capabilities documents strongswan emulators wire scaffold.templates
-scaffold.hub
+scaffold.hub scaffold.remote
 scaffold
 scenario pki rootfs
 bake

@@ -22,7 +22,7 @@ def child(spi: int, state: str = "INSTALLED") -> Child:
 
 
 def tunnel(*children: Child) -> Tunnel:
-    return Tunnel("cloud", 1, "ESTABLISHED", 2, "", "", "", "", "", 500, 500, "", "", children)
+    return Tunnel("cloud", 1, "ESTABLISHED", 2, "", "", "", "", "", 500, 500, "", "", hidden=False, children=children)
 
 
 @pytest.fixture

@@ -34,7 +34,8 @@ def test_a_refusal_is_known_by_charon_s_words_for_it_alone(why: str) -> None:
 
 def test_connections_are_read_with_their_addresses_and_children() -> None:
     asked = ((("10.1.0.0/16",), ()), ((), ()))
-    assert connections(LISTED) == (Connection("cloud", ("192.0.2.1",), ("192.0.2.2",), ("web", "mail"), asked),)
+    whose = ("C=FI, O=X, CN=Site A",)
+    assert connections(LISTED) == (Connection("cloud", ("192.0.2.1",), ("192.0.2.2",), ("web", "mail"), whose, asked),)
 
 
 def test_other_settings_stand_after_a_node_s_own_in_each_connection_and_child() -> None:

@@ -14,6 +14,7 @@ from scapy.layers.inet import TCP
 from scapy.packet import Packet
 
 from tunnelbed import waiting
+from tunnelbed.addressing import owners
 from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Node
 from tunnelbed.reachability import (
@@ -165,7 +166,7 @@ def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
     expected = f"{source.name} gets a pong from {server.name} and is seen there as {face.name}"
     said, recording = _pong(bed, source, server, request, expected, bed.patience)
     seen_as = ipaddress.ip_address(said["seen_as"]) if "seen_as" in said else None
-    if not seen_as or face not in bed.scenario.owners(seen_as, server):
+    if not seen_as or face not in owners(bed, seen_as, server):
         seen = f"seen as {owned(bed, seen_as, server)}" if seen_as else f"the answer {said}"
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source, server), request.shows)
 

@@ -50,10 +50,9 @@ def awaited(bed: Testbed, node: str, seconds: float = AWAKE_SECONDS) -> None:
         raise NodeFailed(node, "charon does not answer", "see `invoke logs`") from late
 
 
-def load(bed: Testbed, node: str) -> None:
-    """Let charon forget all credentials, read credentials and connections from its files, and start anew."""
+def load_credentials(bed: Testbed, node: str) -> None:
+    """Let charon forget all credentials, and read them from its files anew."""
     tell(bed, node, "--load-creds", "--clear", "--noprompt")
-    renew(bed, node)
 
 
 def renew(bed: Testbed, node: str) -> None:

@@ -117,13 +117,13 @@ class Flow:
     link: str = ""
 
 
-def misplaced(node: Node, face: Node, network: Network) -> Flow:
+def misplaced(bed: Testbed, node: Node, face: Node, network: Network) -> Flow:
     """Packets to a node that come by one of its networks with the address of a node elsewhere."""
     ours = node.address_on(network.name)
     if ours is None:
         listed = ", ".join(at.network for at in node.attachments)
         raise BadInput(node.name, network.name, "no foot in it", f"one of: {listed}", "name another network")
-    return Flow(face, node, source_address(face, ours), ours, f"from {face.name} on {network.name}", network.name)
+    return Flow(face, node, source_address(bed, face, ours), ours, f"from {face.name} on {network.name}", network.name)
 
 
 def flow(bed: Testbed, source: Node, target: Node, *, forged: bool = False, beside: bool = False) -> Flow:
@@ -132,7 +132,7 @@ def flow(bed: Testbed, source: Node, target: Node, *, forged: bool = False, besi
     A neighbour has an address of the same network, which no node of the testbed has.
     """
     receiver = _neighbour(bed, target) if beside else address_towards(bed, source, target)
-    sender = _neighbour(bed, source) if forged else source_address(source, receiver)
+    sender = _neighbour(bed, source) if forged else source_address(bed, source, receiver)
     names = [f"a neighbour of {node.name}" if one else node.name for node, one in ((source, forged), (target, beside))]
     return Flow(source, target, sender, receiver, f"from {names[0]} to {names[1]}")
 
@@ -169,7 +169,7 @@ def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> No
     For IPv4 the kernel does that by itself (`machines.refuses_source`), for IPv6 a rule must (nft(8), `fib`). Raises
     `Unmet`.
     """
-    (trace,) = traced(bed, node, misplaced(node, face, network), ["ICMP"])
+    (trace,) = traced(bed, node, misplaced(bed, node, face, network), ["ICMP"])
     if decision(trace) != "drop" or "fib saddr" not in trace[-1]:
         expected = f"{node.name} believes no packet from {face.name} on {network.name}"
         raise Unmet(expected, "it was not refused for its source", ["trace:", *(f"  {line}" for line in trace)])
@@ -184,7 +184,7 @@ def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, 
     other = peer or source
     theirs = address_towards(bed, gateway, other)
     sent = _ike(bed, gateway, peer) if peer else Datagram(DISCARD_PORT, from_port=IKE_PORT)
-    error = Complaint(sent.packet(source_address(gateway, theirs), theirs))
+    error = Complaint(sent.packet(source_address(bed, gateway, theirs), theirs))
     (trace,) = _traces(bed, gateway, packets, [error])
     if (found := decision(trace)) != verdict:
         about = f"IKE with {peer.name}" if peer else "nothing that was sent"
@@ -200,7 +200,7 @@ def _ike(bed: Testbed, gateway: Node, peer: Node) -> Datagram:
 
 def hands_nothing_on(bed: Testbed, gateway: Node, source: Node, address: Address, kinds: Sequence[str]) -> None:
     """A gateway leaves the target of such packets as it is, and drops them (no DNAT). Raises `Unmet`."""
-    packets = Flow(source, gateway, source_address(source, address), address, f"from {source.name} to {address}")
+    packets = Flow(source, gateway, source_address(bed, source, address), address, f"from {source.name} to {address}")
     for kind, trace in zip(kinds, traced(bed, gateway, packets, kinds), strict=True):
         changed = next((line for line in trace if re.search(r"\bdnat\b.*verdict accept", line)), "")
         if changed or decision(trace) != "drop":

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
+from tunnelbed.addressing import away
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.model import Network, Node
 from tunnelbed.probes import Marked, Ping, Probe
@@ -110,7 +111,7 @@ def forged_does_not_arrive(
     control is seen to arrive at the target. Raises `Unmet`.
     """
     expected = f"a plain packet forged as from {face.name} and put on {network.name} does not reach {target.name}"
-    packet = probe.packet(face.addresses[0], (aim or target).addresses[0])
+    packet = probe.packet(away(bed, face)[0], away(bed, aim or target)[0])
     _is_stopped(bed, expected, packet, probe, probe.asks, network, target)
 
 
@@ -122,7 +123,7 @@ def forged_answer_does_not_arrive(bed: Testbed, face: Node, target: Node, networ
     expected = f"a plain answer forged as from {face.name} and put on {network.name} does not reach {target.name}"
     # An answer of its own: the true one may still be under way.
     forged = Ping(token=asked.token[:2] + secrets.token_bytes(14))
-    packet = forged.answer(face.addresses[0], target.addresses[0])
+    packet = forged.answer(away(bed, face)[0], away(bed, target)[0])
     _is_stopped(bed, expected, packet, forged, forged.shows, network, target)
 
 

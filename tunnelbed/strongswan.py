@@ -43,6 +43,8 @@ class Tunnel:
     remote_port: int
     initiator_spi: str
     responder_spi: str
+    # Whether a NAT stands before the peer, so that its address is the NAT's.
+    hidden: bool
     children: tuple[Child, ...]
 
     @property
@@ -61,6 +63,8 @@ class Connection:
     local: tuple[str, ...]
     remote: tuple[str, ...]
     children: tuple[str, ...]
+    # As whom it shows itself there.
+    identities: tuple[str, ...] = ()
     selectors: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
 
 
@@ -88,7 +92,9 @@ def connections(raw: str) -> tuple[Connection, ...]:
             if isinstance(child, dict)
         ]
         local, remote = _list(said, "local_addrs"), _list(said, "remote_addrs")
-        found.append(Connection(name, local, remote, tuple(sections), tuple(asked)))
+        ours = (part for key, part in said.items() if key.startswith("local-") and isinstance(part, dict))
+        identities = tuple(_text(part, "id") for part in ours)
+        found.append(Connection(name, local, remote, tuple(sections), identities, tuple(asked)))
     return tuple(found)
 
 
@@ -171,6 +177,7 @@ def _tunnel(name: str, said: Section) -> Tunnel:
         _number(said, "remote-port"),
         _text(said, "initiator-spi"),
         _text(said, "responder-spi"),
+        _text(said, "nat-remote") == "yes",
         tuple(_child(child) for child in children.values() if isinstance(child, dict))
         if isinstance(children, dict)
         else (),

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 # Seconds until something that must work is given up. A tunnel on demand costs the first packet and an IKE exchange; a
 # peer that was away, some seconds.
 PATIENCE = 10.0
+# In swanctl.conf(5): a connection that needs nobody's traffic, and one that asks to be lent addresses.
+STARTS = re.compile(r"^\s*start_action\s*=.*\bstart\b", re.MULTILINE)
+BORROWS = re.compile(r"^\s*vips\s*=\s*\S", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -165,8 +168,17 @@ class Testbed:
     def tunnels(self, node: str, peer: Node | None = None) -> tuple[Tunnel, ...]:
         """The tunnels of a gateway, as it sees them now: with `peer`, or with anybody."""
         said = self.agents.on(node).run(["swanctl", "--list-sas", "--raw"])
-        theirs = {str(address) for address in peer.addresses} if peer else ()
-        return tuple(tunnel for tunnel in strongswan.tunnels(said.stdout) if not peer or tunnel.remote_host in theirs)
+        found = strongswan.tunnels(said.stdout)
+        return tuple(tunnel for tunnel in found if peer is None or self._is_with(peer, tunnel))
+
+    def _is_with(self, peer: Node, tunnel: Tunnel) -> bool:
+        """Whether a node is at the other end: there is its address, or it proved its identity from behind a NAT."""
+        if tunnel.remote_host in {str(address) for address in peer.addresses}:
+            return True
+        if not tunnel.hidden or not self.is_vpn(peer.name):
+            return False
+        said = self.agents.on(peer.name).run(["swanctl", "--list-conns", "--raw"], check=True)
+        return any(tunnel.remote_id in known.identities for known in strongswan.connections(said.stdout))
 
     def node(self, name: str) -> Node:
         """The node of that name; `BadInput` lists those there are."""
@@ -236,6 +248,18 @@ class Testbed:
     def is_vpn(self, node: str) -> bool:
         """Whether a node runs strongSwan."""
         return (self.scenario.configs / node / "swanctl.conf").exists()
+
+    def starts(self, node: str) -> bool:
+        """Whether a node starts a tunnel by itself."""
+        return STARTS.search(self._connections(node)) is not None
+
+    def borrows(self, node: str) -> bool:
+        """Whether a node asks gateways to lend it addresses."""
+        return BORROWS.search(self._connections(node)) is not None
+
+    def _connections(self, node: str) -> str:
+        file = self.scenario.configs / node / "swanctl.conf"
+        return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
 
     def make_keys(self) -> None:
         """Make afresh the keys and certificates that the scenario asks for, if any; `up` does so by itself."""

@@ -165,11 +165,10 @@ def _changed(bed: Testbed, node: Node, writers: Mapping[Path, Write]) -> Iterato
 def _take_effect(bed: Testbed, node: Node) -> None:
     for gateway in bed.gateways():
         daemon.forget(bed, gateway.name)
-    daemon.load(bed, node.name)
-    # A peer that starts its tunnel by itself may have tried too early, and given up.
-    for gateway in bed.gateways():
-        if gateway != node:
-            daemon.renew(bed, gateway.name)
+    daemon.load_credentials(bed, node.name)
+    # Who starts a tunnel by itself comes last: it gives up where its peer has no connections for a moment.
+    for gateway in sorted(bed.gateways(), key=lambda gateway: bed.starts(gateway.name)):
+        daemon.renew(bed, gateway.name)
 
 
 def _plan(bed: Testbed) -> pki.Plan:

@@ -17,7 +17,6 @@ that no verdict depends on the mutant before.
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import struct
 from collections.abc import Mapping, Sequence
@@ -30,7 +29,7 @@ from tunnelbed.changes import CREDENTIAL, READ_AGAIN, difference, state, well
 from tunnelbed.engines import Progress
 from tunnelbed.errors import DeadlinePassed, NodeFailed, TunnelbedError
 from tunnelbed.model import Scenario
-from tunnelbed.mutation import Mutant, Sources
+from tunnelbed.mutation import Mutant
 from tunnelbed.readiness import READY
 from tunnelbed.scenario import load, named
 from tunnelbed.testbed import Options, Testbed, find, open_testbed
@@ -58,8 +57,6 @@ rm -f loaded
 kill -KILL $(cat /run/charon.pid)
 decided"""
 READY_SECONDS = 15.0
-# A connection that needs nobody's traffic: swanctl.conf(5), start_action.
-STARTS = re.compile(r"^\s*start_action\s*=.*\bstart\b", re.MULTILINE)
 
 
 class Refused(Exception):
@@ -218,8 +215,7 @@ class Ground:
 
         Whoever began a moment earlier spoke to a peer that was gone, or about to go.
         """
-        files = Sources(self.scene)
-        starting = [node for node in self.scene.nodes if STARTS.search(files.text(files.file(node, "swanctl.conf")))]
+        starting = [node for node in self.scene.nodes if self.bed.starts(node)]
         list(self.bed.pool.map(lambda node: daemon.renew(self.bed, node), starting))
 
         def pending() -> bool:

@@ -1,4 +1,4 @@
-"""A working scenario to begin from: two gateways, two hosts, one tunnel; or a cloud and its N sites (`hub`).
+"""A working scenario to begin from: two gateways, two hosts, one tunnel; a cloud and its sites; or remote access.
 
 Each with the features that prove it.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tunnelbed.errors import BadInput
-from tunnelbed.scaffold import hub
+from tunnelbed.scaffold import hub, remote
 from tunnelbed.scaffold.templates import filled
 
 AUTHENTICATIONS = ("certificates", "psk")
@@ -20,11 +20,11 @@ SECRETS = 'secrets {{\n    ike-peer {{\n        id = {peer}\n        secret = "{
 SITES = {"a": "10.1.0.0/24", "b": "10.2.0.0/24"}
 
 
-def make(name: str, root: Path, authentication: str = "certificates", sites: int = 0) -> list[Path]:
+def make(name: str, root: Path, authentication: str = "certificates", sites: int = 0, laptops: int = 0) -> list[Path]:
     """Write the scenario `name` below `root`, which need not exist; the files written.
 
-    With `sites`, so many around a cloud. Raises `BadInput` for a name that cannot be one or is taken, and for what
-    cannot be made; nothing is written then.
+    With `sites`, so many around a cloud (`hub`); with `laptops`, so many behind a NAT (`remote`). Raises `BadInput` for
+    a name that cannot be one or is taken, and for what cannot be made; nothing is written then.
     """
     if not re.fullmatch(r"[a-z](?:-?[a-z0-9]){0,30}", name):
         raise BadInput("NAME", "", repr(name), "a lower-case letter, then letters, digits, single -", "choose another")
@@ -32,9 +32,16 @@ def make(name: str, root: Path, authentication: str = "certificates", sites: int
         raise BadInput(
             "--auth", "", repr(authentication), f"one of: {', '.join(AUTHENTICATIONS)}", "choose one of them"
         )
-    if sites and authentication != "certificates":
-        raise BadInput("--auth", "", authentication, "certificates, with --sites", "leave one of them away")
-    made = hub.files(name, sites) if sites else _files(name, authentication)
+    size = "--sites" if sites else "--laptops"
+    if (sites or laptops) and authentication != "certificates":
+        raise BadInput("--auth", "", authentication, f"certificates, with {size}", "leave one of them away")
+    if sites and laptops:
+        raise BadInput("--laptops", "", laptops, "none, with --sites", "leave one of them away")
+    made = _files(name, authentication)
+    if sites:
+        made = hub.files(name, sites)
+    elif laptops:
+        made = remote.files(name, laptops)
     files = {root / path: text for path, text in made}
     if taken := next((path for path in files if path.exists()), None):
         raise BadInput(str(taken), "", "a file", f"no scenario {name} yet", "choose another name or remove it")

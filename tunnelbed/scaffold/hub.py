@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tunnelbed.errors import BadInput
-from tunnelbed.scaffold.templates import filled
+from tunnelbed.scaffold.templates import each, filled
 
 # Site N has 10.0.N.0/24 and 100.64.N.0/24 (RFC 6598, between a provider and its customers): N is an octet.
 MOST_SITES = 254
@@ -21,7 +21,7 @@ def files(name: str, sites: int) -> Iterator[tuple[str, str]]:
     configs = f"configs/{name}"
     yield f"compose/{name}.yaml", _filled("compose.yaml", _stack(name, numbers))
     yield f"features/{name}/proof.feature", _filled("proof.feature", {"name": name, **_proof(numbers)})
-    leaves = _each(numbers, lambda n: _filled("leaf.yaml", {"n": n, "name": name}))
+    leaves = each(numbers, lambda n: _filled("leaf.yaml", {"n": n, "name": name}))
     yield f"{configs}/pki.yaml", _filled("pki.yaml", {"name": name, "leaves": leaves})
     for n in numbers:
         here = f"{configs}/gateway-{n}"
@@ -30,7 +30,7 @@ def files(name: str, sites: int) -> Iterator[tuple[str, str]]:
         yield f"{here}/ip.batch", f"route replace default via 100.64.{n}.1\n"
         yield f"{configs}/client-{n}/ip.batch", f"route replace default via 10.0.{n}.1\n"
     here = f"{configs}/gateway-s"
-    connections = _each(numbers, lambda n: _filled("connection.conf", {"n": n, "name": name}))
+    connections = each(numbers, lambda n: _filled("connection.conf", {"n": n, "name": name}))
     yield f"{here}/swanctl.conf", _filled("cloud.conf", {"name": name, "connections": connections})
     yield f"{here}/nftables.conf", _filled("nftables.conf", _cloud_firewall(numbers))
     yield f"{here}/ip.batch", "route replace default via 192.0.2.1\n"
@@ -41,9 +41,9 @@ def _stack(name: str, numbers: Sequence[int]) -> Mapping[str, str]:
     return {
         "name": name,
         "count": f"{len(numbers)} site{'s' if len(numbers) > 1 else ''}",
-        "router": _each(numbers, lambda n: f"      isp_link_{n}: {{ipv4_address: 100.64.{n}.1}}\n"),
+        "router": each(numbers, lambda n: f"      isp_link_{n}: {{ipv4_address: 100.64.{n}.1}}\n"),
         "services": "\n".join(_filled("services.yaml", {"n": n}) for n in numbers),
-        "networks": _each(numbers, lambda n: _filled("networks.yaml", {"n": n})),
+        "networks": each(numbers, lambda n: _filled("networks.yaml", {"n": n})),
     }
 
 
@@ -80,10 +80,6 @@ def _cloud_firewall(numbers: Sequence[int]) -> Mapping[str, object]:
         "here": CLOUD,
         "there": ", ".join(f"10.0.{n}.0/24" for n in numbers),
     }
-
-
-def _each(numbers: Sequence[int], text: Callable[[int], str]) -> str:
-    return "".join(text(n) for n in numbers)
 
 
 def _filled(template: str, said: Mapping[str, object]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from string import Template
 
@@ -13,3 +13,8 @@ def filled(template: str, said: Mapping[str, object]) -> str:
     """A template with its words filled in, ending in one line's end."""
     text = Template((FOLDER / template).read_text(encoding="utf-8")).substitute(said)
     return text.rstrip("\n") + "\n"
+
+
+def each(numbers: Iterable[int], text: Callable[[int], str]) -> str:
+    """What stands once for each number, one after another."""
+    return "".join(map(text, numbers))
