@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from ipaddress import ip_address
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from tests.conftest import Checkout
 from tunnelbed import scenario, testbed
-from tunnelbed.addressing import address_towards, addresses_towards, source_address
+from tunnelbed.addressing import address_towards, addresses_towards, away, lent, owners, source_address
+from tunnelbed.agents import Agents
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
+from tunnelbed.shell import Completed
 
 V6 = {"inside": "2001:db8:1::/64", "outside": "2001:db8:f::/64"}
 
@@ -67,3 +72,56 @@ def test_nodes_without_a_common_version_are_told(checkout: Checkout) -> None:
     client, server = bed.scenario.nodes["client"], bed.scenario.nodes["server"]
     with pytest.raises(BadInput, match=r"services\.server: found IPv6, expected an address client can use \(IPv4\)"):
         address_towards(bed, client, server)
+
+
+def borrowing(checkout: Checkout, *addresses: str) -> testbed.Testbed:
+    """`tiny`, whose client asks to be lent addresses and has these by now, beside its own; nobody else is asked."""
+    checkout.configure("client/swanctl.conf", "connections {\n    office {\n        vips = 0.0.0.0, ::\n    }\n}\n")
+    bed = bed_of(checkout, {})
+    held = [{"ifname": "inside", "addr_info": [{"local": "10.1.0.3"}]}]
+    held += [{"ifname": "ipsec0", "addr_info": [{"local": address} for address in addresses]}]
+    routes = [{"dst": "192.0.2.2", "dev": "ipsec0", "prefsrc": addresses[0]}] if addresses else []
+
+    def client(node: str) -> Any:  # noqa: ANN401 # as much of an agent as is asked for
+        assert node == "client"
+
+        def run(command: list[str], *, check: bool = False) -> Completed:
+            told = held if "address" in command else routes
+            assert routes or not check or told is held
+            return Completed(tuple(command), 0 if told else 2, json.dumps(told) if told else "", "")
+
+        return SimpleNamespace(run=run)
+
+    bed.agents = cast("Agents", SimpleNamespace(on=client))
+    return bed
+
+
+def test_who_was_lent_an_address_is_known_by_it_away_from_its_own_networks(checkout: Checkout) -> None:
+    bed = borrowing(checkout, "10.2.0.1", "2001:db8:2::1")
+    client, gateway, server = (bed.scenario.nodes[name] for name in ("client", "gateway", "server"))
+    assert list(lent(bed, client)) == [ip_address("10.2.0.1"), ip_address("2001:db8:2::1")]
+    assert address_towards(bed, server, client) == ip_address("10.2.0.1")
+    assert address_towards(bed, gateway, client) == ip_address("10.1.0.3")
+    assert away(bed, client)[0] == ip_address("10.2.0.1")
+    assert away(bed, server) == [ip_address("192.0.2.2")]
+
+
+def test_with_which_address_a_borrower_speaks_its_kernel_says(checkout: Checkout) -> None:
+    bed = borrowing(checkout, "10.2.0.1")
+    client = bed.scenario.nodes["client"]
+    assert source_address(bed, client, ip_address("192.0.2.2")) == ip_address("10.2.0.1")
+
+
+def test_a_lent_address_is_its_borrower_s_and_no_other_s(checkout: Checkout) -> None:
+    bed = borrowing(checkout, "10.2.0.1")
+    client, server = bed.scenario.nodes["client"], bed.scenario.nodes["server"]
+    assert list(owners(bed, ip_address("10.2.0.1"), server)) == [client]
+    assert list(owners(bed, ip_address("10.2.0.9"), server)) == []
+    assert list(owners(bed, ip_address("192.0.2.2"), client)) == [server]
+
+
+def test_who_was_lent_nothing_yet_has_its_own_address(checkout: Checkout) -> None:
+    bed = borrowing(checkout)
+    client, server = bed.scenario.nodes["client"], bed.scenario.nodes["server"]
+    assert address_towards(bed, server, client) == ip_address("10.1.0.3")
+    assert source_address(bed, client, ip_address("192.0.2.2")) == ip_address("10.1.0.3")

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tunnelbed.changes import difference, lines
+from types import SimpleNamespace
+from typing import Any, cast
+
+from tests.conftest import Checkout
+from tunnelbed import scenario
+from tunnelbed.agents import Agents
+from tunnelbed.changes import difference, lines, state
+from tunnelbed.engines.fake import FakeEngine
+from tunnelbed.shell import Completed
+from tunnelbed.testbed import Testbed as Bed
 
 BEFORE = {"gateway": frozenset({"address isp 192.0.2.1/24", "firewall drop"}), "client": frozenset({"settings x"})}
 
@@ -40,3 +49,27 @@ def test_a_line_stands_under_its_heading_without_what_the_kernel_counts() -> Non
         "firewall # Warning: table ip nat is managed by iptables-nft, do not touch!",
         "firewall     ip saddr 192.0.2.1 drop",
     }
+
+
+def test_what_a_node_is_lent_is_no_part_of_its_state_and_what_it_takes_is(checkout: Checkout) -> None:
+    checkout.configure("client/swanctl.conf", "vips = 0.0.0.0\n")
+    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    said = """== address
+2: ipsec0    inet 10.2.0.1/32 scope global ipsec0
+3: inside    inet 10.1.0.3/16 brd 10.1.255.255 scope global inside
+== route
+default via 10.1.0.2 dev inside
+"""
+
+    def run(command: list[str]) -> Completed:
+        return Completed(tuple(command), 0, said, "")
+
+    on: Any = lambda _: SimpleNamespace(run=run)  # noqa: E731 # every node's agent
+    bed.agents = cast("Agents", SimpleNamespace(on=on))
+    own = {
+        "address inside    inet 10.1.0.3/16 brd 10.1.255.255 scope global inside",
+        "route default via 10.1.0.2 dev inside",
+    }
+    found = state(bed)
+    assert found["client"] == own
+    assert found["server"] == own | {"address ipsec0    inet 10.2.0.1/32 scope global ipsec0"}

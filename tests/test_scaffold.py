@@ -11,6 +11,7 @@ from tunnelbed import pki, scaffold, scenario
 from tunnelbed.errors import BadInput
 from tunnelbed.model import Scenario
 from tunnelbed.scaffold.hub import MOST_SITES
+from tunnelbed.scaffold.remote import MOST_LAPTOPS
 
 GATEWAYS = ("gateway-a", "gateway-b")
 
@@ -128,3 +129,43 @@ def test_more_sites_than_there_are_addresses_for_are_refused_with_the_reason(tmp
 def test_sites_around_a_cloud_have_certificates_only(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="--auth"):
         scaffold.make("hub", tmp_path, "psk", sites=2)
+
+
+def office_of(root: Path, laptops: int) -> Scenario:
+    """The generated scenario of so many laptops."""
+    scaffold.make("office", root, laptops=laptops)
+    return scenario.load("office", root)
+
+
+@pytest.mark.parametrize("laptops", [1, 2, MOST_LAPTOPS])
+def test_laptops_stand_in_a_cafe_each_with_an_address_and_a_name_of_its_own(tmp_path: Path, laptops: int) -> None:
+    made = office_of(tmp_path, laptops)
+    found = made.having("laptop", "cafe")
+    assert len(found) == laptops
+    assert len({address for node in made.nodes.values() for address in node.addresses}) == laptops + 5
+    assert all(node.check for node in found)
+    leaves = {leaf.node: leaf for leaf in pki.read(made.configs / "pki.yaml", made.nodes).leaves}
+    assert set(leaves) == {"gateway", *(node.name for node in found)}
+    for node in found:
+        assert leaves[node.name].address in node.addresses
+        claimed = ", ".join(part.rfc4514_string() for part in leaves[node.name].subject.rdns)
+        assert f'id = "{claimed}"' in (made.configs / node.name / "swanctl.conf").read_text()
+
+
+def test_a_single_laptop_has_no_other_beside_it(tmp_path: Path) -> None:
+    office_of(tmp_path, 1)
+    assert "laptop 2" not in (tmp_path / "features" / "office" / "proof.feature").read_text()
+
+
+@pytest.mark.parametrize("laptops", [-1, MOST_LAPTOPS + 1])
+def test_more_laptops_than_there_are_addresses_for_are_refused(tmp_path: Path, laptops: int) -> None:
+    with pytest.raises(BadInput, match=r"--laptops: found .*, expected 1 to 253, "):
+        scaffold.make("office", tmp_path, laptops=laptops)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("auth", "sites", "key"), [("psk", 0, "--auth"), ("certificates", 2, "--laptops")])
+def test_laptops_have_certificates_and_one_office(tmp_path: Path, auth: str, sites: int, key: str) -> None:
+    with pytest.raises(BadInput, match=key):
+        scaffold.make("office", tmp_path, auth, sites, laptops=2)
+    assert list(tmp_path.iterdir()) == []

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PATIENCE = 10.0
 # In swanctl.conf(5): a connection that needs nobody's traffic, and one that asks to be lent addresses.
 STARTS = re.compile(r"^\s*start_action\s*=.*\bstart\b", re.MULTILINE)
-BORROWS = re.compile(r"^\s*vips\s*=\s*\S", re.MULTILINE)
+BORROWS = re.compile(r"^\s*vips[ \t]*=[ \t]*\S", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,94 @@
+"""With whom a gateway has a tunnel, also where a NAT stands before its peer; and what a node's connections ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tests.conftest import Checkout
+from tunnelbed import scenario
+from tunnelbed.agents import Agents
+from tunnelbed.engines.fake import FakeEngine
+from tunnelbed.errors import CommandFailed
+from tunnelbed.shell import Completed
+from tunnelbed.testbed import Testbed as Bed
+
+NAT = "203.0.113.7"
+ALICE, BOB = "O=office, CN=Alice", "O=office, CN=Bob"
+
+
+def sa(number: int, host: str, identity: str, *, hidden: bool) -> str:
+    """A tunnel as `swanctl --list-sas --raw` tells it."""
+    nat = "nat-remote=yes nat-any=yes " if hidden else ""
+    ends = f"local-host=192.0.2.1 local-id=O=office, CN=Gateway remote-host={host} remote-id={identity}"
+    return f"list-sa event {{laptops {{uniqueid={number} version=2 state=ESTABLISHED {ends} {nat}child-sas {{}}}}}}"
+
+
+def bed_of(checkout: Checkout, *tunnels: str, identity: str = ALICE) -> Bed:
+    """`tiny`, whose gateway has these tunnels. Its client shows itself as `identity`; empty: its charon is dead."""
+    for node in ("gateway", "client"):
+        checkout.configure(f"{node}/swanctl.conf", "")
+
+    def on(node: str) -> Any:  # noqa: ANN401 # as much of an agent as is asked for
+        def run(command: Sequence[str], *, check: bool = False) -> Completed:
+            if "--list-sas" in command:
+                assert node == "gateway"
+                return Completed(tuple(command), 0, "\n".join([*tunnels, "list-sas reply {}"]), "")
+            assert (node, check) == ("client", True)
+            if not identity:
+                raise CommandFailed(command, 2, "connecting to 'unix:///run/charon.vici' failed", node)
+            said = (
+                f"list-conn event {{office {{version=IKEv2 local-1 {{id={identity} class=public key}} children {{}}}}}}"
+            )
+            return Completed(tuple(command), 0, said, "")
+
+        return SimpleNamespace(run=run)
+
+    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    bed.agents = cast("Agents", SimpleNamespace(on=on))
+    return bed
+
+
+def with_client(bed: Bed) -> list[int]:
+    """The numbers of the gateway's tunnels with the client."""
+    return [tunnel.unique for tunnel in bed.tunnels("gateway", bed.node("client"))]
+
+
+def test_a_peer_is_known_by_its_address(checkout: Checkout) -> None:
+    bed = bed_of(checkout, sa(1, "10.1.0.3", BOB, hidden=False), sa(2, "10.1.0.4", ALICE, hidden=False))
+    assert with_client(bed) == [1]
+    assert [tunnel.unique for tunnel in bed.tunnels("gateway")] == [1, 2]
+
+
+def test_a_peer_behind_a_nat_is_known_by_the_identity_it_proved(checkout: Checkout) -> None:
+    bed = bed_of(checkout, sa(1, NAT, BOB, hidden=True), sa(2, NAT, ALICE, hidden=True))
+    assert with_client(bed) == [2]
+    assert bed.tunnels("gateway", bed.node("server")) == ()
+
+
+def test_whose_identity_cannot_be_told_is_not_said_to_have_no_tunnel(checkout: Checkout) -> None:
+    bed = bed_of(checkout, sa(1, NAT, ALICE, hidden=True), identity="")
+    with pytest.raises(CommandFailed, match="on client ended with status 2"):
+        with_client(bed)
+
+
+@pytest.mark.parametrize(
+    ("line", "starts", "borrows"),
+    [
+        ("start_action = start", True, False),
+        ("start_action = trap|start", True, False),
+        ("start_action = trap", False, False),
+        ("# start_action = start", False, False),
+        ("vips = 0.0.0.0", False, True),
+        ("vips =", False, False),
+        ("# vips = 0.0.0.0", False, False),
+    ],
+)
+def test_what_connections_ask_for(checkout: Checkout, line: str, starts: bool, borrows: bool) -> None:  # noqa: FBT001 # a table
+    checkout.configure("client/swanctl.conf", f"connections {{\n    office {{\n        {line}\n    }}\n}}\n")
+    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    assert (bed.starts("client"), bed.borrows("client")) == (starts, borrows)
+    assert (bed.starts("server"), bed.borrows("server")) == (False, False)
