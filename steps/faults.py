@@ -48,6 +48,20 @@ def comes_back(context: Context, networks: str, place: str) -> None:
         faults.link_up(context.bed, where, network)
 
 
+@step("{networks:Links} loses one packet in {count:d}")
+def loses_packets(context: Context, networks: str, count: int) -> None:
+    """Of what each node sends there, the last of every so many packets is lost, until the scenario ends."""
+    for network in links(context, networks):
+        change(context, faults.lossy(context.bed, network, count))
+
+
+@step("{networks:Links} silently drops packets larger than {size:d} bytes")
+def drops_large(context: Context, networks: str, size: int) -> None:
+    """An IP packet of more bytes does not get there, and nobody is told, until the scenario ends."""
+    for network in links(context, networks):
+        change(context, faults.narrow(context.bed, network, size))
+
+
 @step("{gateway:Node} takes its tunnel with {peer:Node} down")
 def takes_down(context: Context, gateway: str, peer: str) -> None:
     """The gateway ends the tunnel and tells its peer; what starts one on demand stays."""

@@ -1,4 +1,4 @@
-"""Faults: a node restarts, a daemon is killed, a link goes down and comes back, a tunnel is taken down.
+"""Faults: a node restarts, a daemon is killed, a link goes down, loses packets or large ones, a tunnel is taken down.
 
 Each is a context manager, so that what does not heal by itself is healed at its end.
 """
@@ -6,11 +6,12 @@ Each is a context manager, so that what does not heal by itself is healed at its
 from __future__ import annotations
 
 import contextlib
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 
 from tunnelbed import application, daemon, waiting
-from tunnelbed.errors import BadInput, DeadlinePassed
+from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.journal import Journal
 from tunnelbed.model import Network, Node
 from tunnelbed.readiness import READY
@@ -27,6 +28,18 @@ for process in /proc/[0-9]*; do
 done
 exit $found
 """
+# What a node sends into a network goes through this first; what is dropped there never crossed it. Neighbours find each
+# other all the same: what is lost is IP.
+EGRESS = """
+table netdev {table} {{
+    chain egress {{
+        type filter hook egress device "{network}" priority 0;
+        icmpv6 type {{ nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert }} accept
+        {rules}
+    }}
+}}
+"""
+IPV6_HEADER = 40  # bytes (RFC 8200, 3): the length in it is of what follows
 
 
 @contextlib.contextmanager
@@ -71,6 +84,48 @@ def link_up(bed: Testbed, node: Node, network: Network) -> None:
     batch = "/etc/tunnelbed/node/ip.batch"
     agent.run(["sh", "-c", f"[ ! -f {batch} ] || ip -batch {batch}"], check=True)
     bed.absent.discard((node.name, network.name))
+
+
+def lossy(bed: Testbed, network: Network, count: int) -> contextlib.AbstractContextManager[None]:
+    """Of the IP packets that a node sends into a network, one in so many never gets there: the last of each so many."""
+    if count < 1:
+        raise BadInput(network.name, "", f"one packet in {count}", "one in 1 or more", "correct the sentence")
+    # A set of last numbers, so that of one in 3 two get through first.
+    counted = f"meta protocol {{ ip, ip6 }} numgen inc mod {count} == {count - 1} drop"
+    return _sending(bed, network, counted)
+
+
+def narrow(bed: Testbed, network: Network, size: int) -> contextlib.AbstractContextManager[None]:
+    """IP packets of more bytes do not get into a network, and nobody is told: a black hole (RFC 2923, 2.1)."""
+    rules = (f"ip length > {size} drop", f"ip6 length > {max(size - IPV6_HEADER, 0)} drop")
+    return _sending(bed, network, *rules)
+
+
+@contextlib.contextmanager
+def _sending(bed: Testbed, network: Network, *rules: str) -> Iterator[None]:
+    """Whatever a node sends into a network goes by these rules of nft(8), until the body ends or the node restarts."""
+    table = f"fault_{secrets.token_hex(4)}"
+    text = EGRESS.format(table=table, network=network.name, rules="\n        ".join(rules))
+    nodes = [node.name for node in bed.scenario.on(network.name) if (node.name, network.name) not in bed.absent]
+    try:
+        for node in nodes:
+            _told(bed, node, text)
+        yield
+    finally:
+        for node in nodes:
+            # A node that restarted meanwhile has none.
+            bed.agents.on(node).run(["nft", "delete", "table", "netdev", table])
+
+
+def _told(bed: Testbed, node: str, rules: str) -> None:
+    """A node has these rules of nft(8). Raises `TunnelbedError` where its kernel knows none for what it sends."""
+    try:
+        bed.agents.on(node).run(["sh", "-c", 'echo "$1" | nft -f -', "sh", rules], check=True)
+    except CommandFailed as refused:
+        if "Operation not supported" not in refused.output:
+            raise
+        advice = "take an engine whose kernel has it (`--engine qemu`)"
+        raise TunnelbedError(f"this kernel lacks what loses packets (CONFIG_NETFILTER_EGRESS); {advice}") from refused
 
 
 @contextlib.contextmanager

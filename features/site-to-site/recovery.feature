@@ -56,3 +56,13 @@ Feature: After a fault the tunnels come back by themselves, and until then nothi
       | gateway   | peer      |
       | gateway A | gateway S |
       | gateway S | gateway A |
+
+  Scenario: A tunnel comes up though a link loses packets
+    Given every gateway ends its tunnels
+    When the ISP link of site A loses one packet in 3
+    Then every client of site A gets a pong from the server through the tunnel within 20 s
+
+  Scenario: Certificates pass links on which large packets vanish
+    Given every gateway ends its tunnels
+    When every ISP link silently drops packets larger than 1300 bytes
+    Then every client gets a pong from the server through the tunnel within 10 s

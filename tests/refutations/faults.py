@@ -57,6 +57,30 @@ REFUTATIONS = (
         says="gateway-a: internet_link: found no foot in it, expected one of: *",
     ),
     telling(
+        "the ISP link of site A loses one packet in 1",
+        given=TUNNEL,
+        then=("client A1 asks the server once", "no ESP crosses the ISP link of site A"),
+        expected="no ESP crosses isp_link_a",
+        seen="*gateway-a*out*isp_link_a*",
+    ),
+    impossible(
+        "the ISP link of site A loses one packet in 0",
+        possible="the ISP link of site A loses one packet in 1",
+        says="isp_link_a: found one packet in 0, expected one in 1 or more; *",
+    ),
+    telling(
+        "the ISP link of site A silently drops packets larger than 100 bytes",
+        given=TUNNEL,
+        then=("client A1 asks the server once", "no ESP crosses the ISP link of site A"),
+        expected="no ESP crosses isp_link_a",
+        seen="*gateway-a*out*isp_link_a*",
+    ),
+    impossible(
+        "the ISP link of site X silently drops packets larger than 100 bytes",
+        possible="the ISP link of site A silently drops packets larger than 100 bytes",
+        says="site-to-site: found 'the ISP link of site X', expected one of: isp_link_a (isp_link), *",
+    ),
+    telling(
         "gateway A takes its tunnel with gateway S down",
         given=TUNNEL,
         then="gateway A has no tunnel",

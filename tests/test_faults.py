@@ -1,0 +1,71 @@
+"""Links that lose packets: what nodes are told, that it is taken back, and a kernel that cannot do it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tests.conftest import Checkout
+from tunnelbed import faults, scenario
+from tunnelbed.agents import Agents
+from tunnelbed.engines.fake import FakeEngine
+from tunnelbed.errors import CommandFailed, TunnelbedError
+from tunnelbed.shell import Completed
+from tunnelbed.testbed import Testbed as Bed
+
+UNSUPPORTED = "Error: Could not process rule: Operation not supported"
+
+
+class Nodes:
+    """Nodes that write down what they are told, and refuse it where their kernel says something of it."""
+
+    def __init__(self, checkout: Checkout, refusal: str = "") -> None:
+        self.told: list[tuple[str, str]] = []
+        self.bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+
+        def on(node: str) -> Any:  # noqa: ANN401 # as much of an agent as is asked for
+            def run(command: Sequence[str], *, check: bool = False) -> Completed:
+                self.told.append((node, " ".join(command)))
+                if check and refusal:
+                    raise CommandFailed(command, 1, refusal, node)
+                return Completed(tuple(command), 0, "", "")
+
+            return SimpleNamespace(run=run)
+
+        self.bed.agents = cast("Agents", SimpleNamespace(on=on))
+
+
+def test_whoever_stands_in_a_network_loses_what_it_sends_there_until_it_is_over(checkout: Checkout) -> None:
+    nodes = Nodes(checkout)
+    with faults.lossy(nodes.bed, nodes.bed.scenario.networks["outside"], 3):
+        assert [node for node, _ in nodes.told] == ["gateway", "server"]
+        assert all('device "outside"' in said and "numgen inc mod 3 == 2 drop" in said for _, said in nodes.told)
+    *_, made, first, second = nodes.told
+    table = made[1].split("table netdev ")[1].split()[0]
+    assert [first, second] == [(node, f"nft delete table netdev {table}") for node in ("gateway", "server")]
+
+
+def test_large_packets_are_large_by_either_ip_version(checkout: Checkout) -> None:
+    nodes = Nodes(checkout)
+    with faults.narrow(nodes.bed, nodes.bed.scenario.networks["inside"], 1300):
+        assert all("ip length > 1300 drop" in said and "ip6 length > 1260 drop" in said for _, said in nodes.told)
+
+
+def test_a_link_that_is_down_already_loses_nothing_more(checkout: Checkout) -> None:
+    nodes = Nodes(checkout)
+    nodes.bed.absent.add(("gateway", "outside"))
+    with faults.lossy(nodes.bed, nodes.bed.scenario.networks["outside"], 3):
+        assert [node for node, _ in nodes.told] == ["server"]
+
+
+def test_a_kernel_that_cannot_lose_packets_is_told_what_it_lacks(checkout: Checkout) -> None:
+    nodes = Nodes(checkout, UNSUPPORTED)
+    with (
+        pytest.raises(TunnelbedError, match="CONFIG_NETFILTER_EGRESS"),
+        faults.lossy(nodes.bed, nodes.bed.scenario.networks["outside"], 3),
+    ):
+        pytest.fail("nothing is lost, and the sentence goes on")
+    assert "nft delete table" in nodes.told[-1][1]
