@@ -37,7 +37,7 @@ def test_a_cloud_and_its_sites_are_proven_at_once(tmp_path: Path, sites: int, se
     assert not (tmp_path / ".tunnelbed").exists()
 
 
-@pytest.mark.parametrize(("laptops", "sentences"), [(1, 25), (2, 27)])
+@pytest.mark.parametrize(("laptops", "sentences"), [(1, 28), (2, 30)])
 def test_laptops_behind_a_nat_are_proven_at_once(tmp_path: Path, laptops: int, sentences: int) -> None:
     invoke(tmp_path, "new", "mine", "--laptops", str(laptops))
     said = invoke(tmp_path, "verify", "--scenario", "mine")

@@ -40,5 +40,10 @@ $apart
     And laptop 1 cannot reach the server
     And the server cannot reach laptop 1
 $others
+  Scenario: The cafe passes itself off as the office
+    When the cafe poses as the gateway
+    Then laptop 1 refuses its peer: certificate of an unknown authority
+    And laptop 1 cannot reach the server
+
   Scenario: A forged packet gets nowhere
     Then a plain packet forged as from laptop 1 and put on isp_link does not reach the server
