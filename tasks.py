@@ -20,7 +20,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
-from tunnelbed import images, report, scaffold, shell, verification
+from tunnelbed import drawing, images, report, scaffold, shell, verification
 from tunnelbed.bench import VMS
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
@@ -387,6 +387,12 @@ def build(_: Context, platform: str = "", push: str = "", output: str = "", no_c
 def scenarios(_: Context, path: str = "") -> None:
     """List the scenarios there are."""
     print("\n".join(names(_root(path))))
+
+
+@task("scenario", "path")
+def draw(_: Context, scenario: str, path: str = "") -> None:
+    """Print a scenario's network for Graphviz: `invoke draw --scenario ipv6 | dot -Tsvg >ipv6.svg`."""
+    print(drawing.dot(load(scenario, _root(path))), end="")
 
 
 @task(

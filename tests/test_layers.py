@@ -18,7 +18,7 @@ model waiting shell
 capabilities documents strongswan emulators wire scaffold.templates
 scaffold.hub scaffold.remote
 scaffold
-scenario pki rootfs
+scenario pki rootfs drawing
 bake
 images
 engines
