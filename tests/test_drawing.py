@@ -49,8 +49,8 @@ def test_a_site_s_frame_has_its_nodes_and_inner_networks_and_no_link(checkout: C
     _, _, rest = drawing.dot(scenario.load("tiny", checkout.root)).partition('subgraph "cluster_a" {')
     frame, _, others = rest.partition("    }\n")
     assert [line.split('"')[1] for line in frame.splitlines() if "shape" in line] == [
-        "node gateway",
         "node client",
+        "node gateway",
         "network inside",
     ]
     assert '"network outside" [label' in others
