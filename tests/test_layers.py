@@ -18,7 +18,8 @@ model waiting shell
 capabilities documents strongswan emulators wire scaffold.templates
 scaffold.hub scaffold.remote
 scaffold
-scenario pki rootfs drawing
+scenario pki rootfs connections
+drawing
 bake
 images
 engines

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import scenario
+from tunnelbed import connections, scenario
 from tunnelbed.agents import Agents
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import CommandFailed
@@ -89,6 +89,14 @@ def test_whose_identity_cannot_be_told_is_not_said_to_have_no_tunnel(checkout: C
 )
 def test_what_connections_ask_for(checkout: Checkout, line: str, starts: bool, borrows: bool) -> None:  # noqa: FBT001 # a table
     checkout.configure("client/swanctl.conf", f"connections {{\n    office {{\n        {line}\n    }}\n}}\n")
-    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
-    assert (bed.starts("client"), bed.borrows("client")) == (starts, borrows)
-    assert (bed.starts("server"), bed.borrows("server")) == (False, False)
+    scene = scenario.load("tiny", checkout.root)
+    assert (connections.starts(scene, "client"), connections.borrows(scene, "client")) == (starts, borrows)
+    assert (connections.starts(scene, "server"), connections.borrows(scene, "server")) == (False, False)
+
+
+def test_peers_are_what_connections_call_them(checkout: Checkout) -> None:
+    said = "remote_addrs = 192.0.2.1, vpn.example\n# remote_addrs = x\n remote_addrs=%any\n"
+    checkout.configure("client/swanctl.conf", said)
+    scene = scenario.load("tiny", checkout.root)
+    assert connections.peers(scene, "client") == ["192.0.2.1", "vpn.example", "%any"]
+    assert connections.peers(scene, "server") == []

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from scapy.packet import Packet
 
+from tunnelbed import connections
 from tunnelbed.errors import BadInput
 from tunnelbed.model import Address, Node
 from tunnelbed.testbed import Testbed
@@ -15,7 +16,7 @@ from tunnelbed.testbed import Testbed
 
 def lent(bed: Testbed, node: Node) -> Sequence[Address]:
     """The addresses that gateways have lent a node (`vips` in swanctl.conf(5)), as its kernel has them now."""
-    if not bed.borrows(node.name):
+    if not connections.borrows(bed.scenario, node.name):
         return []
     said = bed.agents.on(node.name).run(["ip", "-json", "address", "show", "scope", "global"], check=True).stdout
     found = [ipaddress.ip_address(info["local"]) for link in json.loads(said) for info in link["addr_info"]]
@@ -70,7 +71,7 @@ def source_address(bed: Testbed, source: Node, target: Address) -> Address:
 
     Who borrows addresses has one for each purpose; which, its kernel says.
     """
-    if bed.borrows(source.name):
+    if connections.borrows(bed.scenario, source.name):
         said = bed.agents.on(source.name).run(["ip", "-json", "route", "get", str(target)]).stdout
         if route := json.loads(said or "[]"):
             return ipaddress.ip_address(route[0]["prefsrc"])

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import TypeVar
 
-from tunnelbed import daemon, waiting
+from tunnelbed import connections, daemon, waiting
 from tunnelbed.errors import DeadlinePassed, NodeFailed, TunnelbedError
 from tunnelbed.model import Node
 from tunnelbed.testbed import Testbed
@@ -102,7 +102,10 @@ def state(bed: Testbed) -> dict[str, frozenset[str]]:
     said = bed.pool.map(lambda name: bed.agents.on(name).run(["sh", "-c", STATE]).stdout, names)
     found = {name: lines(text) for name, text in zip(names, said, strict=True)}
     # What a gateway lends may be another address the next time.
-    return {name: _own(bed.node(name), told) if bed.borrows(name) else told for name, told in found.items()}
+    return {
+        name: _own(bed.node(name), told) if connections.borrows(bed.scenario, name) else told
+        for name, told in found.items()
+    }
 
 
 def _own(node: Node, told: frozenset[str]) -> frozenset[str]:

@@ -8,13 +8,11 @@ Boxes are nodes, ovals networks, a frame a site; the thick lines are tunnels, as
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterator, Sequence
 
+from tunnelbed import connections
 from tunnelbed.model import Network, Node, Scenario
 
-# What a connection says of its peer in swanctl.conf(5).
-PEERS = re.compile(r"^\s*remote_addrs[ \t]*=[ \t]*(.+)$", re.MULTILINE)
 HEAD = """\
     layout = dot; rankdir = LR; nodesep = 0.3; ranksep = 0.6; fontname = "sans-serif"; fontsize = 11; compound = true
     node [fontname = "sans-serif", fontsize = 11, style = filled, fillcolor = white]
@@ -42,9 +40,7 @@ def tunnels(scene: Scenario) -> Sequence[tuple[Node, Node]]:
     """The pairs of nodes of which one names an address of the other as its peer, each pair once."""
     found: dict[frozenset[str], tuple[Node, Node]] = {}
     for node in scene.nodes.values():
-        file = scene.configs / node.name / "swanctl.conf"
-        said = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
-        for word in re.split(r"[,\s]+", " ".join(PEERS.findall(said))):
+        for word in connections.peers(scene, node.name):
             peer = _owner(scene, word)
             if peer and peer != node:
                 found.setdefault(frozenset({node.name, peer.name}), (node, peer))

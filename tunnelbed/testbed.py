@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunnelbed import documents, engines, images, scenario, strongswan
+from tunnelbed import connections, documents, engines, images, scenario, strongswan
 from tunnelbed.agents import Agents
 from tunnelbed.engines import Engine, Plan, Progress
 from tunnelbed.errors import BadInput, TunnelbedError
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 # Seconds until something that must work is given up. A tunnel on demand costs the first packet and an IKE exchange; a
 # peer that was away, some seconds.
 PATIENCE = 10.0
-# In swanctl.conf(5): a connection that needs nobody's traffic, and one that asks to be lent addresses.
-STARTS = re.compile(r"^\s*start_action\s*=.*\bstart\b", re.MULTILINE)
-BORROWS = re.compile(r"^\s*vips[ \t]*=[ \t]*\S", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -247,19 +244,7 @@ class Testbed:
 
     def is_vpn(self, node: str) -> bool:
         """Whether a node runs strongSwan."""
-        return (self.scenario.configs / node / "swanctl.conf").exists()
-
-    def starts(self, node: str) -> bool:
-        """Whether a node starts a tunnel by itself."""
-        return STARTS.search(self._connections(node)) is not None
-
-    def borrows(self, node: str) -> bool:
-        """Whether a node asks gateways to lend it addresses."""
-        return BORROWS.search(self._connections(node)) is not None
-
-    def _connections(self, node: str) -> str:
-        file = self.scenario.configs / node / "swanctl.conf"
-        return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+        return connections.file(self.scenario, node).exists()
 
     def make_keys(self) -> None:
         """Make afresh the keys and certificates that the scenario asks for, if any; `up` does so by itself."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from tunnelbed import daemon, pki
+from tunnelbed import connections, daemon, pki
 from tunnelbed.errors import BadInput
 from tunnelbed.journal import Journal, says
 from tunnelbed.model import Node
@@ -167,7 +167,7 @@ def _take_effect(bed: Testbed, node: Node) -> None:
         daemon.forget(bed, gateway.name)
     daemon.load_credentials(bed, node.name)
     # Who starts a tunnel by itself comes last: it gives up where its peer has no connections for a moment.
-    for gateway in sorted(bed.gateways(), key=lambda gateway: bed.starts(gateway.name)):
+    for gateway in sorted(bed.gateways(), key=lambda gateway: connections.starts(bed.scenario, gateway.name)):
         daemon.renew(bed, gateway.name)
 
 

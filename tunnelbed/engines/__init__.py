@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+from tunnelbed import connections
 from tunnelbed.errors import BadInput
 from tunnelbed.model import Scenario
 from tunnelbed.shell import Completed
@@ -44,7 +45,7 @@ class Plan:
 
     def is_vpn(self, node: str) -> bool:
         """Whether the node has connections, and so needs keys and perhaps a TUN device."""
-        return (self.scenario.configs / node / "swanctl.conf").exists()
+        return connections.file(self.scenario, node).exists()
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunnelbed import daemon, waiting
+from tunnelbed import connections, daemon, waiting
 from tunnelbed.agents import Agent
 from tunnelbed.changes import CREDENTIAL, READ_AGAIN, difference, state, well
 from tunnelbed.engines import Progress
@@ -215,7 +215,7 @@ class Ground:
 
         Whoever began a moment earlier spoke to a peer that was gone, or about to go.
         """
-        starting = [node for node in self.scene.nodes if self.bed.starts(node)]
+        starting = [node for node in self.scene.nodes if connections.starts(self.scene, node)]
         list(self.bed.pool.map(lambda node: daemon.renew(self.bed, node), starting))
 
         def pending() -> bool:
