@@ -198,7 +198,7 @@ def capture(
     scenario: str,
     node: str = "",
     network: str = "",
-    seconds: float = 0.0,
+    seconds: str = "",
     keys: bool = False,
     output: str = "",
     instance: str = "",
@@ -213,23 +213,27 @@ def capture(
     from tunnelbed import keylog  # noqa: PLC0415
 
     bed = _testbed(scenario, instance, path)
-    wanted = capturing.Wanted(node, network, seconds, keys)
+    wanted = capturing.Wanted(node, network, _seconds(seconds), keys)
     file = bed.captures / f"{bed.name}-{time.strftime('%Y%m%d-%H%M%S')}.pcapng" if not output else Path(output)
     piped = output == "-"
     if piped and (keys or sys.stdout.isatty()):
         found = "--keys with it" if keys else "a terminal"
         raise BadInput("--output -", "", found, "a program that reads pcapng, and no --keys", "name a file instead")
+    folder = file.with_suffix(".keys")
+    if keys and folder.exists() and not folder.is_dir():
+        raise BadInput(str(folder), "", "a file", "none, or a folder for the keys", "move it away")
     if not piped:
         file.parent.mkdir(parents=True, exist_ok=True)
     say = _progress()
     done = capturing.capture(bed, wanted, sys.stdout.fileno() if piped else file, say)
     say(f"{done.frames} frames in {'the pipe' if piped else file}")
     if keys:
-        folder = file.with_suffix(".keys")
         if unnamed := keylog.write(done.keys, folder):
             say(f"Wireshark has no name for {', '.join(unnamed)}: left out")
         say(f"{len(done.keys.ike)} keys of IKE and {len(done.keys.esp)} of ESP in {folder}; to read it in clear:")
         print(shell.quoted(["env", f"WIRESHARK_CONFIG_DIR={folder}", "wireshark", str(file)]))
+    if done.lost:
+        raise done.lost[0]
 
 
 @task(
@@ -457,6 +461,13 @@ def _root(path: str) -> Path:
     if not (root / "compose").is_dir():
         raise BadInput("--path", "", path, "a folder with compose/ in it", "see `invoke new`")
     return root
+
+
+def _seconds(said: str) -> float:
+    try:
+        return float(said or 0)
+    except ValueError:
+        raise BadInput("--seconds", "", repr(said), "a number", "correct it") from None
 
 
 def _progress() -> Progress:

@@ -49,7 +49,11 @@ def can_reach_tcp_through_tunnel(context: Context, sources: str, targets: str, p
 
 @step("{sources:Nodes} cannot reach {targets:Nodes}")
 def cannot_reach(context: Context, sources: str, targets: str) -> None:
-    """A ping is seen to be stopped on its way, by each IP version that both have, while a control arrives."""
+    """A ping is seen to be stopped on its way, by each IP version that both have, while a control arrives.
+
+    An end of tunnels guards its own door: it is not reached as long as it answers nothing and hands nothing on. What
+    its firewall lets in, `the firewall of ... drops ...` tells.
+    """
     for source, target in pairs(context, sources, targets):
         reachability.cannot_reach(context.bed, source, target, Ping())
 

@@ -27,8 +27,12 @@ def has_tunnel_with(context: Context, gateways: str, peer: str) -> None:
 @step("{gateways:Nodes} has a tunnel with {peer:Node} within {seconds:Seconds} s")
 def has_tunnel_within(context: Context, gateways: str, peer: str, seconds: float) -> None:
     """Likewise, by that time."""
-    for gateway in nodes(context, gateways):
-        agreement.established(context.bed, gateway, node(context, peer), seconds=seconds)
+    whom = node(context, peer)
+    agreement.each(
+        context.bed,
+        nodes(context, gateways),
+        lambda one: agreement.established(context.bed, one, whom, seconds=seconds),
+    )
 
 
 @step("{gateways:Nodes} has no tunnel")
@@ -48,8 +52,8 @@ def has_no_tunnel_with(context: Context, gateways: str, peer: str) -> None:
 @step("{gateways:Nodes} has no tunnel with {peer:Node} within {seconds:Seconds} s")
 def has_no_tunnel_within(context: Context, gateways: str, peer: str, seconds: float) -> None:
     """Likewise, by that time: it gives up a peer that has been silent for long enough."""
-    for gateway in nodes(context, gateways):
-        agreement.no_tunnel(context.bed, gateway, node(context, peer), seconds=seconds)
+    bed, whom = context.bed, node(context, peer)
+    agreement.each(bed, nodes(context, gateways), lambda one: agreement.no_tunnel(bed, one, whom, seconds=seconds))
 
 
 @step("the tunnels of {gateways:Nodes} use exactly IKE {ike} and ESP {esp}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,10 +12,20 @@ import pytest
 
 from tests.conftest import Checkout
 from tunnelbed import scenario, testbed
-from tunnelbed.addressing import address_towards, addresses_towards, away, lent, owners, source_address
+from tunnelbed.addressing import (
+    address_towards,
+    addresses_towards,
+    away,
+    every_address_towards,
+    inside,
+    lent,
+    owners,
+    source_address,
+)
 from tunnelbed.agents import Agents
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
+from tunnelbed.model import Attachment
 from tunnelbed.shell import Completed
 
 V6 = {"inside": "2001:db8:1::/64", "outside": "2001:db8:f::/64"}
@@ -125,3 +135,38 @@ def test_who_was_lent_nothing_yet_has_its_own_address(checkout: Checkout) -> Non
     client, server = bed.scenario.nodes["client"], bed.scenario.nodes["server"]
     assert address_towards(bed, server, client) == ip_address("10.1.0.3")
     assert source_address(bed, client, ip_address("192.0.2.2")) == ip_address("10.1.0.3")
+
+
+def test_who_must_not_be_reached_is_tried_by_what_it_was_lent_too(checkout: Checkout) -> None:
+    bed = borrowing(checkout, "10.2.0.1")
+    client, gateway = bed.scenario.nodes["client"], bed.scenario.nodes["gateway"]
+    assert every_address_towards(bed, gateway, client) == [ip_address("10.1.0.3"), ip_address("10.2.0.1")]
+
+
+def test_whose_tunnel_is_down_goes_on_being_known_by_what_it_was_lent_last(checkout: Checkout) -> None:
+    bed = borrowing(checkout, "10.2.0.1")
+    client, server = bed.scenario.nodes["client"], bed.scenario.nodes["server"]
+    lent(bed, client)
+    again = borrowing(checkout)
+    again.lent = bed.lent
+    assert list(lent(again, client)) == []
+    assert address_towards(again, server, client) == ip_address("10.2.0.1")
+    assert list(owners(again, ip_address("10.2.0.1"), server)) == []
+
+
+def test_what_is_lent_is_as_private_as_what_is_behind_a_gateway(checkout: Checkout) -> None:
+    assert set(map(str, inside(borrowing(checkout, "10.2.0.1", "2001:db8:2::1")))) == {
+        "10.1.0.0/16",
+        "2001:db8:1::/64",
+        "10.2.0.1/32",
+        "2001:db8:2::1/128",
+    }
+
+
+def test_a_version_that_was_lent_is_spoken(checkout: Checkout) -> None:
+    bed = borrowing(checkout, "2001:db8:2::1")
+    server = replace(
+        bed.scenario.nodes["server"],
+        attachments=(Attachment("outside", (ip_interface("2001:db8:f::2/64"),)),),
+    )
+    assert addresses_towards(bed, bed.scenario.nodes["client"], server) == [ip_address("2001:db8:f::2")]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +14,7 @@ from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapNgReader
 
 from tests.conftest import Checkout
-from tunnelbed import scenario
+from tunnelbed import scenario, waiting
 from tunnelbed.agents import Frame
 from tunnelbed.capture import File, Wanted, capture
 from tunnelbed.engines.fake import FakeEngine
@@ -76,6 +79,29 @@ def test_what_is_too_new_waits_for_what_was_before_it(tmp_path: Path) -> None:
     assert places(tmp_path / "x.pcapng") == ["gateway inside"]
     file.close()
     assert places(tmp_path / "x.pcapng") == ["gateway inside", "gateway outside"]
+
+
+def test_a_reader_that_went_away_is_noticed_though_nothing_is_said() -> None:
+    reader, writer = os.pipe()
+    file = File(writer, Wanted())
+    file.write(until=0)
+    os.close(reader)
+    with pytest.raises(BrokenPipeError):
+        file.write(until=0)
+    with pytest.raises(BrokenPipeError):
+        file.close()
+
+
+def test_a_file_is_written_until_it_is_over(tmp_path: Path) -> None:
+    file, ended = File(tmp_path / "x.pcapng", Wanted()), threading.Event()
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(file.go_on, ended)
+        file.hear(SEEN[0])
+        waiting.until(lambda: file.written, 10, "a frame to be written")
+        ended.set()
+        assert writing.result(10) is None
+    assert places(tmp_path / "x.pcapng") == ["client inside"]
+    file.close()
 
 
 def test_what_has_no_link_header_gets_an_empty_one(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_whoever_stands_in_a_network_loses_what_it_sends_there_until_it_is_over(
         assert all('device "outside"' in said and "numgen inc mod 3 == 2 drop" in said for _, said in nodes.told)
     *_, made, first, second = nodes.told
     table = made[1].split("table netdev ")[1].split()[0]
-    assert [first, second] == [(node, f"nft delete table netdev {table}") for node in ("gateway", "server")]
+    assert {first, second} == {(node, f"nft delete table netdev {table}") for node in ("gateway", "server")}
 
 
 def test_large_packets_are_large_by_either_ip_version(checkout: Checkout) -> None:

@@ -18,7 +18,7 @@ from tunnelbed.agents import Agent, Agents, Frame
 from tunnelbed.errors import DeadlinePassed
 from tunnelbed.pcapng import ETHERNET
 from tunnelbed.recording import MARKER, SETTLE_SECONDS, Recording
-from tunnelbed.wire import NO_ESP_MARKER, is_ike, is_informational
+from tunnelbed.wire import NO_ESP_MARKER, is_esp, is_ike, is_informational
 
 WATCHED = {
     "router": ["link_a", "link_b"],
@@ -136,3 +136,10 @@ def test_the_exchange_of_ike_is_known_on_both_its_ports(port: int) -> None:
 )
 def test_what_is_no_ike_is_not_informational(packet: Packet) -> None:
     assert not is_informational(packet)
+
+
+def test_what_keeps_a_nat_awake_is_no_esp() -> None:
+    kept = IP() / UDP(sport=4500, dport=4500) / Raw(b"\xff")
+    assert (is_esp(kept), is_ike(kept), is_informational(kept)) == (False, True, True)
+    sealed = IP() / UDP(sport=4500, dport=4500) / Raw(b"\xff" * 60)
+    assert (is_esp(sealed), is_ike(sealed)) == (True, False)

@@ -12,7 +12,7 @@ from tests.conftest import Checkout
 from tunnelbed import connections, scenario
 from tunnelbed.agents import Agents
 from tunnelbed.engines.fake import FakeEngine
-from tunnelbed.errors import CommandFailed
+from tunnelbed.errors import CommandFailed, NodeFailed
 from tunnelbed.shell import Completed
 from tunnelbed.testbed import Testbed as Bed
 
@@ -69,6 +69,18 @@ def test_a_peer_behind_a_nat_is_known_by_the_identity_it_proved(checkout: Checko
     assert bed.tunnels("gateway", bed.node("server")) == ()
 
 
+def test_a_tunnel_from_behind_a_nat_is_none_with_the_nat(checkout: Checkout) -> None:
+    bed = bed_of(checkout, sa(1, "10.1.0.3", BOB, hidden=True))
+    assert with_client(bed) == []
+
+
+@pytest.mark.parametrize("identity", ["%any", " "])
+def test_who_shows_no_identity_is_not_said_to_have_no_tunnel(checkout: Checkout, identity: str) -> None:
+    bed = bed_of(checkout, sa(1, NAT, ALICE, hidden=True), identity=identity)
+    with pytest.raises(NodeFailed, match="client: has no connection with an id of its own; give its `local` section"):
+        with_client(bed)
+
+
 def test_whose_identity_cannot_be_told_is_not_said_to_have_no_tunnel(checkout: Checkout) -> None:
     bed = bed_of(checkout, sa(1, NAT, ALICE, hidden=True), identity="")
     with pytest.raises(CommandFailed, match="on client ended with status 2"):
@@ -85,6 +97,11 @@ def test_whose_identity_cannot_be_told_is_not_said_to_have_no_tunnel(checkout: C
         ("vips = 0.0.0.0", False, True),
         ("vips =", False, False),
         ("# vips = 0.0.0.0", False, False),
+        ("vips = # none", False, False),
+        ("child { start_action = start }", True, False),
+        ("child { start_action = trap } # start", False, False),
+        ("inner { vips = 0.0.0.0 }", False, True),
+        ("my_vips = 0.0.0.0", False, False),
     ],
 )
 def test_what_connections_ask_for(checkout: Checkout, line: str, starts: bool, borrows: bool) -> None:  # noqa: FBT001 # a table

@@ -10,7 +10,7 @@ from scapy.packet import Packet
 
 from tunnelbed import connections
 from tunnelbed.errors import BadInput
-from tunnelbed.model import Address, Node
+from tunnelbed.model import Address, Node, Subnet
 from tunnelbed.testbed import Testbed
 
 
@@ -19,13 +19,25 @@ def lent(bed: Testbed, node: Node) -> Sequence[Address]:
     if not connections.borrows(bed.scenario, node.name):
         return []
     said = bed.agents.on(node.name).run(["ip", "-json", "address", "show", "scope", "global"], check=True).stdout
-    found = [ipaddress.ip_address(info["local"]) for link in json.loads(said) for info in link["addr_info"]]
-    return [address for address in found if address not in node.addresses]
+    told = [ipaddress.ip_address(info["local"]) for link in json.loads(said) for info in link["addr_info"]]
+    if found := [address for address in told if address not in node.addresses]:
+        bed.lent[node.name] = found
+    return found
 
 
 def away(bed: Testbed, node: Node) -> Sequence[Address]:
-    """The addresses by which a node is known away from its own networks, the first one first: lent, or its own."""
-    return [*lent(bed, node), *node.addresses]
+    """The addresses by which a node is known away from its own networks, the first one first: lent, or its own.
+
+    One whose tunnel is down goes on being known by what it was lent last.
+    """
+    return [*(lent(bed, node) or bed.lent.get(node.name, ())), *node.addresses]
+
+
+def inside(bed: Testbed) -> tuple[Subnet, ...]:
+    """The addresses that no network outside may show: those behind gateways, and those lent to nodes elsewhere."""
+    nodes = bed.scenario.nodes.values()
+    borrowed = [address for node in nodes for address in away(bed, node) if address not in node.addresses]
+    return (*bed.scenario.inside, *map(ipaddress.ip_network, borrowed))
 
 
 def owners(bed: Testbed, address: Address, near: Node) -> Sequence[Node]:
@@ -42,13 +54,13 @@ def address_towards(bed: Testbed, source: Node, target: Node) -> Address:
 def addresses_towards(bed: Testbed, source: Node, target: Node) -> Sequence[Address]:
     """The target's address that the source would use, for each IP version that both have; raises `BadInput`."""
     near = [own.ip for attachment in source.attachments for own in target.addresses_on(attachment.network)]
-    spoken = {address.version for address in source.addresses}
+    spoken = {address.version for address in away(bed, source)}
     found: dict[int, Address] = {}
     for address in (*near, *away(bed, target)):
         if address.version in spoken:
             found.setdefault(address.version, address)
     if not found:
-        given, asked = (_versions(node) or "no address" for node in (target, source))
+        given, asked = (_versions(away(bed, node)) or "no address" for node in (target, source))
         where = f"services.{target.name}"
         raise BadInput(
             str(bed.scenario.stack), where, given, f"an address {source.name} can use ({asked})", "give it one"
@@ -56,8 +68,16 @@ def addresses_towards(bed: Testbed, source: Node, target: Node) -> Sequence[Addr
     return list(found.values())
 
 
-def _versions(node: Node) -> str:
-    return " and ".join(sorted({f"IPv{address.version}" for address in node.addresses}))
+def _versions(addresses: Sequence[Address]) -> str:
+    return " and ".join(sorted({f"IPv{address.version}" for address in addresses}))
+
+
+def every_address_towards(bed: Testbed, source: Node, target: Node) -> Sequence[Address]:
+    """Likewise, and whatever the target was lent besides: who must not be reached must not be by any of them."""
+    found = addresses_towards(bed, source, target)
+    versions = {address.version for address in found}
+    others = (address for address in away(bed, target) if address not in target.addresses)
+    return list(dict.fromkeys([*found, *(address for address in others if address.version in versions)]))
 
 
 def addressed(bed: Testbed, source: Node, target: Node, make: Callable[[Address, Address], Packet]) -> Packet:
@@ -73,8 +93,8 @@ def source_address(bed: Testbed, source: Node, target: Address) -> Address:
     """
     if connections.borrows(bed.scenario, source.name):
         said = bed.agents.on(source.name).run(["ip", "-json", "route", "get", str(target)]).stdout
-        if route := json.loads(said or "[]"):
-            return ipaddress.ip_address(route[0]["prefsrc"])
+        if chosen := next((route.get("prefsrc") for route in json.loads(said or "[]")), None):
+            return ipaddress.ip_address(chosen)
     for attachment in source.attachments:
         for interface in attachment.addresses:
             if target in interface.network:

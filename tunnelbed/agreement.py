@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tunnelbed import daemon, waiting
 from tunnelbed.errors import BadInput, DeadlinePassed
@@ -41,6 +41,11 @@ ALGORITHMS = {
     "mlkem768": "ML_KEM_768",
 }
 EXCHANGES = ("MODP_", "ECP_", "CURVE_", "ML_KEM_")
+
+
+def each(bed: Testbed, gateways: Sequence[Node], check: Callable[[Node], object]) -> None:
+    """Check several gateways at the same time, so that a deadline is the same for all; raises what the first raised."""
+    list(bed.pool.map(check, gateways))
 
 
 def established(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds: float = 0.0) -> Tunnel:

@@ -6,14 +6,15 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 from tunnelbed import daemon, keylog, waiting
-from tunnelbed.agents import Frame
+from tunnelbed.agents import Agent, Frame
 from tunnelbed.engines import Progress
-from tunnelbed.errors import BadInput
+from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.keylog import Keys
 from tunnelbed.pcapng import Pcapng
 from tunnelbed.testbed import Testbed
@@ -38,37 +39,46 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Captured:
-    """How many frames the file has, and the keys that gateways agreed on meanwhile."""
+    """How many frames the file has, the keys that gateways agreed on meanwhile, and which nodes lost some frames."""
 
     frames: int
     keys: Keys
+    lost: tuple[TunnelbedError, ...]
 
 
 def capture(bed: Testbed, wanted: Wanted, to: Path | int, progress: Progress) -> Captured:
     """Write what is wanted to a path, or to a descriptor, until it is time or somebody interrupts.
 
-    Of one network each packet is written once, as its sender had it; of a node, or of all, whatever they see. Raises
-    `NodeFailed` where a node saw more than it could keep, when all else is written.
+    Of one network each packet is written once, as its sender had it; of a node, or of all, whatever they see.
     """
     nodes = _nodes(bed, wanted)
     # Who cannot be asked is told of before there is a file.
     bed.agents.each(nodes, lambda agent: agent.sync())
     with contextlib.ExitStack() as stack:
+        gateways = [gateway.name for gateway in bed.gateways()] if wanted.keys else []
         if wanted.keys:
             stack.enter_context(bed.proven_alone())
-            for gateway in bed.gateways():
-                daemon.awaited(bed, gateway.name)
-                stack.enter_context(keylog.kept(bed, gateway.name))
+        for gateway in gateways:
+            daemon.awaited(bed, gateway)
+            stack.enter_context(keylog.kept(bed, gateway))
         file = stack.enter_context(contextlib.closing(File(to, wanted)))
-        with _watching(bed, nodes, file):
-            progress(f"capturing at {', '.join(nodes)}{'' if wanted.seconds else '; Ctrl-C ends it'}")
-            if wanted.keys:
-                progress("making the tunnels anew")
-                daemon.renew_tunnels(bed)
+        bed.agents.each(nodes, lambda agent: agent.watch(file.hear))
+        progress(f"capturing at {', '.join(nodes)}{'' if wanted.seconds else '; Ctrl-C ends it'}")
+        # Written by a thread of its own, which no Ctrl-C interrupts halfway.
+        ended = threading.Event()
+        writing = stack.enter_context(ThreadPoolExecutor(max_workers=1)).submit(file.go_on, ended)
+        try:
             with contextlib.suppress(KeyboardInterrupt):
-                _go_on(file, wanted.seconds)
-        found = sum((keylog.read(bed, gateway.name) for gateway in bed.gateways() if wanted.keys), Keys())
-    return Captured(file.written, found)
+                if wanted.keys:
+                    progress("making the tunnels anew")
+                    daemon.renew_tunnels(bed)
+                wait([writing], wanted.seconds or None)
+        finally:
+            ended.set()
+        writing.result()
+        found = sum((keylog.read(bed, gateway) for gateway in gateways), Keys())
+        lost = _synced(bed, nodes)
+    return Captured(file.written, found, lost)
 
 
 class File:
@@ -97,6 +107,11 @@ class File:
         self.written += len(ready)
         self._pcapng.flush()
 
+    def go_on(self, ended: threading.Event) -> None:
+        """Write as it comes, until that is over."""
+        while not ended.wait(EVERY):
+            self.write(time.time() - waiting.stretched(LAG))
+
     def close(self) -> None:
         """Write the rest and end the file."""
         try:
@@ -105,21 +120,18 @@ class File:
             self._pcapng.close()
 
 
-@contextlib.contextmanager
-def _watching(bed: Testbed, nodes: Sequence[str], file: File) -> Iterator[None]:
-    """Let nodes tell what they see while the body runs, to the last frame."""
-    bed.agents.each(nodes, lambda agent: agent.watch(file.hear))
-    yield
-    bed.agents.each(nodes, lambda agent: agent.sync())
+def _synced(bed: Testbed, nodes: Sequence[str]) -> tuple[TunnelbedError, ...]:
+    """Return when each node has told its last frame; what those say that could not tell all."""
+    lost: list[TunnelbedError] = []
 
+    def sync(agent: Agent) -> None:
+        try:
+            agent.sync()
+        except TunnelbedError as failed:
+            lost.append(failed)
 
-def _go_on(file: File, seconds: float) -> None:
-    """Write as it comes, for so many seconds, or without end."""
-    ends = time.monotonic() + (seconds or float("inf"))
-    pause = threading.Event()
-    while (left := ends - time.monotonic()) > 0:
-        pause.wait(min(EVERY, left))
-        file.write(time.time() - waiting.stretched(LAG))
+    bed.agents.each(nodes, sync)
+    return tuple(lost)
 
 
 def _nodes(bed: Testbed, wanted: Wanted) -> Sequence[str]:

@@ -1,6 +1,6 @@
 """What a node's swanctl.conf asks for, as far as it must be known without asking charon.
 
-Whatever charon has loaded, `daemon.connections` tells.
+The file itself, without what it includes. Whatever charon has loaded, `daemon.connections` tells.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from pathlib import Path
 from tunnelbed.model import Scenario
 
 # In swanctl.conf(5): a child that needs nobody's traffic, a connection that asks to be lent addresses, and its peers.
-STARTS = re.compile(r"^\s*start_action[ \t]*=.*\bstart\b", re.MULTILINE)
-BORROWS = re.compile(r"^\s*vips[ \t]*=[ \t]*\S", re.MULTILINE)
-PEERS = re.compile(r"^\s*remote_addrs[ \t]*=[ \t]*(.+)$", re.MULTILINE)
+STARTS = re.compile(r"(?<![\w.-])start_action[ \t]*=[^\n}]*\bstart\b")
+BORROWS = re.compile(r"(?<![\w.-])vips[ \t]*=[ \t]*[^\s}]")
+PEERS = re.compile(r"(?<![\w.-])remote_addrs[ \t]*=[ \t]*([^\n}]+)")
+COMMENT = re.compile(r"#.*")
 
 
 def file(scene: Scenario, node: str) -> Path:
@@ -39,4 +40,4 @@ def peers(scene: Scenario, node: str) -> Sequence[str]:
 
 def _text(scene: Scenario, node: str) -> str:
     path = file(scene, node)
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    return COMMENT.sub("", path.read_text(encoding="utf-8", errors="replace")) if path.exists() else ""

@@ -174,15 +174,18 @@ def overlay(found: Sequence[Connection], of_connection: str, of_child: str, own:
 @contextlib.contextmanager
 def obeying(bed: Testbed, node: str, settings: str) -> Iterator[None]:
     """Let charon obey further settings, written as in strongswan.conf(5), while the body runs."""
-    own = bed.agents.on(node).run(["readlink", SETTINGS], check=True).stdout.strip()
-    # The link is replaced, not the file it leads to.
-    bed.agents.on(node).run(["rm", SETTINGS], check=True)
+    agent = bed.agents.on(node)
+    own = agent.run(["readlink", SETTINGS]).stdout.strip()
+    if not own:
+        raise NodeFailed(node, "has settings that somebody laid over its own, and did not take back", "restart it")
     try:
-        bed.agents.on(node).write(SETTINGS, f"include {own}\n{settings}\n")
+        agent.write(f"{SETTINGS}.new", f"include {own}\n{settings}\n")
+        # The link is replaced, not the file it leads to, and at no moment there is none.
+        agent.run(["mv", "-T", f"{SETTINGS}.new", SETTINGS], check=True)
         tell(bed, node, "--reload-settings")
         yield
     finally:
-        bed.agents.on(node).run(["ln", "-sf", own, SETTINGS], check=True)
+        agent.run(["ln", "-sf", own, SETTINGS], check=True)
         tell(bed, node, "--reload-settings")
 
 

@@ -107,14 +107,12 @@ def _sending(bed: Testbed, network: Network, *rules: str) -> Iterator[None]:
     table = f"fault_{secrets.token_hex(4)}"
     text = EGRESS.format(table=table, network=network.name, rules="\n        ".join(rules))
     nodes = [node.name for node in bed.scenario.on(network.name) if (node.name, network.name) not in bed.absent]
-    try:
+    with contextlib.ExitStack() as told:
         for node in nodes:
+            # A node that restarted meanwhile has none, and one that cannot be told keeps it from no other.
+            told.callback(bed.agents.on(node).run, ["nft", "delete", "table", "netdev", table])
             _told(bed, node, text)
         yield
-    finally:
-        for node in nodes:
-            # A node that restarted meanwhile has none.
-            bed.agents.on(node).run(["nft", "delete", "table", "netdev", table])
 
 
 def _told(bed: Testbed, node: str, rules: str) -> None:

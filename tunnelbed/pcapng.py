@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from pathlib import Path
 
 from scapy.layers.l2 import Ether
@@ -26,6 +27,9 @@ class Pcapng:
         self._writer = PcapNgWriter(to)  # type: ignore[arg-type] # it does what open() does with either
         self._writer.linktype = ETHERNET
         self._writer.write_header(None)
+        self._reader = select.poll()
+        if isinstance(to, int):
+            self._reader.register(to, 0)
 
     def write(self, frame: Frame, place: str) -> None:
         """Write a frame that was seen at a place, such as `gateway-a isp_link_a`."""
@@ -36,8 +40,10 @@ class Pcapng:
         self._writer.write_packet(packet)
 
     def flush(self) -> None:
-        """Let whoever reads the file see all that was written by now."""
+        """Let whoever reads the file see all that was written by now. Raises `BrokenPipeError` if nobody does."""
         self._writer.flush()
+        if any(event & select.POLLERR for _, event in self._reader.poll(0)):
+            raise BrokenPipeError
 
     def close(self) -> None:
         """End the file."""

@@ -19,7 +19,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from tunnelbed import waiting
-from tunnelbed.addressing import address_towards, addressed, addresses_towards, owners, source_address
+from tunnelbed.addressing import address_towards, addressed, every_address_towards, inside, owners, source_address
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Address, Network, Node
 from tunnelbed.probes import LINK_MTU, Marked, Ping, Probe
@@ -78,12 +78,12 @@ def reaches(
 
 
 def cannot_reach(bed: Testbed, source: Node, target: Node, probe: Probe) -> None:
-    """The probe is stopped on its way, by each IP version that both have, while a control arrives.
+    """The probe is stopped on its way, by each IP version that both have and to each address lent; a control arrives.
 
     Raises `Unmet`, or an error if nothing can be said. An end of tunnels is its own guard: it is reached by what it
     answers or hands on, not by what comes to its door.
     """
-    for address in addresses_towards(bed, source, target):
+    for address in every_address_towards(bed, source, target):
         _is_stopped(bed, source, target, address, probe)
 
 
@@ -200,9 +200,9 @@ def _sent_too_large(
         try:
             bed.agents.on(source.name).send_packet(bytes(packet))
         except CommandFailed as refused:
-            if f"[Errno {errno.EMSGSIZE}]" not in refused.output:
+            # The end of a tunnel is told by its own kernel.
+            if not bed.is_vpn(source.name) or f"[Errno {errno.EMSGSIZE}]" not in refused.output:
                 raise
-            # Its own kernel tells it: it is itself the end of the tunnel.
             return recording, [refused.output]
         recording.until(tells, seconds)
         recording.settle()
@@ -291,10 +291,11 @@ def went_by_tunnel(
 
 def in_clear(bed: Testbed, recording: Recording, network: Network, probe: Marked) -> Sequence[Sighting]:
     """What crossed a network and shows the probe, or an address from inside a site."""
+    private = inside(bed)
     return [
         seen
         for seen in recording.on(network.name)
-        if not is_esp(seen.packet) and (probe.shows(seen.packet) or from_or_to(seen.packet, bed.scenario.inside))
+        if not is_esp(seen.packet) and (probe.shows(seen.packet) or from_or_to(seen.packet, private))
     ]
 
 
@@ -350,8 +351,9 @@ def _how_far(recording: Recording, is_it: Callable[[Packet], bool]) -> str:
 
 
 def gateways_of(bed: Testbed, *nodes: Node) -> Sequence[str]:
-    """The gateways of these nodes' sites: whose logs a failure shows."""
-    return [gateway.name for node in nodes if node.site for gateway in bed.scenario.having("gateway", node.site)]
+    """Whose logs a failure shows: the gateways of these nodes' sites, and nodes that are themselves ends of tunnels."""
+    found = [gateway.name for node in nodes if node.site for gateway in bed.scenario.having("gateway", node.site)]
+    return list(dict.fromkeys([*found, *(node.name for node in nodes if bed.is_vpn(node.name))]))
 
 
 def owned(bed: Testbed, address: Address, near: Node) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-from tunnelbed.addressing import away
+from tunnelbed.addressing import away, inside
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.model import Network, Node
 from tunnelbed.probes import Marked, Ping, Probe
@@ -88,17 +88,17 @@ def text_is_unreadable(
 
 def no_inside_address_is_seen(bed: Testbed, recording: Recording) -> None:
     """On no network outside the sites a packet shows an address from inside one, though inside they do."""
-    inside = bed.scenario.inside
-    if not inside:
+    if not bed.scenario.inside:
         expected = "networks labelled `tunnelbed.role: intranet`"
         raise BadInput(str(bed.scenario.stack), "networks", "none of a site", expected, "label them")
+    private = inside(bed)
     for network in bed.scenario.networks.values():
-        shown = [seen for seen in recording.on(network.name) if from_or_to(seen.packet, inside)]
+        shown = [seen for seen in recording.on(network.name) if from_or_to(seen.packet, private)]
         if network.role == "intranet":
             continue
         if shown:
             raise unmet(bed, f"no address from inside a site is seen on {network.name}", str(shown[0]), recording)
-    if not any(from_or_to(seen.packet, inside) for seen in recording.sightings):
+    if not any(from_or_to(seen.packet, private) for seen in recording.sightings):
         raise TunnelbedError("no address from inside a site was seen even there: nothing is proven; ask for traffic")
 
 

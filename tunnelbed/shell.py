@@ -25,17 +25,25 @@ PATIENCE = 5.0
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: we end as by Ctrl-C, but what we started has not heard of it, as it does from a terminal."""
+    """SIGTERM or SIGHUP: we end as by Ctrl-C, but what we started has not heard of it, as it does from a terminal."""
 
 
 def heed_sigterm() -> None:
-    """From now on SIGTERM raises `Terminated`, once: nothing disturbs the clearing up that follows."""
+    """From now on SIGTERM raises `Terminated`, once: nothing disturbs the clearing up that follows.
+
+    So does SIGHUP, of a terminal that is closed, unless whoever started us has us ignore it (nohup(1)).
+    """
 
     def end(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in heeded:
+            signal.signal(number, signal.SIG_IGN)
         raise Terminated
 
-    signal.signal(signal.SIGTERM, end)
+    heeded = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heeded.append(signal.SIGHUP)
+    for number in heeded:
+        signal.signal(number, end)
 
 
 @dataclass(frozen=True)

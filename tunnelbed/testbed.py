@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from tunnelbed import connections, documents, engines, images, scenario, strongswan
 from tunnelbed.agents import Agents
 from tunnelbed.engines import Engine, Plan, Progress
-from tunnelbed.errors import BadInput, TunnelbedError
-from tunnelbed.model import Node, Scenario, testbed_name
+from tunnelbed.errors import BadInput, NodeFailed, TunnelbedError
+from tunnelbed.model import Address, Node, Scenario, testbed_name
 from tunnelbed.readiness import Readiness
 from tunnelbed.strongswan import Tunnel
 
@@ -87,6 +87,8 @@ class Testbed:
         self.state = root / ".tunnelbed" / self.name
         # Nodes and networks between which a fault has the link down.
         self.absent: set[tuple[str, str]] = set()
+        # The addresses that gateways have lent nodes, as they were seen last.
+        self.lent: dict[str, Sequence[Address]] = {}
         self.pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix=self.name)
 
     @property
@@ -169,13 +171,19 @@ class Testbed:
         return tuple(tunnel for tunnel in found if peer is None or self._is_with(peer, tunnel))
 
     def _is_with(self, peer: Node, tunnel: Tunnel) -> bool:
-        """Whether a node is at the other end: there is its address, or it proved its identity from behind a NAT."""
-        if tunnel.remote_host in {str(address) for address in peer.addresses}:
-            return True
-        if not tunnel.hidden or not self.is_vpn(peer.name):
+        """Whether a node is at the other end: there is its address, or it proved its identity from behind a NAT.
+
+        Raises `NodeFailed` where a node behind a NAT may be it, and does not tell who it says it is.
+        """
+        if not tunnel.hidden:
+            return tunnel.remote_host in {str(address) for address in peer.addresses}
+        if not self.is_vpn(peer.name):
             return False
         said = self.agents.on(peer.name).run(["swanctl", "--list-conns", "--raw"], check=True)
-        return any(tunnel.remote_id in known.identities for known in strongswan.connections(said.stdout))
+        shown = {name for known in strongswan.connections(said.stdout) for name in known.identities}
+        if shown <= {"", "%any"}:
+            raise NodeFailed(peer.name, "has no connection with an id of its own", "give its `local` section one")
+        return tunnel.remote_id in shown
 
     def node(self, name: str) -> Node:
         """The node of that name; `BadInput` lists those there are."""

@@ -31,6 +31,7 @@ EXCHANGE_TYPE, INFORMATIONAL = 18, 37  # the octet in IKE's header, and its valu
 SOLICITED = ipaddress.ip_network("ff02::1:ff00:0/104")
 ALL_OF_A_KIND = {ipaddress.ip_address(group) for group in ("ff02::1", "ff02::2", "ff05::2")}
 NO_ESP_MARKER = b"\0\0\0\0"  # on port 4500, four zero bytes stand before IKE (RFC 3948, 2.2)
+KEEPALIVE = b"\xff"  # all that stands there where charon only keeps a NAT from forgetting it (RFC 3948, 2.3)
 
 
 def ip_of(packet: Packet) -> Packet | None:
@@ -73,14 +74,16 @@ def is_esp(packet: Packet) -> bool:
         return False
     if _protocol(header) == ESP_PROTOCOL:
         return True
-    return _uses(packet, NAT_T_PORT) and not _after_udp(packet).startswith(NO_ESP_MARKER)
+    return _uses(packet, NAT_T_PORT) and not is_ike(packet)
 
 
 def is_ike(packet: Packet) -> bool:
-    """IKE on port 500, or on 4500 behind its marker."""
+    """IKE on port 500, or on 4500 behind its marker, and what keeps a NAT's memory alive for both."""
     if _uses(packet, IKE_PORT):
         return True
-    return _uses(packet, NAT_T_PORT) and _after_udp(packet).startswith(NO_ESP_MARKER)
+    if not _uses(packet, NAT_T_PORT):
+        return False
+    return _after_udp(packet) == KEEPALIVE or _after_udp(packet).startswith(NO_ESP_MARKER)
 
 
 def is_informational(packet: Packet) -> bool:
@@ -88,7 +91,7 @@ def is_informational(packet: Packet) -> bool:
     if not is_ike(packet):
         return False
     header = _after_udp(packet).removeprefix(NO_ESP_MARKER)
-    return len(header) > EXCHANGE_TYPE and header[EXCHANGE_TYPE] == INFORMATIONAL
+    return header == KEEPALIVE or (len(header) > EXCHANGE_TYPE and header[EXCHANGE_TYPE] == INFORMATIONAL)
 
 
 def is_neighbour_discovery(packet: Packet) -> bool:
