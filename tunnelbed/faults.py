@@ -98,7 +98,7 @@ def lossy(bed: Testbed, network: Network, count: int) -> contextlib.AbstractCont
 def narrow(bed: Testbed, network: Network, size: int) -> contextlib.AbstractContextManager[None]:
     """IP packets of more bytes do not get into a network, and nobody is told: a black hole (RFC 2923, 2.1).
 
-    Of TCP in clear, several segments that the kernel has not cut yet count as one packet (GSO); ESP comes as it will go.
+    Of TCP in clear, segments that the kernel has not cut yet count as one packet (GSO); ESP comes as it will go.
     """
     rules = (f"ip length > {size} drop", f"ip6 length > {max(size - IPV6_HEADER, 0)} drop")
     return _sending(bed, network, *rules)
