@@ -42,6 +42,11 @@ HELP = {
         "a file, or `-` for a pipe (`build`: write the images to OCI archives: `--output x.tar` writes x-node.tar and "
         "x-node-nested.tar)"
     ),
+    "from": "the node that asks: `client-a1`, or as in a sentence: `client A1`",
+    "to": "the node that is asked, likewise, or any IP address",
+    "tcp": "ask for a connection on this TCP port, instead of a ping",
+    "udp": "send a UDP datagram to this port, instead of a ping",
+    "size": "make the packet so many bytes large, IP header included, and let nobody part it",
     "network": "only what crosses this network, each packet once",
     "seconds": "end by itself after so many seconds",
     "keys": "make the tunnels anew and keep their keys, so that Wireshark shows IKE and ESP in clear",
@@ -234,6 +239,32 @@ def capture(
         print(shell.quoted(["env", f"WIRESHARK_CONFIG_DIR={folder}", "wireshark", str(file)]))
     if done.lost:
         raise done.lost[0]
+
+
+@task("scenario", "from", "to", "tcp", "udp", "size", "instance", "path")
+def trace(
+    _: Context,
+    scenario: str,
+    from_: str,
+    to: str,
+    tcp: int = 0,
+    udp: int = 0,
+    size: int = 0,
+    instance: str = "",
+    path: str = "",
+) -> None:
+    """Send one packet and print its way: where it was seen, in clear or sealed, and what each firewall decided.
+
+    `invoke trace --scenario site-to-site --from client-a1 --to server-s1 --tcp 8080`. Exit 1: it was not answered.
+    """
+    # Scapy, as above.
+    from tunnelbed import trace as tracing  # noqa: PLC0415
+
+    bed = _testbed(scenario, instance, path)
+    found = tracing.trace(bed, tracing.asked(bed, from_, to, tcp, udp, size))
+    print(report.way(found))
+    if not found.answered:
+        raise Exit(code=1)
 
 
 @task(

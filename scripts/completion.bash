@@ -24,7 +24,7 @@ _tunnelbed_values() {
                 case $word in *.* | '*') ;; *) echo "$word" ;; esac
             done
             ;;
-        --node)
+        --node | --from | --to)
             # The services of the stack: two spaces deep, until the next key that is none.
             [ ! -f "$root/compose/$scenario.yaml" ] || awk '
                 /^[^ #]/ { inside = /^services:/ }

@@ -58,6 +58,9 @@ def test_the_nodes_of_the_chosen_scenario_are_offered_and_nothing_else(name: str
     nodes = list(scenario.load(name, ROOT).nodes)
     assert offered("exec", "--scenario", name, "--node", "") == nodes
     assert offered("exec", "--scenario", "=", name, "--node", "=", "") == nodes
+    assert (
+        offered("trace", "--scenario", name, "--from", "") == offered("trace", "--scenario", name, "--to", "") == nodes
+    )
 
 
 def test_without_a_scenario_no_node_is_offered() -> None:

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import firewall, scenario
+from tunnelbed import firewall, nftrace, scenario
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
 from tunnelbed.testbed import Testbed as Bed
@@ -31,7 +31,7 @@ LAST = ("inet filter forward", "ip nat postrouting")
 def chains(*hooks: str) -> str:
     """What `nft -j list chains` says of base chains that are not called like their hooks, and of another chain."""
     based = [{"chain": {"family": "inet", "table": "mine", "name": f"my_{hook}", "hook": hook}} for hook in hooks]
-    own = {"chain": {"family": "inet", "table": firewall.TABLE, "name": "leaves", "hook": "output"}}
+    own = {"chain": {"family": "inet", "table": nftrace.TABLE, "name": "leaves", "hook": "output"}}
     return json.dumps({"nftables": [*based, own, {"chain": {"family": "inet", "table": "mine", "name": "more"}}]})
 
 
@@ -43,7 +43,7 @@ def chains(*hooks: str) -> str:
     ],
 )
 def test_the_last_word_is_told_by_a_chain_s_hook_whatever_its_name(hooks: tuple[str, ...], expected: set[str]) -> None:
-    assert firewall.ends(chains(*hooks)) == expected
+    assert nftrace.ends(chains(*hooks)) == expected
 
 
 @pytest.mark.parametrize(("subnet", "own", "expected"), [(16, "10.1.0.3", "10.1.0.4"), (30, "10.1.0.2", "10.1.0.1")])
@@ -71,32 +71,32 @@ def small(checkout: Checkout, subnet: int, own: str) -> Bed:
 
 
 def test_a_packet_that_a_chain_s_policy_drops_is_dropped() -> None:
-    trace = firewall.decisions([PACKET, *DROPPED.splitlines()], LAST)
+    trace = nftrace.decisions([PACKET, *DROPPED.splitlines()], LAST)
     assert trace == ["ip nat prerouting policy accept", "inet filter forward policy drop"]
-    assert firewall.decision(trace) == "drop"
+    assert nftrace.decision(trace) == "drop"
 
 
 def test_a_packet_is_accepted_by_whoever_decides_last() -> None:
-    trace = firewall.decisions(ACCEPTED.splitlines(), LAST)
-    assert firewall.decision(trace) == "accept"
+    trace = nftrace.decisions(ACCEPTED.splitlines(), LAST)
+    assert nftrace.decision(trace) == "accept"
     assert trace[-1] == "ip nat postrouting policy accept"
 
 
 def test_nothing_is_decided_before_a_packet_is_on_its_way() -> None:
-    assert firewall.decisions(ACCEPTED.splitlines()[:1], LAST) == ()
-    assert firewall.decisions(ACCEPTED.splitlines()[:2], LAST) == ()
-    assert firewall.decision([]) == ""
+    assert nftrace.decisions(ACCEPTED.splitlines()[:1], LAST) == ()
+    assert nftrace.decisions(ACCEPTED.splitlines()[:2], LAST) == ()
+    assert nftrace.decision([]) == ""
 
 
 def test_the_traces_of_two_packets_are_kept_apart() -> None:
     mixed = [line for pair in zip(DROPPED.splitlines(), ACCEPTED.splitlines(), strict=False) for line in pair]
-    assert firewall.decision(firewall.decisions(mixed, LAST)) == "drop"
+    assert nftrace.decision(nftrace.decisions(mixed, LAST)) == "drop"
 
 
 def test_a_packet_traced_before_is_not_taken_for_the_next() -> None:
-    assert firewall.decisions(DROPPED.splitlines(), LAST, {"c0f4"}) == ()
-    later = firewall.decisions([*DROPPED.splitlines(), *ACCEPTED.splitlines()], LAST, {"c0f4"})
-    assert firewall.decision(later) == "accept"
+    assert nftrace.decisions(DROPPED.splitlines(), LAST, {"c0f4"}) == ()
+    later = nftrace.decisions([*DROPPED.splitlines(), *ACCEPTED.splitlines()], LAST, {"c0f4"})
+    assert nftrace.decision(later) == "accept"
 
 
 @pytest.mark.parametrize(

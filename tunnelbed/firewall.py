@@ -1,14 +1,9 @@
-"""What a firewall decides about a packet, in the kernel's own words: the trace of nftables (nft(8), `monitor trace`).
-
-A packet is seen to go through every chain, up to the rule or policy that decides. Rules of iptables-nft are traced
-likewise.
-"""
+"""What a firewall decides about a packet, as the kernel traces it (`nftrace`)."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +12,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-from tunnelbed import daemon, documents, waiting
+from tunnelbed import daemon, documents, nftrace, waiting
 from tunnelbed.addressing import address_towards, source_address
 from tunnelbed.changes import READ_AGAIN
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
@@ -28,28 +23,9 @@ from tunnelbed.verdict import Unmet
 from tunnelbed.wire import IKE_PORT
 
 DISCARD_PORT = 9
-TABLE = "tunnelbed_trace"
-# Traced from before the first decision on: priority raw is -300.
-RULES = """\
-table inet {table}
-delete table inet {table}
-table inet {table} {{
-    chain arrives {{
-        type filter hook prerouting priority -400;
-        {match} meta nftrace set 1
-    }}
-    chain leaves {{
-        type filter hook output priority -400;
-        {match} meta nftrace set 1
-    }}
-}}
-"""
 # Seconds until a packet is sent again that no trace tells of: the first ones may come before the tracing, which a busy
 # machine takes seconds to begin. In all, the testbed's patience.
 ATTEMPT = 0.1
-# A packet is accepted once a chain of these hooks has accepted it and no later one speaks: for the node itself, or on
-# its way out. What a node sends passes `output` last where nothing is said about it behind NAT.
-LAST = {"input", "forward", "postrouting"}
 
 
 def probe_of(kind: str) -> Probe:
@@ -85,19 +61,8 @@ def opened(bed: Testbed, gateway: Node) -> Iterator[None]:
 
 def filters(listed: str) -> Sequence[tuple[str, str, str]]:
     """The chains that decide what passes, in the output of `nft -j list chains`: family, table, name."""
-    found = [chain for chain in _chains(listed) if chain.get("type") == "filter"]
+    found = [chain for chain in nftrace.chains(listed) if chain.get("type") == "filter"]
     return [(chain["family"], chain["table"], chain["name"]) for chain in found]
-
-
-def ends(listed: str) -> Collection[str]:
-    """The chains that may have the last word on a packet, likewise, as a trace names them: `inet filter forward`."""
-    hooked = [chain for chain in _chains(listed) if "hook" in chain and chain["table"] != TABLE]
-    last = LAST if any(chain["hook"] == "postrouting" for chain in hooked) else {*LAST, "output"}
-    return {f"{chain['family']} {chain['table']} {chain['name']}" for chain in hooked if chain["hook"] in last}
-
-
-def _chains(listed: str) -> Sequence[dict[str, str]]:
-    return [entry["chain"] for entry in json.loads(listed)["nftables"] if "chain" in entry]
 
 
 def _nft(bed: Testbed, node: Node, *words: str) -> str:
@@ -156,7 +121,7 @@ def decides(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str], ve
     What the gateway sends itself is decided as it leaves; what another gateway sends goes past that one's own firewall.
     """
     for kind, trace in zip(kinds, traced(bed, gateway, packets, kinds), strict=True):
-        found = decision(trace)
+        found = nftrace.decision(trace)
         if found != verdict:
             expected = f"the firewall of {gateway.name} {verdict}s {kind} {packets.said}"
             told = [f"  {line}" for line in trace]
@@ -170,7 +135,7 @@ def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> No
     `Unmet`.
     """
     (trace,) = traced(bed, node, misplaced(bed, node, face, network), ["ICMP"])
-    if decision(trace) != "drop" or "fib saddr" not in trace[-1]:
+    if nftrace.decision(trace) != "drop" or "fib saddr" not in trace[-1]:
         expected = f"{node.name} believes no packet from {face.name} on {network.name}"
         raise Unmet(expected, "it was not refused for its source", ["trace:", *(f"  {line}" for line in trace)])
 
@@ -186,7 +151,7 @@ def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, 
     sent = _ike(bed, gateway, peer) if peer else Datagram(DISCARD_PORT, from_port=IKE_PORT)
     error = Complaint(sent.packet(source_address(bed, gateway, theirs), theirs))
     (trace,) = _traces(bed, gateway, packets, [error])
-    if (found := decision(trace)) != verdict:
+    if (found := nftrace.decision(trace)) != verdict:
         about = f"IKE with {peer.name}" if peer else "nothing that was sent"
         expected = f"the firewall of {gateway.name} {verdict}s an error from {source.name} about {about}"
         raise Unmet(expected, found or "no decision", ["trace:", *(f"  {line}" for line in trace)])
@@ -203,10 +168,10 @@ def hands_nothing_on(bed: Testbed, gateway: Node, source: Node, address: Address
     packets = Flow(source, gateway, source_address(bed, source, address), address, f"from {source.name} to {address}")
     for kind, trace in zip(kinds, traced(bed, gateway, packets, kinds), strict=True):
         changed = next((line for line in trace if re.search(r"\bdnat\b.*verdict accept", line)), "")
-        if changed or decision(trace) != "drop":
+        if changed or nftrace.decision(trace) != "drop":
             expected = f"{gateway.name} does not hand {kind} {packets.said} on"
             told = [f"  {line}" for line in trace]
-            raise Unmet(expected, changed or decision(trace) or "no decision", ["trace:", *told])
+            raise Unmet(expected, changed or nftrace.decision(trace) or "no decision", ["trace:", *told])
 
 
 def traced(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str]) -> Sequence[Sequence[str]]:
@@ -219,12 +184,9 @@ def traced(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str]) -> 
 
 def _traces(bed: Testbed, gateway: Node, packets: Flow, probes: Sequence[Probe]) -> Sequence[Sequence[str]]:
     """Likewise, for each probe."""
-    last = ends(_nft(bed, gateway, "-j", "list", "chains"))
-    try:
-        with bed.agents.on(gateway.name).listen(["nft", "monitor", "trace"]) as lines:
-            return [_trace(bed, gateway, lines, last, packets, probe) for probe in probes]
-    finally:
-        bed.agents.on(gateway.name).run(["nft", "delete", "table", "inet", TABLE])
+    last = nftrace.ends(_nft(bed, gateway, "-j", "list", "chains"))
+    with nftrace.heard(bed, gateway) as lines:
+        return [_trace(bed, gateway, lines, last, packets, probe) for probe in probes]
 
 
 def _trace(
@@ -232,11 +194,8 @@ def _trace(
 ) -> Sequence[str]:
     """The trace of one packet; it is sent until there is one, since the first may come before the tracing."""
     packet = probe.packet(packets.sender, packets.receiver)
-    rules = RULES.format(table=TABLE, match=_match(packet))
-    done = bed.agents.on(gateway.name).run(["nft", rules])
-    if done.status:
-        raise CommandFailed(["nft", "-f", "-"], done.status, done.output, gateway.name)
-    earlier = {name for name, _ in _told(lines)}
+    nftrace.begin(bed, gateway, [_match(packet)])
+    earlier = {name for name, _ in nftrace.told(lines)}
     found: Sequence[str] = ()
 
     def attempt() -> bool:
@@ -280,43 +239,13 @@ def _send(bed: Testbed, gateway: Node, packets: Flow, packet: Packet) -> None:
     bed.agents.on(source.name).send_frame(link, bytes(frame))
 
 
-def decisions(lines: Sequence[str], last: Collection[str], earlier: Collection[str] = ()) -> Sequence[str]:
-    """The decisions on the first packet on which there is a last one, or nothing yet; those `earlier` aside.
-
-    `last` are the chains that may have the last word, as `ends` tells them.
-    """
-    by_packet: dict[str, list[str]] = {}
-    for name, told in _told(lines):
-        if name not in earlier:
-            by_packet.setdefault(name, []).append(told)
-    for told_of_one in by_packet.values():
-        decided = [line for line in told_of_one if " packet: " not in line and TABLE not in line]
-        found = decision(decided)
-        if found == "drop" or (found and any(" ".join(line.split()[:3]) in last for line in decided)):
-            return decided
-    return ()
-
-
-def _told(lines: Sequence[str]) -> Sequence[tuple[str, str]]:
-    """Each line of a trace: the packet's number, and the rest."""
-    matches = (re.match(r"trace id (\w+) (.*)", line) for line in list(lines))
-    return [(match[1], match[2].strip()) for match in matches if match]
-
-
-def decision(trace: Sequence[str]) -> str:
-    """`drop`, or `accept` where that was the last word so far, otherwise nothing."""
-    if any(re.search(r"verdict drop\)|policy drop|verdict reject\)", line) for line in trace):
-        return "drop"
-    return "accept" if trace and re.search(r"verdict accept\)|policy accept", trace[-1]) else ""
-
-
 def _settled(lines: Sequence[str], last: Collection[str], earlier: Collection[str]) -> Sequence[str]:
     """The decisions on a packet once two looks in a row see the same; raises `DeadlinePassed`."""
     before: Sequence[str] = ()
 
     def look() -> Sequence[str]:
         nonlocal before
-        seen, before = before, decisions(lines, last, earlier)
+        seen, before = before, nftrace.decisions(lines, last, earlier)
         return before if before == seen else ()
 
     return waiting.until(look, ATTEMPT, "a trace")

@@ -22,6 +22,13 @@ ECHO_REQUEST, ECHO_REPLY = 8, 0  # RFC 792
 LINK_MTU = 1500  # Ethernet's
 
 
+def filled(packet: Packet, size: int) -> Packet:
+    """An IP packet made as large as so many bytes, that no router may part."""
+    if IP in packet:
+        packet[IP].flags = "DF"
+    return packet / Raw(b"\0" * (size - len(packet)))
+
+
 class Marked(Protocol):
     """Something that can be recognised in a packet."""
 

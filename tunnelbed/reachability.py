@@ -13,16 +13,16 @@ import json
 from collections.abc import Callable, Sequence
 from itertools import product
 
-from scapy.layers.inet import ICMP, IP
+from scapy.layers.inet import ICMP
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig
 from scapy.layers.l2 import Ether
-from scapy.packet import Packet, Raw
+from scapy.packet import Packet
 
 from tunnelbed import waiting
 from tunnelbed.addressing import address_towards, addressed, every_address_towards, inside, owners, source_address
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Address, Network, Node
-from tunnelbed.probes import LINK_MTU, Marked, Ping, Probe
+from tunnelbed.probes import LINK_MTU, Marked, Ping, Probe, filled
 from tunnelbed.recording import Recording, Sighting
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import unmet
@@ -189,9 +189,7 @@ def _sent_too_large(
 
     A word that must come is waited for, up to so many seconds.
     """
-    if IP in packet:
-        packet[IP].flags = "DF"
-    packet = packet / Raw(b"\0" * (LINK_MTU - len(packet)))
+    packet = filled(packet, LINK_MTU)
 
     def tells(seen: Sighting) -> bool:
         return seen.node == source.name and not seen.outgoing and _too_large(seen.packet) and probe.shows(seen.packet)

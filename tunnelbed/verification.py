@@ -102,7 +102,7 @@ def _one(asked: Asked, scene: Scenario, under_way: list[subprocess.Popen[str]], 
     command = [
         sys.executable,
         str(LAUNCHER),
-        *("--format", "pretty" if not quiet else "plain", "--outfile", "/dev/stdout"),
+        *("--format", "pretty" if not quiet else "plain", "--outfile", "-"),
         *("--format", "json", "--outfile", str(report)),
         "--no-skipped",
         *("--tags", f"@scenario.{scene.name}"),

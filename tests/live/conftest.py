@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,21 @@ networks:
     internal: true
     ipam: {config: [{subnet: 10.1.0.0/16}]}
 """
+
+
+def command(root: Path, task: str, *words: str) -> Sequence[str]:
+    """A task in a folder; what a node is to do comes last."""
+    return [sys.executable, "-m", "invoke", "--search-root", str(HOME), task, "--path", str(root), *words]
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder whose scenario `mine` is up: two gateways with one tunnel, a host behind each."""
+    root = tmp_path_factory.mktemp("mine")
+    for words in (["new", "mine"], ["up", "--scenario", "mine"]):
+        subprocess.run(command(root, *words), check=True, capture_output=True)
+    yield root
+    subprocess.run(command(root, "down", "--scenario", "mine"), check=True, capture_output=True)
 
 
 @dataclass(frozen=True)

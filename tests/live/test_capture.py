@@ -6,40 +6,21 @@ import io
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.ipsec import ESP, SecurityAssociation
 from scapy.packet import Packet
 from scapy.utils import PcapNgReader
 
-HOME = Path(__file__).parents[2]
+from tests.live.conftest import command
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder whose scenario `mine` is up: two gateways with one tunnel, a host behind each."""
-    root = tmp_path_factory.mktemp("capture")
-    for words in (["new", "mine"], ["up", "--scenario", "mine"]):
-        subprocess.run(command(root, *words), check=True, capture_output=True)
-    yield root
-    subprocess.run(command(root, "down", "--scenario", "mine"), check=True, capture_output=True)
-
-
-def command(root: Path, *words: str) -> Sequence[str]:
-    """A task in that folder; what a node is to do comes last."""
-    task, *rest = words
-    return [sys.executable, "-m", "invoke", "--search-root", str(HOME), task, "--path", str(root), *rest]
-
-
-def pings(root: Path) -> None:
+def pings(mine: Path) -> None:
     """Host A pings host B, through the tunnel."""
     words = ["exec", "--scenario", "mine", "--node", "host-a", "--", "ping", "-c", "3", "-i", "0.2", "10.2.0.2"]
-    subprocess.run(command(root, *words), check=True, capture_output=True)
+    subprocess.run(command(mine, *words), check=True, capture_output=True)
 
 
 def opened(packet: Packet, folder: Path) -> Packet:
@@ -60,20 +41,20 @@ def opened(packet: Packet, folder: Path) -> Packet:
     raise AssertionError(f"no key for {packet.summary()}")
 
 
-def test_what_crossed_a_link_can_be_opened_with_the_keys(root: Path) -> None:
-    file = root / "x.pcapng"
+def test_what_crossed_a_link_can_be_opened_with_the_keys(mine: Path) -> None:
+    file = mine / "x.pcapng"
     words = ["capture", "--scenario", "mine", "--keys", "--output", str(file)]
     capturing = subprocess.Popen(
-        command(root, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+        command(mine, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     )
     assert capturing.stderr
     assert any("making the tunnels anew" in line for line in iter(capturing.stderr.readline, ""))
-    pings(root)
+    pings(mine)
     # As a terminal does: to all that belongs to it.
     os.killpg(capturing.pid, signal.SIGINT)
     out, err = capturing.communicate(timeout=60)
     assert capturing.returncode == 0, err
-    folder = root / "x.keys"
+    folder = mine / "x.keys"
     assert out.split() == ["env", f"WIRESHARK_CONFIG_DIR={folder}", "wireshark", str(file)]
     with PcapNgReader(str(file)) as reader:
         packets = list(reader)
@@ -90,17 +71,17 @@ def test_what_crossed_a_link_can_be_opened_with_the_keys(root: Path) -> None:
     # The gateways log no keys any more.
     for node in ("gateway-a", "gateway-b"):
         words = ["exec", "--scenario", "mine", "--node", node, "--", "ls", "/run/tunnelbed"]
-        left = subprocess.run(command(root, *words), check=True, capture_output=True, text=True).stdout
+        left = subprocess.run(command(mine, *words), check=True, capture_output=True, text=True).stdout
         assert "loaded" in left
         assert "keys" not in left
 
 
-def test_a_network_is_piped_each_packet_once(root: Path) -> None:
+def test_a_network_is_piped_each_packet_once(mine: Path) -> None:
     words = ["capture", "--scenario", "mine", "--network", "intranet_b", "--seconds", "4", "--output", "-"]
-    capturing = subprocess.Popen(command(root, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    capturing = subprocess.Popen(command(mine, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert capturing.stderr
     assert any(b"capturing at gateway-b, host-b" in line for line in iter(capturing.stderr.readline, b""))
-    pings(root)
+    pings(mine)
     out, err = capturing.communicate(timeout=60)
     assert capturing.returncode == 0, err
     with PcapNgReader(cast("str", io.BytesIO(out))) as reader:
@@ -108,9 +89,9 @@ def test_a_network_is_piped_each_packet_once(root: Path) -> None:
     assert seen == [("gateway-b intranet_b", "10.1.0.2"), ("host-b intranet_b", "10.2.0.2")] * 3
 
 
-def test_keys_belong_beside_a_file(root: Path) -> None:
+def test_keys_belong_beside_a_file(mine: Path) -> None:
     words = ["capture", "--scenario", "mine", "--keys", "--output", "-"]
-    done = subprocess.run(command(root, *words), capture_output=True, text=True, check=False)
+    done = subprocess.run(command(mine, *words), capture_output=True, text=True, check=False)
     expected = "a program that reads pcapng, and no --keys; name a file instead"
     assert done.stderr.splitlines() == [f"tunnelbed: --output -: found --keys with it, expected {expected}"]
     assert (done.returncode, done.stdout) == (2, "")

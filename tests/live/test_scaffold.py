@@ -29,6 +29,19 @@ def test_a_new_scenario_is_proven_at_once(tmp_path: Path, authentication: str) -
     assert not (tmp_path / ".tunnelbed").exists()
 
 
+def test_a_log_keeps_what_was_in_it_and_the_order_of_what_comes(tmp_path: Path) -> None:
+    invoke(tmp_path, "new", "mine")
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "invoke", "--search-root", str(CHECKOUT), "verify", "--path", str(tmp_path)]
+    with log.open("w") as file:
+        file.write("before\n")
+        file.flush()
+        subprocess.run(command, cwd=tmp_path, stdout=file, stderr=file, check=True)
+    said = log.read_text()
+    assert said.startswith("before\n")
+    assert 0 < said.index("Feature:") < said.index("1 feature passed") < said.index("mine: 12 sentences hold")
+
+
 @pytest.mark.parametrize(("sites", "sentences"), [(1, 8), (3, 13)])
 def test_a_cloud_and_its_sites_are_proven_at_once(tmp_path: Path, sites: int, sentences: int) -> None:
     invoke(tmp_path, "new", "mine", "--sites", str(sites))

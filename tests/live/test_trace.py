@@ -1,0 +1,70 @@
+"""A packet's way through a testbed that is up: told whole, whether it gets there or not."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from tests.live.conftest import command
+
+
+def traced(root: Path, *words: str) -> tuple[int, list[tuple[str, str, str]], str]:
+    """The exit code, each line's node, way, and what it begins with, and the outcome."""
+    words = ("--scenario", "mine", "--from", "host-a", *words)
+    done = subprocess.run(command(root, "trace", *words), capture_output=True, text=True, check=False)
+    head, *lines, outcome = done.stdout.splitlines()
+    assert head.split() == ["ms", "node", "way", "network", "packet"]
+    found = [re.fullmatch(r" *(?:-?[\d.]+)? +(\S+) +(in|out|rule) +(.*)", line) for line in lines]
+    assert all(found), done.stdout
+    return done.returncode, [(match[1], match[2], match[3]) for match in found if match], outcome
+
+
+def test_a_ping_through_a_tunnel_is_told_there_and_back(mine: Path) -> None:
+    code, lines, outcome = traced(mine, "--to", "host b")
+    assert code == 0
+    assert re.fullmatch(r"answered after [\d.]+ ms; in clear on intranet_a, intranet_b; ESP on isp_link", outcome)
+    assert lines[0][:2] == ("host-a", "out")
+    assert lines[-1][:2] == ("host-a", "in")
+    assert [node for node, way, _ in lines if way == "rule"] == ["gateway-a", "gateway-b", "gateway-b", "gateway-a"]
+    assert all("inet filter forward: " in what for _, way, what in lines if way == "rule")
+    link = [
+        (node, way) for node, way, what in lines if re.match(r"isp_link +192\.0\.2\.\d > 192\.0\.2\.\d  ESP SPI ", what)
+    ]
+    there = [("gateway-a", "out"), ("gateway-b", "in")]
+    assert link == [*there, ("gateway-b", "out"), ("gateway-a", "in")]
+
+
+def test_a_port_that_nobody_serves_is_told_by_who_answers_so(mine: Path) -> None:
+    code, lines, outcome = traced(mine, "--to", "host-b", "--tcp", "22")
+    assert code == 1
+    assert re.fullmatch(r"host-b answers: TCP 22 > \d+ RA", outcome)
+    assert lines[-1][:2] == ("host-a", "in")
+
+
+def test_what_a_firewall_drops_ends_there_with_its_rule(mine: Path) -> None:
+    code, lines, outcome = traced(mine, "--to", "192.0.2.77", "--udp", "53")
+    assert (code, outcome) == (1, "dropped by the firewall of gateway-a: inet filter forward: policy drop")
+    assert [line[:2] for line in lines] == [("host-a", "out"), ("gateway-a", "in"), ("gateway-a", "rule")]
+
+
+def test_what_does_not_fit_the_tunnel_is_told_by_the_gateway(mine: Path) -> None:
+    code, lines, outcome = traced(mine, "--to", "host-b", "--size", "1500")
+    assert code == 1
+    assert re.fullmatch(r"gateway-a answers: ICMP dest-unreach \(fragmentation-needed\), MTU 1\d\d\d", outcome)
+    assert ("gateway-a", "rule") in [line[:2] for line in lines]
+
+
+def test_a_tunnel_that_is_gone_is_made_and_the_way_through_it_told(mine: Path) -> None:
+    down = ["exec", "--scenario", "mine", "--node", "gateway-a", "--", "swanctl", "--terminate", "--ike", "peer"]
+    subprocess.run(command(mine, *down), check=True, capture_output=True)
+    code, _, outcome = traced(mine, "--to", "host-b", "--udp", "7")
+    assert code == 0
+    assert re.fullmatch(r"arrived after [\d.]+ ms; in clear on intranet_a, intranet_b; ESP on isp_link", outcome)
+
+
+def test_nothing_of_the_tracing_is_left(mine: Path) -> None:
+    traced(mine, "--to", "host-b")
+    rules = ["exec", "--scenario", "mine", "--node", "gateway-b", "--", "nft", "list", "tables"]
+    left = subprocess.run(command(mine, *rules), capture_output=True, text=True, check=True).stdout
+    assert left.split() == ["table", "inet", "filter"]

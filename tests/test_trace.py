@@ -1,0 +1,214 @@
+"""A packet's way, told from what was seen and heard of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from typing import cast
+
+import pytest
+from scapy.layers.inet import ICMP, IP
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6
+from scapy.layers.ipsec import ESP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
+
+from tests.conftest import Checkout
+from tunnelbed import nftrace, report, scenario, trace
+from tunnelbed.agents import Agents, Frame
+from tunnelbed.engines.fake import FakeEngine
+from tunnelbed.errors import BadInput
+from tunnelbed.pcapng import ETHERNET
+from tunnelbed.probes import Datagram, Knock, Ping
+from tunnelbed.recording import Recording
+from tunnelbed.testbed import Testbed as Bed
+
+CLIENT, INSIDE, OUTSIDE, SERVER = "10.1.0.3", "10.1.0.2", "192.0.2.1", "192.0.2.2"
+MASQUERADED = (
+    'inet filter forward rule iifname "inside" jump out (verdict jump out)',
+    "inet filter out rule accept (verdict accept)",
+    'ip nat postrouting rule oifname "outside" masquerade (verdict accept)',
+)
+DROPPED = ("ip nat prerouting policy accept", "inet filter forward policy drop")
+
+
+@pytest.fixture
+def bed(checkout: Checkout) -> Bed:
+    """A client and a server, and a gateway between them; nothing of it is up."""
+    return Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+
+
+class Seen:
+    """What was seen of a ping from the client to the server, a millisecond from line to line."""
+
+    def __init__(self, bed: Bed, decided: Mapping[str, Sequence[Sequence[str]]], refused: str = "") -> None:
+        self.bed, self.decided, self.refused, self.probe = bed, decided, refused, Ping()
+        self.recording = Recording(cast("Agents", None), {})
+
+    def at(self, node: str, way: str, network: str, packet: Packet, at: float | None = None) -> None:
+        """A node saw a packet come or go."""
+        at = len(self.recording.frames) / 1000 if at is None else at
+        self.recording.hear(Frame(node, network, way == "out", ETHERNET, at, bytes(Ether() / packet)))
+
+    def asks(self, sender: str = CLIENT) -> Packet:
+        return self.probe.packet(ip_address(sender), ip_address(SERVER))
+
+    def attempt(self) -> trace.Attempt:
+        wanted = trace.asked(self.bed, "client", "server")
+        return trace.Attempt(self.bed, wanted, self.probe, self.recording, self.decided, self.refused)
+
+
+def ways(attempt: trace.Attempt) -> list[tuple[str, str]]:
+    return [(line.node, line.way) for line in attempt.lines()]
+
+
+def test_a_packet_whose_sender_nat_changes_is_one_to_its_firewall(bed: Bed) -> None:
+    seen = Seen(bed, {"gateway": [MASQUERADED, ()]})
+    seen.at("client", "out", "inside", seen.asks())
+    seen.at("gateway", "in", "inside", seen.asks())
+    seen.at("gateway", "out", "outside", seen.asks(OUTSIDE))
+    seen.at("server", "in", "outside", seen.asks(OUTSIDE))
+    seen.at("server", "out", "outside", seen.probe.answer(ip_address(SERVER), ip_address(OUTSIDE)))
+    seen.at("gateway", "in", "outside", seen.probe.answer(ip_address(SERVER), ip_address(OUTSIDE)))
+    seen.at("gateway", "out", "inside", seen.probe.answer(ip_address(SERVER), ip_address(CLIENT)))
+    seen.at("client", "in", "inside", seen.probe.answer(ip_address(SERVER), ip_address(CLIENT)))
+    seen.at("gateway", "out", "outside", IP() / ESP(spi=9))
+    attempt = seen.attempt()
+    assert attempt.heard_whole
+    assert ways(attempt) == [
+        ("client", "out"),
+        *[("gateway", way) for way in ("in", "rule", "rule", "out")],
+        *[("server", "in"), ("server", "out"), ("gateway", "in"), ("gateway", "out"), ("client", "in")],
+    ]
+    assert [line.what for line in attempt.lines() if line.way == "rule"] == [
+        "inet filter forward > out: accept",
+        'ip nat postrouting: oifname "outside" masquerade',
+    ]
+    assert attempt.outcome()[1]
+    assert attempt.outcome()[0].startswith("answered after 7.00 ms; in clear on inside, outside; ")
+
+
+def test_a_firewall_that_was_not_heard_is_asked_again(bed: Bed) -> None:
+    seen = Seen(bed, {"gateway": []})
+    seen.at("gateway", "in", "inside", seen.asks())
+    assert not seen.attempt().heard_whole
+
+
+def test_a_frame_comes_in_behind_its_going_out_whatever_the_clocks(bed: Bed) -> None:
+    seen = Seen(bed, {})
+    seen.at("gateway", "in", "inside", seen.asks(), 5.0)
+    seen.at("client", "out", "inside", seen.asks(), 5.001)
+    assert [(line.node, line.at) for line in seen.attempt().lines()] == [("client", 0), ("gateway", 0)]
+
+
+def test_where_a_packet_is_dropped_its_way_ends(bed: Bed) -> None:
+    seen = Seen(bed, {"gateway": [DROPPED]})
+    seen.at("client", "out", "inside", seen.asks())
+    seen.at("gateway", "in", "inside", seen.asks())
+    attempt = seen.attempt()
+    assert ways(attempt) == [("client", "out"), ("gateway", "in"), ("gateway", "rule")]
+    assert attempt.outcome() == ("dropped by the firewall of gateway: inet filter forward: policy drop", False)
+
+
+def test_what_its_own_firewall_drops_is_seen_nowhere(bed: Bed) -> None:
+    attempt = Seen(bed, {"client": [("inet filter output policy drop",)]}, "[Errno 1]").attempt()
+    assert ways(attempt) == [("client", "rule")]
+    assert attempt.outcome() == ("dropped by the firewall of client: inet filter output: policy drop", False)
+    assert Seen(bed, {}, "[Errno 101]").attempt().outcome() == ("client does not send it: [Errno 101]", False)
+    nothing = trace.Way((), *Seen(bed, {}, "[Errno 101]").attempt().outcome())
+    assert report.way(nothing).splitlines()[1:] == ["client does not send it: [Errno 101]"]
+
+
+def test_a_packet_that_is_lost_was_seen_last_somewhere(bed: Bed) -> None:
+    seen = Seen(bed, {"gateway": [()]})
+    seen.at("client", "out", "inside", seen.asks())
+    seen.at("gateway", "in", "inside", seen.asks())
+    told, answered = seen.attempt().outcome()
+    assert not answered
+    assert told.startswith("last seen entering gateway by inside, and dropped by no firewall: ")
+    assert told.endswith("`invoke exec --node gateway -- ip route get 192.0.2.2`")
+
+
+def test_who_has_it_and_says_nothing_is_told(bed: Bed) -> None:
+    seen = Seen(bed, {})
+    seen.at("client", "out", "inside", seen.asks())
+    seen.at("server", "in", "outside", seen.asks(OUTSIDE))
+    assert seen.attempt().outcome() == ("it arrived, and server does not answer", False)
+
+
+def test_an_error_is_told_with_who_sent_it(bed: Bed) -> None:
+    seen = Seen(bed, {})
+    seen.at("client", "out", "inside", seen.asks())
+    seen.at("client", "in", "inside", IP(src=INSIDE, dst=CLIENT) / ICMP(type=3, code=4, nexthopmtu=1400) / seen.asks())
+    told = "gateway answers: ICMP dest-unreach (fragmentation-needed), MTU 1400"
+    assert seen.attempt().outcome() == (told, False)
+
+
+@pytest.mark.parametrize(
+    ("packet", "expected"),
+    [
+        (IP(src=CLIENT, dst=SERVER) / ICMP(), "10.1.0.3 > 192.0.2.2  ICMP echo-request, 28 bytes, ttl 64"),
+        (
+            IPv6(src="2001:db8::1", dst="2001:db8::2") / ICMPv6EchoRequest(),
+            "2001:db8::1 > 2001:db8::2  ICMPv6 Echo Request, 48 bytes, hop limit 64",
+        ),
+        (
+            IPv6(src="2001:db8::1", dst="2001:db8::2") / ICMPv6PacketTooBig(mtu=1300),
+            "2001:db8::1 > 2001:db8::2  ICMPv6 Packet Too Big, MTU 1300, 48 bytes, hop limit 64",
+        ),
+        (IP(src=CLIENT, dst=SERVER) / ESP(spi=0xC0FFEE), "10.1.0.3 > 192.0.2.2  ESP SPI 00c0ffee, 28 bytes, ttl 64"),
+        (
+            Knock(80, from_port=40000).packet(ip_address(CLIENT), ip_address(SERVER)),
+            "10.1.0.3 > 192.0.2.2  TCP 40000 > 80 S, 40 bytes, ttl 64",
+        ),
+        (
+            Datagram(53).packet(ip_address(CLIENT), ip_address(SERVER)),
+            "10.1.0.3 > 192.0.2.2  UDP port 53, 44 bytes, ttl 64",
+        ),
+    ],
+)
+def test_a_packet_is_described_as_it_crossed_a_wire(packet: Packet, expected: str) -> None:
+    assert trace.describe(Ether(bytes(Ether() / packet))) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (("nobody", "server"), "tiny"),
+        (("client", "nobody"), "tiny"),
+        (("client", "client"), "--to"),
+        (("client", "2001:db8::1"), "--to"),
+        (("client", "server", 70000), "--tcp"),
+        (("client", "server", 0, -1), "--udp"),
+        (("client", "server", 80, 80), "--udp"),
+        (("client", "server", 0, 0, 20), "--size"),
+        (("client", "server", 0, 0, 9000), "--size"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_in_a_line(bed: Bed, words: tuple[str, str, int], key: str) -> None:
+    with pytest.raises(BadInput, match=r"found .*, expected ") as wrong:
+        trace.asked(bed, *words)
+    assert wrong.value.where == key
+
+
+def test_a_packet_begins_where_it_is_recognised_though_its_number_is_used_again() -> None:
+    mark = f"trace id 9 inet {nftrace.TABLE} arrives unknown rule handle 3 (verdict continue)"
+    drop = "trace id 9 inet filter forward policy drop"
+    packet = 'trace id 9 inet filter forward packet: iif "inside"'
+    own = f"trace id 9 inet {nftrace.TABLE} arrives policy accept"
+    found = nftrace.passes([drop, mark, own, packet, drop, mark, own])
+    assert found == [["inet filter forward policy drop"], []]
+
+
+def test_a_chain_that_speaks_again_was_returned_to() -> None:
+    trace = [
+        "inet filter forward rule jump a (verdict jump a)",
+        "inet filter a rule counter (verdict continue)",
+        "inet filter a rule goto b (verdict goto b)",
+        "inet filter b rule return (verdict return)",
+        "inet filter forward rule ct state new reject (verdict drop)",
+    ]
+    (last,) = nftrace.last_words(trace)
+    assert last == nftrace.Decision("inet filter forward", "ct state new reject", drops=True)
+    (last,) = nftrace.last_words(['inet filter input rule log prefix "drop: " accept (verdict accept)'])
+    assert not last.drops
