@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import settings
+from scapy.config import conf
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("tunnelbed", deadline=None)
@@ -18,6 +23,18 @@ settings.load_profile("tunnelbed")
 
 # A job that a shell runs in the background ignores Ctrl-C, and so does what it starts: tests of Ctrl-C start things.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _nobody_asks(frame: Packet, _: Packet) -> None:
+    raise AssertionError(f"no receiver's MAC in {frame!r}: Scapy would ask this machine's own network for it")
+
+
+# Tests make frames as if nodes had sent them; none may be a reason to speak to a network that is no testbed's.
+for protocol in (IP, IPv6):
+    conf.neighbor.register_l3(Ether, protocol, _nobody_asks)
+
+# Somebody's.
+MAC = "02:00:00:00:00:02"
 
 # A client and a server, and a gateway between them: two networks, one address each.
 TINY: dict[str, Any] = {

@@ -13,7 +13,7 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapNgReader
 
-from tests.conftest import Checkout
+from tests.conftest import MAC, Checkout
 from tunnelbed import scenario, waiting
 from tunnelbed.agents import Frame
 from tunnelbed.capture import File, Wanted, capture
@@ -27,7 +27,14 @@ PING = IP(src="10.1.0.3", dst="192.0.2.2") / ICMP()
 
 
 def frame(node: str, network: str, *, sent: bool, at: float, hardware: int = ETHERNET) -> Frame:
-    return Frame(node, network, sent, hardware, at, bytes(Ether() / PING) if hardware == ETHERNET else bytes(PING))
+    return Frame(
+        node,
+        network,
+        sent,
+        hardware,
+        at,
+        bytes(Ether(dst=MAC) / PING) if hardware == ETHERNET else bytes(PING),
+    )
 
 
 def told(path: Path) -> list[tuple[str, bytes]]:

@@ -8,12 +8,13 @@ from scapy.layers.ipsec import ESP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
+from tests.conftest import MAC
 from tunnelbed import forgery
 
 
 @pytest.fixture
 def recorded() -> Packet:
-    sent = Ether(src="02:00:00:00:00:02") / IP(src="192.0.2.1", dst="192.0.2.2", proto=50)
+    sent = Ether(dst=MAC) / IP(src="192.0.2.1", dst="192.0.2.2", proto=50)
     return Ether(bytes(sent / ESP(spi=0xC0FFEE01, seq=7, data=b"sealed" * 12)))
 
 

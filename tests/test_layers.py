@@ -36,7 +36,7 @@ agents probes
 pcapng
 recording verification readiness
 testbed
-report verdict naming daemon addressing
+verdict naming daemon addressing nftrace
 bench
 bench.measured bench.stopwatch bench.machine bench.subjects bench.floor bench.tunnels bench.expectations
 bench.environment bench.traffic
@@ -46,8 +46,8 @@ bench.plot bench.growth
 bench.curves
 agreement reachability journal changes keylog
 capture
-application secrecy hops segments trust machines
-forgery stranger faults rekeying firewall isolation
+application secrecy hops segments trust machines trace
+forgery stranger faults rekeying firewall isolation report
 mutation
 mutation.operators
 mutation.operators.nftables mutation.operators.swanctl mutation.operators.routes mutation.operators.stack

@@ -17,7 +17,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
-from tests.conftest import Checkout
+from tests.conftest import MAC, Checkout
 from tunnelbed import scenario, secrecy
 from tunnelbed.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
@@ -29,8 +29,8 @@ from tunnelbed.testbed import Testbed as Bed
 from tunnelbed.verdict import Unmet
 from tunnelbed.wire import is_neighbour_discovery
 
-ASKS_FOR_NEIGHBOUR = Ether() / ARP(psrc="192.0.2.1", pdst="192.0.2.2")
-PING = Ether() / IP(src="192.0.2.1", dst="192.0.2.2") / ICMP()
+ASKS_FOR_NEIGHBOUR = Ether(dst=MAC) / ARP(psrc="192.0.2.1", pdst="192.0.2.2")
+PING = Ether(dst=MAC) / IP(src="192.0.2.1", dst="192.0.2.2") / ICMP()
 
 
 @pytest.fixture
@@ -88,10 +88,10 @@ def test_a_kind_that_no_packet_is_ever_called_is_refused(bed: Bed, said: str) ->
 @pytest.mark.parametrize(
     ("packet", "unwanted"),
     [
-        (Ether() / IP() / TCP(sport=40000, dport=8080), "TCP port 8080"),
-        (Ether() / IP() / TCP(sport=8080, dport=40000), "TCP port 8080"),
-        (Ether() / IPv6() / ICMPv6EchoRequest(), "ICMPv6"),
-        (Ether() / IPv6() / ICMPv6EchoRequest(), "ICMP"),
+        (Ether(dst=MAC) / IP() / TCP(sport=40000, dport=8080), "TCP port 8080"),
+        (Ether(dst=MAC) / IP() / TCP(sport=8080, dport=40000), "TCP port 8080"),
+        (Ether(dst=MAC) / IPv6() / ICMPv6EchoRequest(), "ICMPv6"),
+        (Ether(dst=MAC) / IPv6() / ICMPv6EchoRequest(), "ICMP"),
     ],
 )
 def test_what_must_not_cross_is_known_by_either_port_and_in_either_ip(bed: Bed, packet: Packet, unwanted: str) -> None:
@@ -107,7 +107,7 @@ def report(*groups: str, hops: int = 1) -> Packet:
 
 def mld(said: Packet, hops: int = 1) -> Packet:
     alert = IPv6ExtHdrHopByHop(options=[RouterAlert()])
-    return Ether() / IPv6(src="fe80::1", dst="ff02::16", hlim=hops) / alert / said
+    return Ether(dst=MAC) / IPv6(src="fe80::1", dst="ff02::16", hlim=hops) / alert / said
 
 
 @pytest.mark.parametrize(

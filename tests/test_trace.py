@@ -13,7 +13,7 @@ from scapy.layers.ipsec import ESP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-from tests.conftest import Checkout
+from tests.conftest import MAC, Checkout
 from tunnelbed import nftrace, report, scenario, trace
 from tunnelbed.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
@@ -48,7 +48,7 @@ class Seen:
     def at(self, node: str, way: str, network: str, packet: Packet, at: float | None = None) -> None:
         """A node saw a packet come or go."""
         at = len(self.recording.frames) / 1000 if at is None else at
-        self.recording.hear(Frame(node, network, way == "out", ETHERNET, at, bytes(Ether() / packet)))
+        self.recording.hear(Frame(node, network, way == "out", ETHERNET, at, bytes(Ether(dst=MAC) / packet)))
 
     def asks(self, sender: str = CLIENT) -> Packet:
         return self.probe.packet(ip_address(sender), ip_address(SERVER))
@@ -168,7 +168,7 @@ def test_an_error_is_told_with_who_sent_it(bed: Bed) -> None:
     ],
 )
 def test_a_packet_is_described_as_it_crossed_a_wire(packet: Packet, expected: str) -> None:
-    assert trace.describe(Ether(bytes(Ether() / packet))) == expected
+    assert trace.describe(Ether(bytes(Ether(dst=MAC) / packet))) == expected
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6
+from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6PacketTooBig, IPerror6, IPv6
 from scapy.layers.ipsec import ESP
 from scapy.packet import Packet, Raw
 
@@ -74,15 +74,20 @@ class Ping:
         return IPv6(src=str(source), dst=str(target)) / ICMPv6EchoReply(id=number, seq=1, data=self.token)
 
     def asks(self, packet: Packet) -> bool:
-        echo = (ICMP in packet and packet[ICMP].type == ECHO_REQUEST) or ICMPv6EchoRequest in packet
-        return echo and self.shows(packet)
+        return _says(packet, ECHO_REQUEST, ICMPv6EchoRequest) and self.shows(packet)
 
     def answers(self, packet: Packet) -> bool:
-        echo = (ICMP in packet and packet[ICMP].type == ECHO_REPLY) or ICMPv6EchoReply in packet
-        return echo and self.shows(packet)
+        return _says(packet, ECHO_REPLY, ICMPv6EchoReply) and self.shows(packet)
 
     def shows(self, packet: Packet) -> bool:
         return self.token in bytes(packet)
+
+
+def _says(packet: Packet, number: int, layer: type[Packet]) -> bool:
+    """Whether a packet is an echo message itself, of ICMP's type or ICMPv6's layer, and no error that quotes one."""
+    if ICMP in packet:
+        return bool(packet[ICMP].type == number)
+    return layer in packet and IPerror6 not in packet
 
 
 @dataclass(frozen=True)
