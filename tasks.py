@@ -262,7 +262,7 @@ def trace(
 
     bed = _testbed(scenario, instance, path)
     found = tracing.trace(bed, tracing.asked(bed, from_, to, tcp, udp, size))
-    print(report.way(found))
+    print("\n".join(found.told))
     if not found.answered:
         raise Exit(code=1)
 

@@ -3,48 +3,57 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import partial
 
 from behave import step
 from behave.runner import Context
 from nouns import node, nodes, pairs, pinged
 
-from tunnelbed import application, hops, reachability
+from tunnelbed import application, hops, reachability, trace
 from tunnelbed.probes import Datagram, Knock, Ping
+
+# How the application's client begins.
+ASKS = partial(Knock, application.PORT)
 
 
 @step("{sources:Nodes} can reach {targets:Nodes}")
 def can_reach(context: Context, sources: str, targets: str) -> None:
     """A ping is answered."""
     for source, target in pairs(context, sources, targets):
-        reachability.reaches(context.bed, source, target, Ping())
+        with trace.explained(context.bed, source, target):
+            reachability.reaches(context.bed, source, target, Ping())
 
 
 @step("{sources:Nodes} can reach {targets:Nodes} through the tunnel")
 def can_reach_through_tunnel(context: Context, sources: str, targets: str) -> None:
     """A ping is answered; ESP crossed the ISP links both ways, and nothing of the ping was readable there."""
     for source, target in pairs(context, sources, targets):
-        reachability.reaches(context.bed, source, target, Ping(), tunnel=True)
+        with trace.explained(context.bed, source, target):
+            reachability.reaches(context.bed, source, target, Ping(), tunnel=True)
 
 
 @step("{sources:Nodes} can reach {targets:Nodes} outside the tunnel")
 def can_reach_outside_tunnel(context: Context, sources: str, targets: str) -> None:
     """A ping is answered, and no ESP crossed an ISP link of either site meanwhile."""
     for source, target in pairs(context, sources, targets):
-        reachability.reaches(context.bed, source, target, Ping(), tunnel=False)
+        with trace.explained(context.bed, source, target):
+            reachability.reaches(context.bed, source, target, Ping(), tunnel=False)
 
 
 @step("{sources:Nodes} can reach {targets:Nodes} on TCP port {port:Port}")
 def can_reach_tcp(context: Context, sources: str, targets: str, port: int) -> None:
     """A TCP connection is accepted."""
     for source, target in pairs(context, sources, targets):
-        reachability.reaches(context.bed, source, target, Knock(port))
+        with trace.explained(context.bed, source, target, partial(Knock, port)):
+            reachability.reaches(context.bed, source, target, Knock(port))
 
 
 @step("{sources:Nodes} can reach {targets:Nodes} on TCP port {port:Port} through the tunnel")
 def can_reach_tcp_through_tunnel(context: Context, sources: str, targets: str, port: int) -> None:
     """A TCP connection is accepted, through the tunnel and not readable outside it."""
     for source, target in pairs(context, sources, targets):
-        reachability.reaches(context.bed, source, target, Knock(port), tunnel=True)
+        with trace.explained(context.bed, source, target, partial(Knock, port)):
+            reachability.reaches(context.bed, source, target, Knock(port), tunnel=True)
 
 
 @step("{sources:Nodes} cannot reach {targets:Nodes}")
@@ -76,21 +85,24 @@ def cannot_reach_udp(context: Context, sources: str, targets: str, port: int) ->
 def gets_pong(context: Context, sources: str, server: str) -> None:
     """The application's client asks the address it knows, and that server answers."""
     for source in nodes(context, sources):
-        application.gets_pong(context.bed, source, node(context, server))
+        with trace.explained(context.bed, source, application.asked(source), ASKS):
+            application.gets_pong(context.bed, source, node(context, server))
 
 
 @step("{sources:Nodes} gets a pong from {server:Node} through the tunnel")
 def gets_pong_through_tunnel(context: Context, sources: str, server: str) -> None:
     """Likewise; ESP crossed the ISP links both ways, and nothing of the request was readable there."""
     for source in nodes(context, sources):
-        application.gets_pong(context.bed, source, node(context, server), tunnel=True)
+        with trace.explained(context.bed, source, application.asked(source), ASKS):
+            application.gets_pong(context.bed, source, node(context, server), tunnel=True)
 
 
 @step("{sources:Nodes} gets a pong from {server:Node} to a question longer than a packet")
 def gets_long_pong(context: Context, sources: str, server: str) -> None:
     """Question and answer take several packets each, which all fit the tunnel, and go through it."""
     for source in nodes(context, sources):
-        application.gets_pong(context.bed, source, node(context, server), tunnel=True, long=True)
+        with trace.explained(context.bed, source, application.asked(source), ASKS):
+            application.gets_pong(context.bed, source, node(context, server), tunnel=True, long=True)
 
 
 @step("{sources:Nodes} gets no pong from {server:Node}")

@@ -36,7 +36,7 @@ agents probes
 pcapng
 recording verification readiness
 testbed
-verdict naming daemon addressing nftrace
+report verdict naming daemon addressing nftrace
 bench
 bench.measured bench.stopwatch bench.machine bench.subjects bench.floor bench.tunnels bench.expectations
 bench.environment bench.traffic
@@ -47,7 +47,7 @@ bench.curves
 agreement reachability journal changes keylog
 capture
 application secrecy hops segments trust machines trace
-forgery stranger faults rekeying firewall isolation report
+forgery stranger faults rekeying firewall isolation
 mutation
 mutation.operators
 mutation.operators.nftables mutation.operators.swanctl mutation.operators.routes mutation.operators.stack

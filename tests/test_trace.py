@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import cast
 
 import pytest
@@ -14,7 +14,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from tests.conftest import MAC, Checkout
-from tunnelbed import nftrace, report, scenario, trace
+from tunnelbed import nftrace, scenario, trace
 from tunnelbed.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
@@ -22,6 +22,7 @@ from tunnelbed.pcapng import ETHERNET
 from tunnelbed.probes import Datagram, Knock, Ping
 from tunnelbed.recording import Recording
 from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.verdict import Unmet
 
 CLIENT, INSIDE, OUTSIDE, SERVER = "10.1.0.3", "10.1.0.2", "192.0.2.1", "192.0.2.2"
 MASQUERADED = (
@@ -116,7 +117,7 @@ def test_what_its_own_firewall_drops_is_seen_nowhere(bed: Bed) -> None:
     assert attempt.outcome() == ("dropped by the firewall of client: inet filter output: policy drop", False)
     assert Seen(bed, {}, "[Errno 101]").attempt().outcome() == ("client does not send it: [Errno 101]", False)
     nothing = trace.Way((), *Seen(bed, {}, "[Errno 101]").attempt().outcome())
-    assert report.way(nothing).splitlines()[1:] == ["client does not send it: [Errno 101]"]
+    assert nothing.told[1:] == ["client does not send it: [Errno 101]"]
 
 
 def test_a_packet_that_is_lost_was_seen_last_somewhere(bed: Bed) -> None:
@@ -169,6 +170,17 @@ def test_an_error_is_told_with_who_sent_it(bed: Bed) -> None:
 )
 def test_a_packet_is_described_as_it_crossed_a_wire(packet: Packet, expected: str) -> None:
     assert trace.describe(Ether(bytes(Ether(dst=MAC) / packet))) == expected
+
+
+@pytest.mark.parametrize(("hasty", "to"), [(True, ip_address(SERVER)), (False, None)])
+def test_a_failure_that_has_no_time_or_no_address_is_told_as_it_was(
+    bed: Bed, *, hasty: bool, to: IPv4Address | None
+) -> None:
+    bed.hasty = hasty
+    failed = Unmet("a pong", "nothing")
+    with pytest.raises(Unmet) as raised, trace.explained(bed, bed.node("client"), to):
+        raise failed
+    assert raised.value is failed
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from scapy.packet import Packet
 from tunnelbed import waiting
 from tunnelbed.addressing import owners
 from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
-from tunnelbed.model import Node
+from tunnelbed.model import Address, Node
 from tunnelbed.reachability import (
     ATTEMPT,
     ON_ITS_WAY,
@@ -38,6 +38,7 @@ NOT_ASKED = 2
 MARK = 32
 # A question of so many does not fit into one packet, nor does its answer.
 LONG = 4000
+PORT = 8080
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,14 @@ def say_again(
             raise TunnelbedError("nobody hears what is said again: nothing can be said about it")
         recording.settle()
     return recording
+
+
+def asked(source: Node) -> Address | None:
+    """The address that a client asks, if the stack names one, and no name that only the node can look up."""
+    try:
+        return ipaddress.ip_address(source.environment.get("LOCAL_SERVER", ""))
+    except ValueError:
+        return None
 
 
 def ask(bed: Testbed, source: Node, options: Sequence[str]) -> Completed:

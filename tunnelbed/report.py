@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -14,9 +13,6 @@ from rich.table import Table
 from tunnelbed.strongswan import Tunnel
 from tunnelbed.testbed import NodeStatus, Testbed
 from tunnelbed.verification import Outcome, summary
-
-if TYPE_CHECKING:
-    from tunnelbed.trace import Way
 
 # Characters in a line that is long enough for whatever there is.
 PIPED = 1000
@@ -85,18 +81,6 @@ def outcomes(found: Sequence[Outcome]) -> str:
         lines += [f"  does not hold: {sentence}" for sentence in outcome.failed]
         lines += [f"  could not be judged: {sentence}" for sentence in outcome.errors]
     return "\n".join(lines)
-
-
-def way(found: Way) -> str:
-    """A packet's way: a line for each place where it was seen, with the milliseconds, and for each decision."""
-    nodes = max((len(line.node) for line in found.lines), default=0)
-    networks = max((len(line.network) for line in found.lines), default=0)
-    lines = [f"{'ms':>8}  {'node':{nodes}}  way   {'network':{networks}}  packet"]
-    for line in found.lines:
-        at = "" if line.at is None else f"{line.at * 1000:.2f}"
-        where = f"{line.network:{networks}}  " if line.network else ""
-        lines.append(f"{at:>8}  {line.node:{nodes}}  {line.way:4}  {where}{line.what}")
-    return "\n".join([*lines, found.outcome])
 
 
 def removed(counts: Mapping[str, int]) -> str:

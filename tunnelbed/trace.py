@@ -17,12 +17,13 @@ from scapy.packet import Packet
 
 from tunnelbed import naming, nftrace, waiting
 from tunnelbed.addressing import address_towards, away, owners, source_address
-from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed
+from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.model import Address, Node
 from tunnelbed.probes import LINK_MTU, Datagram, Knock, Ping, filled
 from tunnelbed.reachability import ATTEMPT, FRAG_NEEDED, UNREACHABLE
 from tunnelbed.recording import Recording, Sighting
 from tunnelbed.testbed import Testbed
+from tunnelbed.verdict import Unmet
 from tunnelbed.wire import ICMPV6_PROTOCOL, ends, ip_of, is_esp, is_ike, is_informational, kind, spi
 
 # The first packets may come before `nft monitor` hears anything.
@@ -63,6 +64,18 @@ class Way:
     lines: tuple[Line, ...]
     outcome: str
     answered: bool
+
+    @property
+    def told(self) -> Sequence[str]:
+        """As a person reads it: a line for each, in columns, with the milliseconds; and the outcome."""
+        nodes = max((len(line.node) for line in self.lines), default=0)
+        networks = max((len(line.network) for line in self.lines), default=0)
+        rows = [f"{'ms':>8}  {'node':{nodes}}  way   {'network':{networks}}  packet"]
+        for line in self.lines:
+            at = "" if line.at is None else f"{line.at * 1000:.2f}"
+            where = f"{line.network:{networks}}  " if line.network else ""
+            rows.append(f"{at:>8}  {line.node:{nodes}}  {line.way:4}  {where}{line.what}")
+        return [*rows, self.outcome]
 
 
 def asked(bed: Testbed, said: str, to: str, tcp: int = 0, udp: int = 0, size: int = 0) -> Asked:
@@ -106,7 +119,33 @@ def trace(bed: Testbed, wanted: Asked) -> Way:
 
     A firewall that cannot be traced (no nft on its node) has no lines.
     """
-    with bed.proven_alone(), contextlib.ExitStack() as stack:
+    with bed.proven_alone():
+        return _traced(bed, wanted)
+
+
+@contextlib.contextmanager
+def explained(
+    bed: Testbed, source: Node, to: Node | Address | None, make: Callable[[], Question] = Ping
+) -> Iterator[None]:
+    """What does not hold in the body is told with the way of one more packet of that kind.
+
+    Nobody else may be proving the testbed. A hasty one has no time for it, and what is for no address has no way.
+    """
+    try:
+        yield
+    except Unmet as failed:
+        if bed.hasty or to is None:
+            raise
+        with contextlib.suppress(TunnelbedError):
+            address = address_towards(bed, source, to) if isinstance(to, Node) else to
+            way = _traced(bed, Asked(source, address, make))
+            told = ["one more, traced:", *(f"  {line}" for line in way.told)]
+            raise Unmet(failed.expected, failed.seen, [*told, *failed.evidence]) from failed
+        raise
+
+
+def _traced(bed: Testbed, wanted: Asked) -> Way:
+    with contextlib.ExitStack() as stack:
         bed.agents.each(tuple(bed.scenario.nodes), lambda agent: agent.sync())
         heard: dict[str, list[str]] = {}
         for node in bed.scenario.nodes.values():

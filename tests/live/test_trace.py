@@ -63,6 +63,17 @@ def test_a_tunnel_that_is_gone_is_made_and_the_way_through_it_told(mine: Path) -
     assert re.fullmatch(r"arrived after [\d.]+ ms; in clear on intranet_a, intranet_b; ESP on isp_link", outcome)
 
 
+def test_a_sentence_that_does_not_hold_tells_the_rule_that_stopped_the_packet(mine: Path) -> None:
+    sentence = "Then host A can reach gateway B on TCP port 22"
+    feature = f"@scenario.mine @wrong\nFeature: x\n  Scenario: x\n    {sentence}\n"
+    (mine / "features" / "mine" / "wrong.feature").write_text(feature)
+    words = ["verify", "--scenario", "mine", "--tags", "@wrong"]
+    done = subprocess.run(command(mine, *words), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    told = [line.strip() for line in done.stdout.splitlines()]
+    assert told.count("dropped by the firewall of gateway-a: inet filter forward: policy drop") == 1
+
+
 def test_nothing_of_the_tracing_is_left(mine: Path) -> None:
     traced(mine, "--to", "host-b")
     rules = ["exec", "--scenario", "mine", "--node", "gateway-b", "--", "nft", "list", "tables"]
