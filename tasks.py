@@ -46,6 +46,7 @@ HELP = {
     "to": "the node that is asked, likewise, or any IP address",
     "tcp": "ask for a connection on this TCP port, instead of a ping",
     "udp": "send a UDP datagram to this port, instead of a ping",
+    "ports": "TCP ports to try besides a ping, with commas: `22,8080`",
     "size": "make the packet so many bytes large, IP header included, and let nobody part it",
     "network": "only what crosses this network, each packet once",
     "seconds": "end by itself after so many seconds",
@@ -83,6 +84,7 @@ HELP = {
     "laptops": "so many laptops, 1 to 253, behind a NAT, to each of which a gateway lends an address (road warriors)",
     "verbose": "print each command as it is run, ready to be pasted",
 }
+LAST_PORT = 65535
 # Options that may be given several times.
 REPEATED = {"image"}
 
@@ -265,6 +267,18 @@ def trace(
     print("\n".join(found.told))
     if not found.answered:
         raise Exit(code=1)
+
+
+@task("scenario", "ports", "instance", "path")
+def describe(_: Context, scenario: str, ports: str = "", instance: str = "", path: str = "") -> None:
+    """Try every pair of nodes and print a feature of what holds, to begin from: `>features/NAME/described.feature`.
+
+    Every sentence has been proven once. Read it aloud: what surprises you is a mistake, or worth a sentence.
+    """
+    # Scapy, as above.
+    from tunnelbed import describing  # noqa: PLC0415
+
+    print(describing.describe(_testbed(scenario, instance, path), _ports(ports), _progress()), end="")
 
 
 @task(
@@ -499,6 +513,13 @@ def _seconds(said: str) -> float:
         return float(said or 0)
     except ValueError:
         raise BadInput("--seconds", "", repr(said), "a number", "correct it") from None
+
+
+def _ports(said: str) -> Sequence[int]:
+    found = [word.strip() for word in said.split(",") if word.strip()]
+    if wrong := next((word for word in found if not word.isdecimal() or not 0 < int(word) <= LAST_PORT), None):
+        raise BadInput("--ports", "", repr(wrong), f"ports, 1 to {LAST_PORT}, with commas", "correct it")
+    return [int(word) for word in found]
 
 
 def _progress() -> Progress:

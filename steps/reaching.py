@@ -64,21 +64,24 @@ def cannot_reach(context: Context, sources: str, targets: str) -> None:
     its firewall lets in, `the firewall of ... drops ...` tells.
     """
     for source, target in pairs(context, sources, targets):
-        reachability.cannot_reach(context.bed, source, target, Ping())
+        with trace.explained(context.bed, source, target):
+            reachability.cannot_reach(context.bed, source, target, Ping())
 
 
 @step("{sources:Nodes} cannot reach {targets:Nodes} on TCP port {port:Port}")
 def cannot_reach_tcp(context: Context, sources: str, targets: str, port: int) -> None:
     """The first packet of a TCP connection is seen to be stopped on its way, as `cannot reach` of a ping."""
     for source, target in pairs(context, sources, targets):
-        reachability.cannot_reach(context.bed, source, target, Knock(port))
+        with trace.explained(context.bed, source, target, partial(Knock, port)):
+            reachability.cannot_reach(context.bed, source, target, Knock(port))
 
 
 @step("{sources:Nodes} cannot reach {targets:Nodes} on UDP port {port:Port}")
 def cannot_reach_udp(context: Context, sources: str, targets: str, port: int) -> None:
     """A UDP datagram is seen to be stopped on its way, as `cannot reach` of a ping."""
     for source, target in pairs(context, sources, targets):
-        reachability.cannot_reach(context.bed, source, target, Datagram(port))
+        with trace.explained(context.bed, source, target, partial(Datagram, port)):
+            reachability.cannot_reach(context.bed, source, target, Datagram(port))
 
 
 @step("{sources:Nodes} gets a pong from {server:Node}")
@@ -109,7 +112,8 @@ def gets_long_pong(context: Context, sources: str, server: str) -> None:
 def gets_no_pong(context: Context, sources: str, server: str) -> None:
     """The client was seen to ask for a connection and nothing of that to arrive, while a control did."""
     for source in nodes(context, sources):
-        application.gets_no_pong(context.bed, source, node(context, server))
+        with trace.explained(context.bed, source, application.asked(source), ASKS):
+            application.gets_no_pong(context.bed, source, node(context, server))
 
 
 @step("{source:Node} reaches {target:Node} and is seen there as {face:Node}")

@@ -46,7 +46,7 @@ bench.plot bench.growth
 bench.curves
 agreement reachability journal changes keylog
 capture
-application secrecy hops segments trust machines trace
+application secrecy hops segments trust machines trace describing
 forgery stranger faults rekeying firewall isolation
 mutation
 mutation.operators

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 
@@ -33,6 +34,20 @@ def node(scenario: Scenario, said: str) -> Node:
     known = ", ".join(scenario.nodes)
     expected = f"one node; {plain} is the role of {len(of_role)}" if of_role else f"a node: {known}"
     raise BadInput(scenario.name, "", repr(said), expected, "name one, as in `client A1` or `client-a1`")
+
+
+def spoken(scenario: Scenario, found: Node) -> str:
+    """How a sentence calls a node: `the server`, `client A1`, or by its bare name where nothing shorter means it."""
+    word, _, number = found.name.partition("-")
+    role = "Internet" if found.role == "internet" else found.role
+    candidates = [f"the {role}"] if role and found.name.startswith(found.role) else []
+    candidates += [f"{word} {number.upper()}"] if re.fullmatch(r"[a-z0-9]{1,3}", number) else []
+    candidates += [f"the {word}"] if not number else []
+    for said in candidates:
+        with contextlib.suppress(BadInput):
+            if re.fullmatch(NODE, said) and node(scenario, said) == found:
+                return said
+    return found.name
 
 
 def nodes(scenario: Scenario, said: str) -> Sequence[Node]:

@@ -1,0 +1,31 @@
+"""What a description says of a testbed that is up holds when it is proven."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.live.conftest import command
+
+
+def test_what_is_described_is_proven(mine: Path) -> None:
+    words = ["describe", "--scenario", "mine", "--ports", "22"]
+    said = subprocess.run(command(mine, *words), check=True, capture_output=True, text=True).stdout
+    for sentence in (
+        "host A can reach host B through the tunnel",
+        "every host cannot reach every gateway on TCP port 22",
+        "gateway A protects exactly 10.1.0.0/24 towards 10.2.0.0/24",
+    ):
+        assert f" {sentence}\n" in said
+    # There, a closed port answers by a reset: neither reached nor stopped.
+    assert "# no sentence says it: host-a cannot reach host-b by TCP port 22? it arrived: " in said
+    (mine / "features" / "mine" / "proof.feature").write_text(said)
+    proven = subprocess.run(command(mine, "verify", "--scenario", "mine"), capture_output=True, text=True, check=False)
+    assert "mine: 17 sentences hold, 0 fail, 0 could not be judged" in proven.stdout, proven.stdout
+
+
+def test_what_cannot_be_tried_is_told_in_a_line(mine: Path) -> None:
+    words = ["describe", "--scenario", "mine", "--ports", "22,x"]
+    done = subprocess.run(command(mine, *words), capture_output=True, text=True, check=False)
+    expected = "tunnelbed: --ports: found 'x', expected ports, 1 to 65535, with commas; correct it"
+    assert (done.returncode, done.stdout, done.stderr.splitlines()) == (2, "", [expected])
