@@ -79,6 +79,7 @@ HELP = {
     "prove": "the engines on which they do, docker or qemu, both unless told; emulated VMs take twenty minutes each",
     "vm": f"the VMs of engine qemu, each as MEGABYTESxPROCESSORS, with commas; {VMS} unless told",
     "folder": "where to write: reports/bench unless told",
+    "name": "what the scenario is called: `mine`, `my-office2`",
     "auth": "how the gateways authenticate: certificates (the default) or psk",
     "sites": "so many sites, 1 to 254, around a cloud that all reach through tunnels; two joined directly unless told",
     "laptops": "so many laptops, 1 to 253, behind a NAT, to each of which a gateway lends an address (road warriors)",
@@ -93,6 +94,10 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
     """An Invoke task with `--verbose`, its options explained by `HELP`, its expected failures one line and a code."""
 
     def decorate(body: Callable[..., None]) -> Any:  # noqa: ANN401 # Invoke's Task is generic without need
+        shape = inspect.signature(body)
+        # Invoke itself would meet a word in a number's place with a traceback.
+        numbers = [name for name, option in shape.parameters.items() if type(option.default) is int]
+
         @functools.wraps(body)
         def run(*arguments: Any, verbose: bool = False, **options: Any) -> None:  # noqa: ANN401 # what the task takes
             if verbose:
@@ -103,7 +108,7 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
             if "--help" in options.values():
                 raise Exit(code=subprocess.call([*INVOKE, "--help", body.__name__]))
             try:
-                body(*arguments, **options)
+                body(*arguments, **options | {name: _number(name, options[name]) for name in numbers})
             except TunnelbedError as wrong:
                 raise Exit(f"tunnelbed: {wrong}", code=2) from wrong
             except BrokenPipeError as closed:
@@ -115,9 +120,12 @@ def task(*explained: str) -> Callable[[Callable[..., None]], Any]:
             except KeyboardInterrupt as stopped:
                 raise Exit("tunnelbed: interrupted; `invoke down` removes what is left, if anything", 130) from stopped
 
-        shape = inspect.signature(body)
+        shown = [
+            option.replace(default=str(option.default)) if name in numbers else option
+            for name, option in shape.parameters.items()
+        ]
         extra = inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=False)
-        run.__signature__ = shape.replace(parameters=[*shape.parameters.values(), extra])  # type: ignore[attr-defined]
+        run.__signature__ = shape.replace(parameters=[*shown, extra])  # type: ignore[attr-defined]
         described = {name: HELP[name] for name in (*explained, "verbose")}
         return invoke_task(run, help=described, iterable=REPEATED & {*explained}, auto_shortflags=False)
 
@@ -413,7 +421,7 @@ def phrases(_: Context) -> None:
     raise Exit(code=subprocess.call([sys.executable, str(verification.LAUNCHER), "--phrases"]))
 
 
-@task("auth", "sites", "laptops", "path")
+@task("name", "auth", "sites", "laptops", "path")
 def new(_: Context, name: str, auth: str = "certificates", sites: int = 0, laptops: int = 0, path: str = "") -> None:
     """Write a smallest working scenario NAME to begin from: `invoke new mine`, then `invoke verify --scenario mine`."""
     root = Path(path).resolve() if path else ROOT
@@ -506,6 +514,13 @@ def _root(path: str) -> Path:
     if not (root / "compose").is_dir():
         raise BadInput("--path", "", path, "a folder with compose/ in it", "see `invoke new`")
     return root
+
+
+def _number(name: str, said: str) -> int:
+    try:
+        return int(said)
+    except ValueError:
+        raise BadInput(f"--{name}", "", repr(said), "a whole number", "correct it") from None
 
 
 def _seconds(said: str) -> float:

@@ -150,6 +150,14 @@ def test_an_unknown_scenario_is_answered_with_the_list(person: Person) -> None:
     assert answer.code == 2
 
 
+@pytest.mark.parametrize("words", [["new", "x", "--sites", "many"], ["up", "--scenario", "tiny", "--memory", "1.5G"]])
+def test_a_word_in_a_number_s_place_is_told(person: Person, words: list[str]) -> None:
+    answer = person.does(*words)
+    expected = f"tunnelbed: {words[-2]}: found {words[-1]!r}, expected a whole number; correct it"
+    assert (answer.code, answer.errors) == (2, (expected,))
+    assert person.left() == []
+
+
 @pytest.mark.parametrize("command", [["up"], ["down"], ["status"], ["logs"], ["exec", "--node", "client"]])
 def test_an_engine_that_does_not_run_is_said_not_to(person: Person, command: list[str]) -> None:
     answer = person.does(*command, "--scenario", "tiny", env={"DOCKER_HOST": "unix:///nonexistent"})
