@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunnelbed import describing, naming, scenario
-from tunnelbed.describing import CAN, CANNOT, SEEN_AS, THROUGH, Fact
+from tunnelbed.describing import CAN, CANNOT, SEEN_AS, THROUGH, UNANSWERED, Fact
 from tunnelbed.model import Scenario
 
 ROOT = Path(__file__).parent.parent
@@ -73,7 +73,8 @@ def test_how_a_node_is_spoken_of_means_that_node(name: str) -> None:
 
 def test_a_description_is_a_feature_with_its_doubts_as_comments() -> None:
     facts = [Fact("client-a1", "server-s1", CAN), Fact("internet", "server-s1", CANNOT)]
-    told = describing.feature(SCENE, facts, ["gateway A has a tunnel with gateway S"], ["could not be judged: x"])
+    facts.append(Fact("client-a1", "client-a2", f"{UNANSWERED} on TCP port 22"))
+    told = describing.feature(SCENE, facts, ["gateway A has a tunnel with gateway S"], ["x"])
     assert told.splitlines()[3:] == [
         "",
         "  Scenario: Who reaches whom, and how",
@@ -85,7 +86,11 @@ def test_a_description_is_a_feature_with_its_doubts_as_comments() -> None:
         "  Scenario: What the tunnels are",
         "    Then gateway A has a tunnel with gateway S",
         "",
-        "  # could not be judged: x",
+        "  # No sentence says:",
+        "  #   client A1 is let through to client A2 and not served on TCP port 22",
+        "",
+        "  # Could not be judged:",
+        "  #   x",
     ]
 
 

@@ -17,8 +17,8 @@ from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.model import Node, Scenario
 from tunnelbed.probes import Knock, Ping, Probe
-from tunnelbed.reachability import ATTEMPT, cannot_reach, reaches, send
-from tunnelbed.recording import Recording, Sighting
+from tunnelbed.reachability import cannot_reach, reaches, send
+from tunnelbed.recording import Recording
 from tunnelbed.strongswan import Tunnel
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import Unmet
@@ -26,6 +26,8 @@ from tunnelbed.wire import ends, is_esp
 
 CAN, CANNOT = "{source} can reach {target}", "{source} cannot reach {target}"
 THROUGH, OUTSIDE = " through the tunnel", " outside the tunnel"
+# No sentence of a feature: neither reached nor stopped.
+UNANSWERED = "{source} is let through to {target} and not served"
 SEEN_AS = "{source} reaches {target} and is seen there as "
 KEYWORDS = {name: keyword for keyword, name in agreement.ALGORITHMS.items()}
 
@@ -58,10 +60,9 @@ def describe(bed: Testbed, ports: Sequence[int], progress: Progress) -> str:
                     for port in (0, *ports) if source != target else ():
                         try:
                             found += _facts(bed, source, target, port)
-                        except Unmet as unsaid:
-                            doubts.append(f"no sentence says it: {unsaid.expected}? {unsaid.seen}")
-                        except TunnelbedError as doubt:
-                            doubts.append(f"could not be judged: {doubt}")
+                        except (Unmet, TunnelbedError) as doubt:
+                            told = str(doubt).splitlines()[:2]
+                            doubts.append(" ".join(" ".join(told).split()))
             progress("what the gateways agreed")
             agreed = list(_agreed(bed))
         finally:
@@ -79,7 +80,10 @@ def _facts(bed: Testbed, source: Node, target: Node, port: int) -> Sequence[Fact
     where = f" on TCP port {port}" if port else ""
     looked = _look(bed, source, target, make())
     if not looked.answered:
-        cannot_reach(bed, source, target, make())
+        try:
+            cannot_reach(bed, source, target, make())
+        except Unmet:
+            return [Fact(source.name, target.name, f"{UNANSWERED}{where}")]
         return [Fact(source.name, target.name, f"{CANNOT}{where}")]
     seen_as = [Fact(source.name, target.name, f"{SEEN_AS}{looked.face}")] if looked.face and not port else []
     for way, tunnel in looked.ways:
@@ -105,12 +109,10 @@ class _Look:
 
 
 def _look(bed: Testbed, source: Node, target: Node, probe: Probe) -> _Look:
-    def is_answer(seen: Sighting) -> bool:
-        return seen.node == source.name and not seen.outgoing and probe.answers(seen.packet)
-
     with bed.record() as recording:
-        answered = not send(bed, source, target, probe) and recording.until(is_answer, ATTEMPT) is not None
-        recording.sync()
+        send(bed, source, target, probe)
+        recording.settle()
+    answered = any(probe.answers(seen.packet) for seen in recording.arrivals(source.name))
     return _Look(answered, _ways(bed, recording, probe), _face(bed, recording, probe, source, target))
 
 
@@ -194,7 +196,9 @@ def feature(scene: Scenario, facts: Sequence[Fact], agreed: Sequence[str], doubt
         if said:
             first, *others = said
             lines += ["", f"  Scenario: {title}", f"    Then {first}", *(f"    And {other}" for other in others)]
-    lines += ["", *(f"  # {doubt}" for doubt in doubts)] if doubts else []
+    unsaid = sentences(scene, [fact for fact in facts if fact.sentence.startswith(UNANSWERED)])
+    lines += ["", "  # No sentence says:", *(f"  #   {said}" for said in unsaid)] if unsaid else []
+    lines += ["", "  # Could not be judged:", *(f"  #   {doubt}" for doubt in doubts)] if doubts else []
     return "\n".join([*lines, ""])
 
 
