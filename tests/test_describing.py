@@ -74,7 +74,8 @@ def test_how_a_node_is_spoken_of_means_that_node(name: str) -> None:
 def test_a_description_is_a_feature_with_its_doubts_as_comments() -> None:
     facts = [Fact("client-a1", "server-s1", CAN), Fact("internet", "server-s1", CANNOT)]
     facts.append(Fact("client-a1", "client-a2", f"{UNANSWERED} on TCP port 22"))
-    told = describing.feature(SCENE, facts, ["gateway A has a tunnel with gateway S"], ["x"])
+    others = {"What the tunnels are": ["gateway A has a tunnel with gateway S"], "What the nodes are": []}
+    told = describing.feature(SCENE, facts, others, ["x"])
     assert told.splitlines()[3:] == [
         "",
         "  Scenario: Who reaches whom, and how",
@@ -91,6 +92,14 @@ def test_a_description_is_a_feature_with_its_doubts_as_comments() -> None:
         "",
         "  # Could not be judged:",
         "  #   x",
+    ]
+
+
+def test_names_are_listed_as_a_sentence_takes_them() -> None:
+    assert [describing._listed(names) for names in (["A"], ["A", "B"], ["A", "B", "C"])] == [
+        "A",
+        "A and B",
+        "A, B and C",
     ]
 
 

@@ -46,8 +46,8 @@ bench.plot bench.growth
 bench.curves
 agreement reachability journal changes keylog
 capture
-application secrecy hops segments trust machines trace describing
-forgery stranger faults rekeying firewall isolation
+application secrecy hops segments trust machines trace
+forgery stranger faults rekeying firewall isolation describing
 mutation
 mutation.operators
 mutation.operators.nftables mutation.operators.swanctl mutation.operators.routes mutation.operators.stack

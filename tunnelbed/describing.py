@@ -6,12 +6,12 @@ Every pair of nodes is tried, and every sentence is proven by the code that will
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tunnelbed import agreement, daemon, naming
+from tunnelbed import agreement, daemon, machines, naming
 from tunnelbed.addressing import address_towards, owners
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
@@ -65,9 +65,11 @@ def describe(bed: Testbed, ports: Sequence[int], progress: Progress) -> str:
                             doubts.append(" ".join(" ".join(told).split()))
             progress("what the gateways agreed")
             agreed = list(_agreed(bed))
+            progress("what the nodes are")
+            are = list(_machines(bed))
         finally:
             bed.captures, bed.hasty = captures, hasty
-    return feature(bed.scenario, found, agreed, doubts)
+    return feature(bed.scenario, found, {"What the tunnels are": agreed, "What the nodes are": are}, doubts)
 
 
 def _facts(bed: Testbed, source: Node, target: Node, port: int) -> Sequence[Fact]:
@@ -156,6 +158,34 @@ def _agreed(bed: Testbed) -> Iterator[str]:
             yield f"the tunnels of {called} use exactly IKE {ike} and ESP {esp}"
 
 
+def _machines(bed: Testbed) -> Iterator[str]:
+    """What holds of every node by itself: what it may do, and where it stands."""
+    may: dict[tuple[str, ...], list[str]] = {}
+    stand: dict[tuple[str, ...], list[str]] = {}
+    for node in bed.scenario.nodes.values():
+        if not node.privileged:
+            may.setdefault(tuple(sorted(machines.may(bed, node))), []).append(node.name)
+        networks = [bed.scenario.networks[at.network] for at in node.attachments]
+        if len(networks) in (1, 2) and _holds(partial(machines.stands_only_in, bed, node, networks)):
+            stand.setdefault(tuple(network.name for network in networks), []).append(node.name)
+    for names, holders in may.items():
+        for called in _called(bed.scenario, holders, ()) if names else ():
+            yield f"{called} has exactly the capabilities {_listed(names)}"
+    for names, those in stand.items():
+        # Of two networks, the sentence is about one node.
+        spoken = [naming.spoken(bed.scenario, bed.node(name)) for name in those]
+        for called in _called(bed.scenario, those, ()) if len(names) == 1 else spoken:
+            yield f"{called} stands only in {' and '.join(names)}"
+    if _holds(partial(machines.no_address_twice, bed)):
+        yield "no two nodes have the same address"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """As a sentence lists them: `A, B and C`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _holds(check: Callable[[], object]) -> bool:
     try:
         check()
@@ -179,13 +209,15 @@ def _keywords(proposal: str) -> str:
     return "-".join(words) if all(words) else ""
 
 
-def feature(scene: Scenario, facts: Sequence[Fact], agreed: Sequence[str], doubts: Sequence[str] = ()) -> str:
-    """The text of the feature."""
+def feature(
+    scene: Scenario, facts: Sequence[Fact], others: Mapping[str, Sequence[str]], doubts: Sequence[str] = ()
+) -> str:
+    """The text of the feature: a scenario for each sort of fact, and for other sentences by their titles."""
     parts = {
         "Who reaches whom, and how": sentences(scene, [fact for fact in facts if fact.sentence.startswith(CAN)]),
         "Who does not reach whom": sentences(scene, [fact for fact in facts if fact.sentence.startswith(CANNOT)]),
         "As whom somebody is seen": sentences(scene, [fact for fact in facts if fact.sentence.startswith(SEEN_AS)]),
-        "What the tunnels are": agreed,
+        **others,
     }
     lines = [
         f"@scenario.{scene.name}",
@@ -194,8 +226,8 @@ def feature(scene: Scenario, facts: Sequence[Fact], agreed: Sequence[str], doubt
     ]
     for title, said in parts.items():
         if said:
-            first, *others = said
-            lines += ["", f"  Scenario: {title}", f"    Then {first}", *(f"    And {other}" for other in others)]
+            first, *rest = said
+            lines += ["", f"  Scenario: {title}", f"    Then {first}", *(f"    And {other}" for other in rest)]
     unsaid = sentences(scene, [fact for fact in facts if fact.sentence.startswith(UNANSWERED)])
     lines += ["", "  # No sentence says:", *(f"  #   {said}" for said in unsaid)] if unsaid else []
     lines += ["", "  # Could not be judged:", *(f"  #   {doubt}" for doubt in doubts)] if doubts else []

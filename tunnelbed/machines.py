@@ -24,10 +24,15 @@ def may_exactly(bed: Testbed, node: Node, wanted: Sequence[str]) -> None:
     unknown = [name for name in wanted if name not in capabilities.NAMES]
     if unknown:
         raise BadInput("Then", "", unknown[0], f"one of: {', '.join(capabilities.NAMES)}", "correct the sentence")
-    _, found = capabilities.held(_said(bed, node, "cat", "/proc/1/status"))
-    if found != set(wanted):
+    if (found := may(bed, node)) != set(wanted):
         expected = f"{node.name} has exactly the capabilities {' '.join(sorted(wanted))}"
         raise unmet(bed, expected, " ".join(sorted(found)) or "none")
+
+
+def may(bed: Testbed, node: Node) -> frozenset[str]:
+    """The capabilities that anything on a node can ever have: the bounding set of its first process."""
+    _, found = capabilities.held(_said(bed, node, "cat", "/proc/1/status"))
+    return found
 
 
 def stands_only_in(bed: Testbed, node: Node, networks: Sequence[Network]) -> None:
