@@ -203,6 +203,27 @@ def test_what_cannot_be_asked_is_told_in_a_line(bed: Bed, words: tuple[str, str,
     assert wrong.value.where == key
 
 
+def test_what_arrives_and_is_dropped_there_is_no_answer(bed: Bed) -> None:
+    seen = Seen(bed, {"client": [(), ("inet filter input policy drop",)]})
+    seen.at("client", "out", "inside", seen.asks())
+    seen.at("client", "in", "inside", seen.probe.answer(ip_address(SERVER), ip_address(CLIENT)))
+    attempt = seen.attempt()
+    assert ways(attempt) == [("client", "out"), ("client", "in"), ("client", "rule")]
+    assert attempt.outcome() == ("dropped by the firewall of client: inet filter input: policy drop", False)
+
+
+def test_a_packet_that_a_rule_answers_ends_behind_the_answer_s_beginning() -> None:
+    lines = [
+        f"trace id 1 inet {nftrace.TABLE} arrives unknown rule handle 3 (verdict continue)",
+        f"trace id 2 inet {nftrace.TABLE} leaves unknown rule handle 5 (verdict continue)",
+        "trace id 2 inet filter output policy drop",
+        "trace id 1 inet filter forward rule icmp type echo-request reject (verdict drop)",
+    ]
+    first, second = nftrace.passes(lines)
+    assert first == ["inet filter forward rule icmp type echo-request reject (verdict drop)"]
+    assert second == ["inet filter output policy drop"]
+
+
 def test_a_packet_begins_where_it_is_recognised_though_its_number_is_used_again() -> None:
     mark = f"trace id 9 inet {nftrace.TABLE} arrives unknown rule handle 3 (verdict continue)"
     drop = "trace id 9 inet filter forward policy drop"

@@ -96,15 +96,18 @@ def decisions(lines: Sequence[str], last: Collection[str], earlier: Collection[s
 def passes(lines: Sequence[str]) -> Sequence[Sequence[str]]:
     """For each packet, in the order in which they came, what was decided about it, a line each.
 
-    A packet begins where it was recognised: the kernel soon gives its number to another one.
+    A packet begins where it was recognised: the kernel soon gives its number to another one. One that a rule answers
+    (`reject`) ends behind the answer's beginning.
     """
     found: list[list[str]] = []
-    for _, line in told(lines):
+    now: dict[str, list[str]] = {}
+    for name, line in told(lines):
         if TABLE in line:
             if line.endswith("(verdict continue)"):
-                found.append([])
-        elif found and " packet: " not in line:
-            found[-1].append(line)
+                now[name] = []
+                found.append(now[name])
+        elif name in now and " packet: " not in line:
+            now[name].append(line)
     return found
 
 

@@ -203,13 +203,16 @@ class Attempt:
             way = "out" if seen.outgoing else "in"
             yield Line(seen.node, way, describe(seen.packet), seen.network, seen.frame.at - began)
             if seen == self.answer:
+                yield from rules.get(index + 1, ())
                 return
         yield from rules.get(len(self.seen), ())
 
     def outcome(self) -> tuple[str, bool]:
         """What came of it, in one sentence, and whether it was answered; a datagram need only arrive."""
         arrived = self._arrivals()
-        if end := self.answer or (arrived[0] if arrived and isinstance(self.probe, Datagram) else None):
+        end = self.answer or (arrived[0] if arrived and isinstance(self.probe, Datagram) else None)
+        # What comes in is seen before the node's own firewall has its say.
+        if end and not self._dropped(end.node):
             took = (end.frame.at - self.own[0].frame.at) * 1000
             return f"{'answered' if self.answer else 'arrived'} after {took:.2f} ms; {self._crossed()}", True
         told = self._dropped() or self._refused() or self._error()
@@ -222,8 +225,9 @@ class Attempt:
         whose = {node.name for node in owners(self.bed, self.wanted.target, self.wanted.source)}
         return [seen for seen in self.own if seen.node in whose and not seen.outgoing and self.probe.asks(seen.packet)]
 
-    def _dropped(self) -> str:
-        for node, passes in self.decided.items():
+    def _dropped(self, by: str = "") -> str:
+        """Which firewall dropped it, or an answer to it, and by which rule; of all, or of one node."""
+        for node, passes in self.decided.items() if not by else [(by, self.decided.get(by, ()))]:
             for last in (decision for decided in passes for decision in nftrace.last_words(decided) if decision.drops):
                 return f"dropped by the firewall of {node}: {last.chain}: {last.word}"
         return ""
