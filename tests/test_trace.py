@@ -10,7 +10,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6PacketTooBig, IPv6
 from scapy.layers.ipsec import ESP
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
 from tests.conftest import MAC, Checkout
@@ -126,15 +126,40 @@ def test_a_packet_that_is_lost_was_seen_last_somewhere(bed: Bed) -> None:
     seen.at("gateway", "in", "inside", seen.asks())
     told, answered = seen.attempt().outcome()
     assert not answered
-    assert told.startswith("last seen entering gateway by inside, and dropped by no firewall: ")
-    assert told.endswith("`invoke exec --node gateway -- ip route get 192.0.2.2`")
+    assert (
+        told == "last seen entering gateway by inside, and dropped by no firewall: see there `ip route get 192.0.2.2`"
+    )
+
+
+def test_a_neighbour_that_nobody_is_is_told(bed: Bed) -> None:
+    seen = Seen(bed, {})
+    seen.at("client", "out", "inside", seen.asks())
+    seen.at("gateway", "in", "inside", seen.asks())
+    seen.at("gateway", "out", "inside", ARP(op=1, pdst=CLIENT))
+    seen.at("gateway", "in", "inside", ARP(op=2, psrc=CLIENT))
+    seen.at("gateway", "out", "outside", ARP(op=1, pdst=SERVER))
+    told, _ = seen.attempt().outcome()
+    assert told == "last seen entering gateway by inside; gateway asks outside who has 192.0.2.2: nobody answers"
+
+
+def test_a_gateway_without_a_tunnel_is_told_with_its_last_complaint() -> None:
+    log = """\
+2026-11-26T07:31:59.616 14[IKE] <peer|1> received AUTHENTICATION_FAILED notify error
+2026-11-26T07:32:01.159 10[IKE] <peer|2> received NO_PROPOSAL_CHOSEN notify error
+2026-11-26T07:32:03.988 14[CFG] vici terminate IKE_SA 'peer'
+"""
+    assert trace.complaint(log) == "<peer|2> received NO_PROPOSAL_CHOSEN notify error"
+    assert trace.complaint("ready\n") == ""
 
 
 def test_who_has_it_and_says_nothing_is_told(bed: Bed) -> None:
     seen = Seen(bed, {})
     seen.at("client", "out", "inside", seen.asks())
     seen.at("server", "in", "outside", seen.asks(OUTSIDE))
-    assert seen.attempt().outcome() == ("it arrived, and server does not answer", False)
+    assert seen.attempt().outcome() == (
+        "it arrived, and server does not answer: see there `ip route get 192.0.2.1`",
+        False,
+    )
 
 
 def test_an_error_is_told_with_who_sent_it(bed: Bed) -> None:

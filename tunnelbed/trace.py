@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from scapy.layers.inet import ICMP, TCP
-from scapy.layers.inet6 import ICMPv6PacketTooBig, IPv6
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6PacketTooBig, IPv6
+from scapy.layers.l2 import ARP
 from scapy.packet import Packet
 
 from tunnelbed import naming, nftrace, waiting
@@ -24,11 +27,24 @@ from tunnelbed.reachability import ATTEMPT, FRAG_NEEDED, UNREACHABLE
 from tunnelbed.recording import Recording, Sighting
 from tunnelbed.testbed import Testbed
 from tunnelbed.verdict import Unmet
-from tunnelbed.wire import ICMPV6_PROTOCOL, ends, ip_of, is_esp, is_ike, is_informational, kind, spi
+from tunnelbed.wire import (
+    ICMPV6_PROTOCOL,
+    ends,
+    ip_of,
+    is_esp,
+    is_ike,
+    is_informational,
+    is_neighbour_discovery,
+    kind,
+    spi,
+)
 
 # The first packets may come before `nft monitor` hears anything.
 UNHEARD = 3
 LAST_PORT = 65535
+WHO_HAS, IS_AT = 1, 2  # RFC 826
+# What charon says in its log where no tunnel comes of it.
+COMPLAINT = re.compile(r"\[IKE\].*(notify error|failed|mismatch|giving up|unacceptable|no \w+ found|not found)")
 # What a packet can be recognised by in every firewall.
 Question = Ping | Knock | Datagram
 
@@ -147,6 +163,7 @@ def explained(
 def _traced(bed: Testbed, wanted: Asked) -> Way:
     with contextlib.ExitStack() as stack:
         bed.agents.each(tuple(bed.scenario.nodes), lambda agent: agent.sync())
+        down = stack.enter_context(_known_down(bed))
         heard: dict[str, list[str]] = {}
         for node in bed.scenario.nodes.values():
             with contextlib.suppress(CommandFailed):
@@ -161,7 +178,32 @@ def _traced(bed: Testbed, wanted: Asked) -> Way:
 
         with contextlib.suppress(DeadlinePassed):
             waiting.until(whole, bed.patience, "an answer")
-        return Way(tuple(attempts[-1].lines()), *attempts[-1].outcome())
+        outcome, answered = attempts[-1].outcome()
+        told = "".join(f"; {network} is down at {node}" for node, network in down if not answered)
+        return Way(tuple(attempts[-1].lines()), f"{outcome}{told}", answered)
+
+
+@contextlib.contextmanager
+def _known_down(bed: Testbed) -> Iterator[Sequence[tuple[str, str]]]:
+    """The nodes and networks between which a link is down, or gone: no recording expects them to be seen there."""
+
+    def up(node: Node) -> set[str]:
+        said = bed.agents.on(node.name).run(["ip", "-json", "link", "show", "up"]).stdout
+        return {str(link["ifname"]) for link in json.loads(said or "[]") if link}
+
+    nodes = tuple(bed.scenario.nodes.values())
+    before = set(bed.absent)
+    down = [
+        (node.name, at.network)
+        for node, names in zip(nodes, bed.pool.map(up, nodes), strict=True)
+        for at in node.attachments
+        if at.network not in names
+    ]
+    bed.absent |= set(down)
+    try:
+        yield down
+    finally:
+        bed.absent = before
 
 
 @dataclass
@@ -178,6 +220,7 @@ class Attempt:
     def __post_init__(self) -> None:
         sightings = _in_order(self.recording.sightings)
         self.seen = [seen for seen in sightings if self.probe.shows(seen.packet) or is_esp(seen.packet)]
+        self.neighbours = [seen for seen in sightings if is_neighbour_discovery(seen.packet)]
         self.own = [seen for seen in self.seen if self.probe.shows(seen.packet)]
         self.negotiated = any(is_ike(seen.packet) and not is_informational(seen.packet) for seen in sightings)
         self.answer = next((seen for seen in self._back if self.probe.answers(seen.packet)), None)
@@ -217,7 +260,7 @@ class Attempt:
             return f"{'answered' if self.answer else 'arrived'} after {took:.2f} ms; {self._crossed()}", True
         told = self._dropped() or self._refused() or self._error()
         if not told:
-            told = f"it arrived, and {arrived[0].node} does not answer" if arrived else self._lost()
+            told = self._unreturned(arrived[0].node) if arrived else self._lost()
         return told, False
 
     def _arrivals(self) -> Sequence[Sighting]:
@@ -243,16 +286,31 @@ class Attempt:
         sender = next((node.name for node in owners(self.bed, found[0], self.wanted.source)), str(found[0]))
         return f"{sender} answers: {_what(told[-1].packet)}"
 
+    def _unreturned(self, node: str) -> str:
+        """It arrived, and nothing came of that."""
+        found = [ends(seen.packet) for seen in self._arrivals()]
+        back = f": see there `ip route get {found[0][0]}`" if found and found[0] else ""
+        return f"it arrived, and {node} does not answer{back}"
+
     def _lost(self) -> str:
-        """Where it was seen last, if nobody says that it ends there."""
+        """Where it was seen last, if nobody says that it ends there, and what its node lacks, if that can be seen."""
         asks = [seen for seen in self.own if self.probe.asks(seen.packet)]
-        if not asks:
-            return f"{self.wanted.source.name} sent it, and it was seen nowhere"
-        node, target = asks[-1].node, self.wanted.target
-        verb = "leaving" if asks[-1].outgoing else "entering"
-        ike = "gateways negotiated meanwhile, see `invoke logs`; " if self.negotiated else ""
-        advice = f"{ike}see `invoke exec --node {node} -- ip route get {target}`"
-        return f"last seen {verb} {node} by {asks[-1].network}, and dropped by no firewall: {advice}"
+        node = asks[-1].node if asks else self.wanted.source.name
+        verb = "leaving" if asks and asks[-1].outgoing else "entering"
+        where = f"last seen {verb} {node} by {asks[-1].network}" if asks else f"{node} sent it, and it was seen nowhere"
+        if unanswered := self._unanswered(node):
+            return f"{where}; {node} asks {unanswered.network} who has {asked_for(unanswered.packet)}: nobody answers"
+        if self.bed.is_vpn(node) and not any(tunnel.carries for tunnel in self.bed.tunnels(node)):
+            said = complaint(self.bed.engine.log(self.bed.project, node))
+            return f"{where}, which has no tunnel{f'; charon says: {said}' if said else ''}"
+        return f"{where}, and dropped by no firewall: see there `ip route get {self.wanted.target}`"
+
+    def _unanswered(self, node: str) -> Sighting | None:
+        """The node's question for a neighbour that nobody answers."""
+        its = [seen for seen in self.neighbours if seen.node == node]
+        answers = {answered_for(seen.packet) for seen in its if not seen.outgoing}
+        questions = [seen for seen in its if seen.outgoing and asked_for(seen.packet)]
+        return next((seen for seen in questions if asked_for(seen.packet) not in answers), None)
 
     @property
     def _back(self) -> Sequence[Sighting]:
@@ -349,6 +407,26 @@ def describe(packet: Packet) -> str:
         return str(packet.summary())
     hops = f"ttl {header.ttl}" if header.version == 4 else f"hop limit {header.hlim}"
     return f"{found[0]} > {found[1]}  {_what(packet)}, {len(header)} bytes, {hops}"
+
+
+def complaint(log: str) -> str:
+    """The last line in a gateway's log in which charon says that a tunnel could not be made."""
+    found = [line for line in log.splitlines() if COMPLAINT.search(line)]
+    return re.sub(r"^\S+ \S+ ", "", found[-1]) if found else ""
+
+
+def asked_for(packet: Packet) -> str:
+    """Whose MAC an ARP request or a neighbour solicitation asks for (RFC 826, RFC 4861)."""
+    if ARP in packet and packet[ARP].op == WHO_HAS:
+        return str(packet[ARP].pdst)
+    return str(packet[ICMPv6ND_NS].tgt) if ICMPv6ND_NS in packet else ""
+
+
+def answered_for(packet: Packet) -> str:
+    """Whose MAC an answer to that tells."""
+    if ARP in packet and packet[ARP].op == IS_AT:
+        return str(packet[ARP].psrc)
+    return str(packet[ICMPv6ND_NA].tgt) if ICMPv6ND_NA in packet else ""
 
 
 def _what(packet: Packet) -> str:

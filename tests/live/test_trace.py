@@ -63,6 +63,21 @@ def test_a_tunnel_that_is_gone_is_made_and_the_way_through_it_told(mine: Path) -
     assert re.fullmatch(r"arrived after [\d.]+ ms; in clear on intranet_a, intranet_b; ESP on isp_link", outcome)
 
 
+def test_a_link_that_is_down_is_told(mine: Path) -> None:
+    link = ["exec", "--scenario", "mine", "--node", "host-b", "--", "ip", "link", "set", "intranet_b"]
+    subprocess.run(command(mine, *link, "down"), check=True, capture_output=True)
+    try:
+        code, lines, outcome = traced(mine, "--to", "host-b")
+    finally:
+        subprocess.run(command(mine, *link, "up"), check=True, capture_output=True)
+        route = [*link[:6], "ip", "route", "replace", "default", "via", "10.2.0.1"]
+        subprocess.run(command(mine, *route), check=True, capture_output=True)
+    assert code == 1
+    # Seen to leave where the neighbour's MAC is still known, else asked for in vain.
+    assert lines[-1][0] == "gateway-b"
+    assert re.fullmatch(r"last seen (entering|leaving) gateway-b by .*; intranet_b is down at host-b", outcome)
+
+
 def test_a_sentence_that_does_not_hold_tells_the_rule_that_stopped_the_packet(mine: Path) -> None:
     sentence = "Then host A can reach gateway B on TCP port 22"
     feature = f"@scenario.mine @wrong\nFeature: x\n  Scenario: x\n    {sentence}\n"
