@@ -20,10 +20,10 @@ from behave.model import Feature, Scenario
 from behave.runner import Context
 
 from tunnelbed import shell
-from tunnelbed.changes import Changes
 from tunnelbed.errors import BadInput, TunnelbedError
-from tunnelbed.scenario import load, names
-from tunnelbed.testbed import Options, Testbed, image_words, open_testbed
+from tunnelbed.faults.changes import Changes
+from tunnelbed.testbed.testbed import Options, Testbed, image_words, open_testbed
+from tunnelbed.topology.compose_file import load, names
 
 TAG = "scenario."
 

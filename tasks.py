@@ -20,12 +20,16 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
-from tunnelbed import drawing, images, report, scaffold, shell, verification
+from tunnelbed import shell
 from tunnelbed.bench import VMS
 from tunnelbed.engines import Progress
+from tunnelbed.engines.images import node_images
 from tunnelbed.errors import BadInput, TunnelbedError
-from tunnelbed.scenario import load, named, names
-from tunnelbed.testbed import Options, Testbed, find, image_words, open_testbed
+from tunnelbed.testbed import status_report, verification
+from tunnelbed.testbed.testbed import Options, Testbed, find, image_words, open_testbed
+from tunnelbed.topology import graphviz, scaffold
+from tunnelbed.topology.compose_file import load, named, names
+from tunnelbed.vpn.strongswan import config
 
 ROOT = Path(__file__).resolve().parent
 INVOKE = (sys.executable, "-m", "invoke", "--search-root", str(ROOT))
@@ -153,7 +157,7 @@ def up(
     """Bring a scenario up; returns when its tunnels carry traffic. Up already: only checks."""
     bed = _testbed(scenario, instance, path, engine)
     bed.up(Options(engine, driver, data_plane, platform, nested, memory, cpus, _images(image)), _progress())
-    print(report.table(bed.status()))
+    print(status_report.table(bed.status()))
 
 
 @task("scenario", "instance", "path")
@@ -166,7 +170,7 @@ def down(_: Context, scenario: str = "", instance: str = "", path: str = "") -> 
     ]
     beds = kept or _chosen(scenario, instance, path)
     for bed in beds:
-        print(f"{bed.name}: {report.removed(bed.down())}")
+        print(f"{bed.name}: {status_report.removed(bed.down())}")
     if not beds:
         print("nothing is up")
 
@@ -176,12 +180,12 @@ def status(_: Context, scenario: str = "", instance: str = "", path: str = "", j
     """Show each node: role, addresses, state, tunnel. Without a scenario: all that this checkout has up."""
     beds = _chosen(scenario, instance, path)
     if json:
-        print(report.as_json(beds))
+        print(status_report.as_json(beds))
     elif not beds:
         print("nothing is up")
     for bed in beds if not json else ():
-        print(report.heading(bed))
-        print(report.table(bed.status()))
+        print(status_report.heading(bed))
+        print(status_report.table(bed.status()))
 
 
 @task("scenario", "node", "instance", "path")
@@ -190,7 +194,7 @@ def exec(context: Context, scenario: str, node: str, instance: str = "", path: s
     bed = _testbed(scenario, instance, path)
     # Invoke joins what follows `--` with spaces; the arguments are needed as they were typed.
     command = sys.argv[sys.argv.index("--") + 1 :] if context.remainder else ["sh"]
-    status = subprocess.call(bed.engine.terminal(bed.project, bed.node(node).name, command))
+    status = subprocess.call(bed.engine.terminal(bed.project, bed.scenario.node(node).name, command))
     if status:
         raise Exit(code=status)
 
@@ -200,9 +204,9 @@ def logs(_: Context, scenario: str, node: str = "", follow: bool = False, instan
     """Print what a node has said, or every node; `--follow` goes on printing one node's."""
     bed = _testbed(scenario, instance, path)
     if follow:
-        subprocess.call(bed.engine.follow(bed.project, bed.node(node).name))
+        subprocess.call(bed.engine.follow(bed.project, bed.scenario.node(node).name))
         return
-    for name in [bed.node(node).name] if node else bed.scenario.nodes:
+    for name in [bed.scenario.node(node).name] if node else bed.scenario.nodes:
         for line in bed.engine.log(bed.project, name).splitlines():
             print(line if node else f"{name:12} {line}")
 
@@ -224,8 +228,8 @@ def capture(
     `invoke capture --scenario ipv6 --network isp_link_a --output - | wireshark -k -i -` shows it as it happens.
     """
     # Scapy takes half a second to import, which no other task should wait for.
-    from tunnelbed import capture as capturing  # noqa: PLC0415
-    from tunnelbed import keylog  # noqa: PLC0415
+    from tunnelbed.testbed import capture as capturing  # noqa: PLC0415
+    from tunnelbed.vpn.strongswan import keylog  # noqa: PLC0415
 
     bed = _testbed(scenario, instance, path)
     wanted = capturing.Wanted(node, network, _seconds(seconds), keys)
@@ -268,7 +272,7 @@ def trace(
     `invoke trace --scenario site-to-site --from client-a1 --to server-s1 --tcp 8080`. Exit 1: it was not answered.
     """
     # Scapy, as above.
-    from tunnelbed import trace as tracing  # noqa: PLC0415
+    from tunnelbed.checks import packet_trace as tracing  # noqa: PLC0415
 
     bed = _testbed(scenario, instance, path)
     found = tracing.trace(bed, tracing.asked(bed, from_, to, tcp, udp, size))
@@ -284,9 +288,9 @@ def describe(_: Context, scenario: str, ports: str = "", instance: str = "", pat
     Every sentence has been proven once. Read it aloud: what surprises you is a mistake, or worth a sentence.
     """
     # Scapy, as above.
-    from tunnelbed import describing  # noqa: PLC0415
+    from tunnelbed.checks import describe  # noqa: PLC0415
 
-    print(describing.describe(_testbed(scenario, instance, path), _ports(ports), _progress()), end="")
+    print(describe.describe(_testbed(scenario, instance, path), _ports(ports), _progress()), end="")
 
 
 @task(
@@ -330,7 +334,7 @@ def verify(
         stop,
     )
     outcomes = verification.run(asked, jobs, _progress())
-    print(report.outcomes(outcomes))
+    print(status_report.outcomes(outcomes))
     if worst := max((outcome.code for outcome in outcomes), default=verification.COULD_NOT_RUN):
         raise Exit(code=worst)
 
@@ -436,7 +440,7 @@ def build(_: Context, platform: str = "", push: str = "", output: str = "", no_c
     """Build every image of the project, for one platform or many; leave them here, push them, or write them."""
     platforms = [name.strip() for name in platform.split(",") if name.strip()]
     archive = Path(output) if output else None
-    for name in images.build(platforms, push, archive, _progress(), fresh=no_cache):
+    for name in node_images.build(platforms, push, archive, _progress(), fresh=no_cache):
         print(name)
 
 
@@ -449,7 +453,7 @@ def scenarios(_: Context, path: str = "") -> None:
 @task("scenario", "path")
 def draw(_: Context, scenario: str, path: str = "") -> None:
     """Print a scenario's network for Graphviz: `invoke draw --scenario ipv6 | dot -Tsvg >ipv6.svg`."""
-    print(drawing.dot(load(scenario, _root(path))), end="")
+    print(graphviz.dot(load(scenario, _root(path)), config.peers), end="")
 
 
 @task(

@@ -16,9 +16,9 @@ from behave.model_type import Status
 from behave.parser import parse_file
 from behave.runner import Context, Runner
 
-from tunnelbed import model
 from tunnelbed.mutation.verdicts import Failure
-from tunnelbed.testbed import Testbed
+from tunnelbed.testbed.testbed import Testbed
+from tunnelbed.topology import model
 
 HOME = Path(__file__).resolve().parent.parent
 TAG = "scenario."

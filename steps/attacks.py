@@ -8,13 +8,14 @@ from behave.runner import Context
 from changing import change
 from nouns import node
 
-from tunnelbed import daemon, forgery, stranger
+from tunnelbed.checks.node_logs import Journal
 from tunnelbed.errors import BadInput
-from tunnelbed.forgery import Attack
-from tunnelbed.journal import Journal
+from tunnelbed.faults import esp_attacks, rogue_gateway
+from tunnelbed.faults.esp_attacks import Attack
+from tunnelbed.vpn.strongswan import control
 
 
-@parse.with_pattern("|".join(forgery.DROPS))
+@parse.with_pattern("|".join(esp_attacks.DROPS))
 def parse_drop(text: str) -> str:
     """Why a gateway drops ESP: `a replay`, `a forgery`, `of no tunnel`."""
     return text
@@ -26,19 +27,24 @@ register_type(Drop=parse_drop)
 @step("ESP from {sender:Node} to {receiver:Node} is recorded and sent again")
 def replayed(context: Context, sender: str, receiver: str) -> None:
     """On the link next to the receiver, every packet of a client's request is sent a second time, as it was."""
-    attack(context, forgery.attack(context.bed, node(context, sender), node(context, receiver), forgery.again))
+    attack(context, esp_attacks.attack(context.bed, node(context, sender), node(context, receiver), esp_attacks.again))
 
 
 @step("ESP from {sender:Node} to {receiver:Node} is forged for their tunnel")
 def forged(context: Context, sender: str, receiver: str) -> None:
     """Likewise, with later sequence numbers and random content: by somebody who knows the SPI but no key."""
-    attack(context, forgery.attack(context.bed, node(context, sender), node(context, receiver), forgery.altered))
+    attack(
+        context, esp_attacks.attack(context.bed, node(context, sender), node(context, receiver), esp_attacks.altered)
+    )
 
 
 @step("ESP from {sender:Node} to {receiver:Node} is forged for no tunnel")
 def forged_for_none(context: Context, sender: str, receiver: str) -> None:
     """Likewise, with SPIs that nobody agreed on."""
-    attack(context, forgery.attack(context.bed, node(context, sender), node(context, receiver), forgery.of_no_tunnel))
+    attack(
+        context,
+        esp_attacks.attack(context.bed, node(context, sender), node(context, receiver), esp_attacks.of_no_tunnel),
+    )
 
 
 @step("{gateway:Node} drops it as {why:Drop}")
@@ -48,13 +54,13 @@ def drops(context: Context, gateway: str, why: str) -> None:
     if not isinstance(context.attack, Attack):
         expected = "forged ESP before this sentence"
         raise BadInput("Then", "", "no attack", expected, "add `When ESP from gateway A to gateway S is forged ...`")
-    forgery.is_dropped(context.bed, asked, context.attack, why)
+    esp_attacks.is_dropped(context.bed, asked, context.attack, why)
 
 
 @step("{attacker:Node} poses as {gateway:Node}")
 def poses(context: Context, attacker: str, gateway: str) -> None:
     """It takes the gateway's address and speaks IKE in its name, with a certificate of its own making."""
-    change(context, stranger.posing(context.bed, node(context, attacker), node(context, gateway)))
+    change(context, rogue_gateway.posing(context.bed, node(context, attacker), node(context, gateway)))
 
 
 @step("{asking:Node} asks {target:Node} for a tunnel")
@@ -63,7 +69,7 @@ def asks_for_tunnel(context: Context, asking: str, target: str) -> None:
     who, whom = node(context, asking), node(context, target)
     context.journal = Journal(context.bed)
     with context.bed.record() as recording:
-        daemon.ask_for_tunnel(context.bed, who, whom)
+        control.ask_for_tunnel(context.bed, who, whom)
         recording.settle()
     context.recording = recording
 

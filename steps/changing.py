@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 from behave.runner import Context
 
+from tunnelbed.checks.node_logs import Journal
 from tunnelbed.errors import BadInput
-from tunnelbed.journal import Journal
 
 
 def change(context: Context, what: AbstractContextManager[object] = nullcontext()) -> None:  # noqa: B008 # holds nothing

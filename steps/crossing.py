@@ -6,10 +6,10 @@ from behave import step
 from behave.runner import Context
 from nouns import links, node, nodes, pairs, pinged
 
-from tunnelbed import application, reachability, secrecy
+from tunnelbed.checks import application, confidentiality, reachability
 from tunnelbed.errors import BadInput
-from tunnelbed.probes import Knock, Ping
-from tunnelbed.recording import Recording
+from tunnelbed.observe.probes import Knock, Ping
+from tunnelbed.observe.recording import Recording
 
 # Seconds a client goes on asking while it is recorded: a tunnel on demand needs a second request.
 ASKING = 2.0
@@ -55,7 +55,7 @@ def pings(context: Context, sources: str, targets: str) -> None:
 def only_crosses(context: Context, kinds: list[str], networks: str) -> None:
     """Something crossed each of the networks, and nothing but these kinds (neighbour discovery aside)."""
     places = links(context, networks)
-    secrecy.only_crosses(context.bed, _recorded(context), places, kinds)
+    confidentiality.only_crosses(context.bed, _recorded(context), places, kinds)
 
 
 @step("{kinds:Kinds} crosses {networks:Links}")
@@ -63,7 +63,7 @@ def crosses(context: Context, kinds: list[str], networks: str) -> None:
     """At least one packet of each of these kinds crossed each of the networks."""
     for network in links(context, networks):
         for kind in kinds:
-            secrecy.crosses(context.bed, _recorded(context), network, kind)
+            confidentiality.crosses(context.bed, _recorded(context), network, kind)
 
 
 @step("no {kinds:Kinds} crosses {networks:Links}")
@@ -71,14 +71,14 @@ def does_not_cross(context: Context, kinds: list[str], networks: str) -> None:
     """No packet of these kinds crossed any of the networks, and that would have been seen."""
     for network in links(context, networks):
         for kind in kinds:
-            secrecy.does_not_cross(context.bed, _recorded(context), network, kind)
+            confidentiality.does_not_cross(context.bed, _recorded(context), network, kind)
 
 
 @step("nothing crosses {networks:Links}")
 def nothing_crosses(context: Context, networks: str) -> None:
     """No packet at all crossed any of the networks, neighbour discovery aside, and that would have been seen."""
     for network in links(context, networks):
-        secrecy.nothing_crosses(context.bed, _recorded(context), network)
+        confidentiality.nothing_crosses(context.bed, _recorded(context), network)
 
 
 @step("{sources:Nodes} sends nothing into {networks:Links}")
@@ -86,27 +86,27 @@ def sends_nothing(context: Context, sources: str, networks: str) -> None:
     """Likewise, nothing that these nodes sent."""
     for network in links(context, networks):
         for source in nodes(context, sources):
-            secrecy.nothing_crosses(context.bed, _recorded(context), network, source)
+            confidentiality.nothing_crosses(context.bed, _recorded(context), network, source)
 
 
 @step("the text of the request is never seen in clear on {networks:Links}")
 def text_unreadable(context: Context, networks: str) -> None:
     """The text is readable where it was sent, and nowhere on these networks, which were crossed."""
     places = links(context, networks)
-    secrecy.text_is_unreadable(context.bed, _recorded(context), context.requests, places)
+    confidentiality.text_is_unreadable(context.bed, _recorded(context), context.requests, places)
 
 
 @step("no private address is seen beyond a gateway")
 def no_inside_address(context: Context) -> None:
     """Addresses from inside the sites are seen there, and on no network outside them."""
-    secrecy.no_inside_address_is_seen(context.bed, _recorded(context))
+    confidentiality.no_inside_address_is_seen(context.bed, _recorded(context))
 
 
 @step("a plain packet forged as from {face:Node} and put on {networks:Links} does not reach {target:Node}")
 def forged(context: Context, face: str, networks: str, target: str) -> None:
     """The packet is seen to enter the gateway on that network and not to arrive, while a control does."""
     for network in links(context, networks):
-        secrecy.forged_does_not_arrive(context.bed, node(context, face), node(context, target), network, Ping())
+        confidentiality.forged_does_not_arrive(context.bed, node(context, face), node(context, target), network, Ping())
 
 
 @step(
@@ -117,7 +117,7 @@ def forged_request(context: Context, face: str, aim: str, port: int, networks: s
     """Likewise, for a request to a node that would hand it on to the target (DNAT)."""
     for network in links(context, networks):
         who, where, to = node(context, face), node(context, target), node(context, aim)
-        secrecy.forged_does_not_arrive(context.bed, who, where, network, Knock(port), to)
+        confidentiality.forged_does_not_arrive(context.bed, who, where, network, Knock(port), to)
 
 
 @step("a plain answer forged as from {face:Node} and put on {networks:Links} does not reach {target:Node}")
@@ -125,7 +125,7 @@ def forged_answer(context: Context, face: str, networks: str, target: str) -> No
     """Likewise, for a packet that passes for the answer to the last ping of that node's."""
     for network in links(context, networks):
         who, where = node(context, face), node(context, target)
-        secrecy.forged_answer_does_not_arrive(context.bed, who, where, network, pinged(context))
+        confidentiality.forged_answer_does_not_arrive(context.bed, who, where, network, pinged(context))
 
 
 @step("{replier:Node} answers the ping of {asker:Node} again")

@@ -8,7 +8,7 @@ from behave.runner import Context
 from changing import change, since
 from nouns import links, node, nodes
 
-from tunnelbed import faults
+from tunnelbed.faults import links_and_nodes
 
 
 @parse.with_pattern(r"[a-z][\w.-]*")
@@ -23,20 +23,20 @@ register_type(Process=parse_process)
 @step("{restarting:Node} restarts")
 def restarts(context: Context, restarting: str) -> None:
     """The node is told to stop, stops at once and starts again."""
-    change(context, faults.restarted(context.bed, node(context, restarting)))
+    change(context, links_and_nodes.restarted(context.bed, node(context, restarting)))
 
 
 @step("{process:Process} is killed on {place:Node}")
 def killed(context: Context, process: str, place: str) -> None:
     """Every process of that name on the node ends at once."""
-    change(context, faults.killed(context.bed, node(context, place), process))
+    change(context, links_and_nodes.killed(context.bed, node(context, place), process))
 
 
 @step("{networks:Links} goes down at {place:Node}")
 def goes_down(context: Context, networks: str, place: str) -> None:
     """The node's interface on that network is down, until it comes back or the scenario ends."""
     for network in links(context, networks):
-        change(context, faults.link_down(context.bed, node(context, place), network))
+        change(context, links_and_nodes.link_down(context.bed, node(context, place), network))
 
 
 @step("{networks:Links} comes back at {place:Node}")
@@ -45,37 +45,39 @@ def comes_back(context: Context, networks: str, place: str) -> None:
     where, back = node(context, place), links(context, networks)
     change(context)
     for network in back:
-        faults.link_up(context.bed, where, network)
+        links_and_nodes.link_up(context.bed, where, network)
 
 
 @step("{networks:Links} loses one packet in {count:d}")
 def loses_packets(context: Context, networks: str, count: int) -> None:
     """Of what each node sends there, the last of every so many packets is lost, until the scenario ends."""
     for network in links(context, networks):
-        change(context, faults.lossy(context.bed, network, count))
+        change(context, links_and_nodes.lossy(context.bed, network, count))
 
 
 @step("{networks:Links} silently drops packets larger than {size:d} bytes")
 def drops_large(context: Context, networks: str, size: int) -> None:
     """An IP packet of more bytes does not get there, and nobody is told, until the scenario ends."""
     for network in links(context, networks):
-        change(context, faults.narrow(context.bed, network, size))
+        change(context, links_and_nodes.narrow(context.bed, network, size))
 
 
 @step("{gateway:Node} takes its tunnel with {peer:Node} down")
 def takes_down(context: Context, gateway: str, peer: str) -> None:
     """The gateway ends the tunnel and tells its peer; what starts one on demand stays."""
-    change(context, faults.tunnel_down(context.bed, node(context, gateway), node(context, peer)))
+    change(context, links_and_nodes.tunnel_down(context.bed, node(context, gateway), node(context, peer)))
 
 
 @step("{sources:Nodes} gets a pong from {server:Node} within {seconds:Seconds} s")
 def gets_pong_within(context: Context, sources: str, server: str, seconds: float) -> None:
     """Each is answered before that time has passed since the last change; a failure says how long it took."""
-    faults.answered_within(context.bed, nodes(context, sources), node(context, server), seconds, since(context))
+    links_and_nodes.answered_within(
+        context.bed, nodes(context, sources), node(context, server), seconds, since(context)
+    )
 
 
 @step("{sources:Nodes} gets a pong from {server:Node} through the tunnel within {seconds:Seconds} s")
 def gets_pong_through_tunnel_within(context: Context, sources: str, server: str, seconds: float) -> None:
     """Likewise, through the tunnel and not readable outside it."""
     asking, asked = nodes(context, sources), node(context, server)
-    faults.answered_within(context.bed, asking, asked, seconds, since(context), tunnel=True)
+    links_and_nodes.answered_within(context.bed, asking, asked, seconds, since(context), tunnel=True)

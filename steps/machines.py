@@ -7,7 +7,7 @@ from behave import register_type, step
 from behave.runner import Context
 from nouns import links, node, nodes
 
-from tunnelbed import firewall, machines
+from tunnelbed.checks import firewall, node_hardening
 
 NAME = "[A-Z][A-Z_]+"
 
@@ -25,27 +25,27 @@ register_type(Capabilities=parse_capabilities)
 def has_capabilities(context: Context, holders: str, names: list[str]) -> None:
     """What the node may ask of its kernel is this and no more: `NET_ADMIN and NET_RAW` (capabilities(7))."""
     for holder in nodes(context, holders):
-        machines.may_exactly(context.bed, holder, names)
+        node_hardening.may_exactly(context.bed, holder, names)
 
 
 @step("{places:Nodes} stands only in {networks:Links}")
 def stands_only(context: Context, places: str, networks: str) -> None:
     """The node has an interface in each of these networks, and in no other."""
     for place in nodes(context, places):
-        machines.stands_only_in(context.bed, place, links(context, networks))
+        node_hardening.stands_only_in(context.bed, place, links(context, networks))
 
 
 @step("{place:Node} stands only in {first:Links} and {second:Links}")
 def stands_only_in_two(context: Context, place: str, first: str, second: str) -> None:
     """Likewise, for a node between two networks."""
     both = [*links(context, first), *links(context, second)]
-    machines.stands_only_in(context.bed, node(context, place), both)
+    node_hardening.stands_only_in(context.bed, node(context, place), both)
 
 
 @step("no two nodes have the same address")
 def no_address_twice(context: Context) -> None:
     """On no network two nodes have the same address, whatever the stack says."""
-    machines.no_address_twice(context.bed)
+    node_hardening.no_address_twice(context.bed)
 
 
 @step("{believer:Node} believes no packet from {face:Node} on {networks:Links}")
@@ -53,5 +53,5 @@ def believes_none(context: Context, believer: str, face: str, networks: str) -> 
     """A packet with that node's address that comes in there, where it cannot come from, is refused for its source."""
     for network in links(context, networks):
         who, whose = node(context, believer), node(context, face)
-        judge = machines if who.addresses[0].version == 4 else firewall
+        judge = node_hardening if who.addresses[0].version == 4 else firewall
         judge.refuses_source(context.bed, who, whose, network)

@@ -13,10 +13,10 @@ import parse
 from behave import register_type
 from behave.runner import Context
 
-from tunnelbed import naming
 from tunnelbed.errors import BadInput
-from tunnelbed.model import Address, Network, Node
-from tunnelbed.probes import Ping
+from tunnelbed.observe.probes import Ping
+from tunnelbed.topology import naming
+from tunnelbed.topology.model import Address, Network, Node
 
 KIND = r"[A-Z][A-Za-z0-9]+(?: port \d+)?"
 

@@ -9,8 +9,8 @@ from behave import step
 from behave.runner import Context
 from nouns import node, nodes, pairs, pinged
 
-from tunnelbed import application, hops, reachability, trace
-from tunnelbed.probes import Datagram, Knock, Ping
+from tunnelbed.checks import application, packet_trace, reachability, traceroute
+from tunnelbed.observe.probes import Datagram, Knock, Ping
 
 # How the application's client begins.
 ASKS = partial(Knock, application.PORT)
@@ -20,7 +20,7 @@ ASKS = partial(Knock, application.PORT)
 def can_reach(context: Context, sources: str, targets: str) -> None:
     """A ping is answered."""
     for source, target in pairs(context, sources, targets):
-        with trace.explained(context.bed, source, target):
+        with packet_trace.explained(context.bed, source, target):
             reachability.reaches(context.bed, source, target, Ping())
 
 
@@ -28,7 +28,7 @@ def can_reach(context: Context, sources: str, targets: str) -> None:
 def can_reach_through_tunnel(context: Context, sources: str, targets: str) -> None:
     """A ping is answered; ESP crossed the ISP links both ways, and nothing of the ping was readable there."""
     for source, target in pairs(context, sources, targets):
-        with trace.explained(context.bed, source, target):
+        with packet_trace.explained(context.bed, source, target):
             reachability.reaches(context.bed, source, target, Ping(), tunnel=True)
 
 
@@ -36,7 +36,7 @@ def can_reach_through_tunnel(context: Context, sources: str, targets: str) -> No
 def can_reach_outside_tunnel(context: Context, sources: str, targets: str) -> None:
     """A ping is answered, and no ESP crossed an ISP link of either site meanwhile."""
     for source, target in pairs(context, sources, targets):
-        with trace.explained(context.bed, source, target):
+        with packet_trace.explained(context.bed, source, target):
             reachability.reaches(context.bed, source, target, Ping(), tunnel=False)
 
 
@@ -44,7 +44,7 @@ def can_reach_outside_tunnel(context: Context, sources: str, targets: str) -> No
 def can_reach_tcp(context: Context, sources: str, targets: str, port: int) -> None:
     """A TCP connection is accepted."""
     for source, target in pairs(context, sources, targets):
-        with trace.explained(context.bed, source, target, partial(Knock, port)):
+        with packet_trace.explained(context.bed, source, target, partial(Knock, port)):
             reachability.reaches(context.bed, source, target, Knock(port))
 
 
@@ -52,7 +52,7 @@ def can_reach_tcp(context: Context, sources: str, targets: str, port: int) -> No
 def can_reach_tcp_through_tunnel(context: Context, sources: str, targets: str, port: int) -> None:
     """A TCP connection is accepted, through the tunnel and not readable outside it."""
     for source, target in pairs(context, sources, targets):
-        with trace.explained(context.bed, source, target, partial(Knock, port)):
+        with packet_trace.explained(context.bed, source, target, partial(Knock, port)):
             reachability.reaches(context.bed, source, target, Knock(port), tunnel=True)
 
 
@@ -64,7 +64,7 @@ def cannot_reach(context: Context, sources: str, targets: str) -> None:
     its firewall lets in, `the firewall of ... drops ...` tells.
     """
     for source, target in pairs(context, sources, targets):
-        with trace.explained(context.bed, source, target):
+        with packet_trace.explained(context.bed, source, target):
             reachability.cannot_reach(context.bed, source, target, Ping())
 
 
@@ -72,7 +72,7 @@ def cannot_reach(context: Context, sources: str, targets: str) -> None:
 def cannot_reach_tcp(context: Context, sources: str, targets: str, port: int) -> None:
     """The first packet of a TCP connection is seen to be stopped on its way, as `cannot reach` of a ping."""
     for source, target in pairs(context, sources, targets):
-        with trace.explained(context.bed, source, target, partial(Knock, port)):
+        with packet_trace.explained(context.bed, source, target, partial(Knock, port)):
             reachability.cannot_reach(context.bed, source, target, Knock(port))
 
 
@@ -80,7 +80,7 @@ def cannot_reach_tcp(context: Context, sources: str, targets: str, port: int) ->
 def cannot_reach_udp(context: Context, sources: str, targets: str, port: int) -> None:
     """A UDP datagram is seen to be stopped on its way, as `cannot reach` of a ping."""
     for source, target in pairs(context, sources, targets):
-        with trace.explained(context.bed, source, target, partial(Datagram, port)):
+        with packet_trace.explained(context.bed, source, target, partial(Datagram, port)):
             reachability.cannot_reach(context.bed, source, target, Datagram(port))
 
 
@@ -88,7 +88,7 @@ def cannot_reach_udp(context: Context, sources: str, targets: str, port: int) ->
 def gets_pong(context: Context, sources: str, server: str) -> None:
     """The application's client asks the address it knows, and that server answers."""
     for source in nodes(context, sources):
-        with trace.explained(context.bed, source, application.asked(source), ASKS):
+        with packet_trace.explained(context.bed, source, application.asked(source), ASKS):
             application.gets_pong(context.bed, source, node(context, server))
 
 
@@ -96,7 +96,7 @@ def gets_pong(context: Context, sources: str, server: str) -> None:
 def gets_pong_through_tunnel(context: Context, sources: str, server: str) -> None:
     """Likewise; ESP crossed the ISP links both ways, and nothing of the request was readable there."""
     for source in nodes(context, sources):
-        with trace.explained(context.bed, source, application.asked(source), ASKS):
+        with packet_trace.explained(context.bed, source, application.asked(source), ASKS):
             application.gets_pong(context.bed, source, node(context, server), tunnel=True)
 
 
@@ -104,7 +104,7 @@ def gets_pong_through_tunnel(context: Context, sources: str, server: str) -> Non
 def gets_long_pong(context: Context, sources: str, server: str) -> None:
     """Question and answer take several packets each, which all fit the tunnel, and go through it."""
     for source in nodes(context, sources):
-        with trace.explained(context.bed, source, application.asked(source), ASKS):
+        with packet_trace.explained(context.bed, source, application.asked(source), ASKS):
             application.gets_pong(context.bed, source, node(context, server), tunnel=True, long=True)
 
 
@@ -112,7 +112,7 @@ def gets_long_pong(context: Context, sources: str, server: str) -> None:
 def gets_no_pong(context: Context, sources: str, server: str) -> None:
     """The client was seen to ask for a connection and nothing of that to arrive, while a control did."""
     for source in nodes(context, sources):
-        with trace.explained(context.bed, source, application.asked(source), ASKS):
+        with packet_trace.explained(context.bed, source, application.asked(source), ASKS):
             application.gets_no_pong(context.bed, source, node(context, server))
 
 
@@ -164,16 +164,16 @@ def stray_not_told(context: Context, sources: str, target: str) -> None:
 @step("{source:Node} sees {gateway:Node} on its way to {target:Node}")
 def sees(context: Context, source: str, gateway: str, target: str) -> None:
     """A ping whose hops are used up at the gateway is answered by it, as traceroute would like it."""
-    hops.sees(context.bed, node(context, source), node(context, gateway), node(context, target))
+    traceroute.sees(context.bed, node(context, source), node(context, gateway), node(context, target))
 
 
 @step("{source:Node} sees {gateway:Node} on the way of its answer to {target:Node}")
 def sees_answering(context: Context, source: str, gateway: str, target: str) -> None:
     """Likewise, for the answer to the last ping, sent once more."""
-    hops.sees(context.bed, node(context, source), node(context, gateway), node(context, target), pinged(context))
+    traceroute.sees(context.bed, node(context, source), node(context, gateway), node(context, target), pinged(context))
 
 
 @step("{source:Node} does not see {gateway:Node} on the way of answers that {target:Node} never asked for")
 def does_not_see(context: Context, source: str, gateway: str, target: str) -> None:
     """An answer to no ping whose hops are used up at the gateway is answered by nobody."""
-    hops.does_not_see(context.bed, node(context, source), node(context, gateway), node(context, target))
+    traceroute.does_not_see(context.bed, node(context, source), node(context, gateway), node(context, target))

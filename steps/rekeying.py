@@ -7,9 +7,9 @@ from behave import register_type, step
 from behave.runner import Context
 from nouns import links, node
 
-from tunnelbed import rekeying
+from tunnelbed.checks import rekeying
+from tunnelbed.checks.rekeying import Rekeying
 from tunnelbed.errors import BadInput
-from tunnelbed.rekeying import Rekeying
 
 
 @parse.with_pattern("ping|request")

@@ -6,28 +6,24 @@ from behave import step
 from behave.runner import Context
 from nouns import links, node
 
-from tunnelbed import segments
+from tunnelbed.checks import layer2
 
 
 @step("a broadcast by {sender:Node} on {networks:Links} is seen by every node there and nobody else")
 def broadcast(context: Context, sender: str, networks: str) -> None:
     """An Ethernet broadcast comes to each other node of the network, and to no node elsewhere."""
     for network in links(context, networks):
-        segments.frame_reaches_exactly(
-            context.bed, node(context, sender), network, segments.BROADCAST, segments.EXPERIMENT
-        )
+        layer2.frame_reaches_exactly(context.bed, node(context, sender), network, layer2.BROADCAST, layer2.EXPERIMENT)
 
 
 @step("an LLDP frame by {sender:Node} on {networks:Links} is seen by every node there and nobody else")
 def lldp(context: Context, sender: str, networks: str) -> None:
     """A frame to LLDP's group comes to each other node of the network that listens to it, and to no node elsewhere."""
     for network in links(context, networks):
-        segments.frame_reaches_exactly(
-            context.bed, node(context, sender), network, segments.LLDP_GROUP, segments.LLDP_TYPE
-        )
+        layer2.frame_reaches_exactly(context.bed, node(context, sender), network, layer2.LLDP_GROUP, layer2.LLDP_TYPE)
 
 
 @step("every interface has a MAC of its own")
 def macs(context: Context) -> None:
     """No two interfaces of the testbed share a MAC."""
-    segments.macs_differ(context.bed)
+    layer2.macs_differ(context.bed)

@@ -10,11 +10,11 @@ from behave.runner import Context
 from changing import change, journal
 from nouns import node
 
-from tunnelbed import journal as journals
-from tunnelbed import trust
+from tunnelbed.checks import node_logs as journals
+from tunnelbed.faults import credentials
 
 
-@parse.with_pattern("|".join(trust.REFUSALS))
+@parse.with_pattern("|".join(credentials.REFUSALS))
 def parse_refusal(text: str) -> str:
     """Why a gateway refuses its peer."""
     return text
@@ -32,51 +32,51 @@ register_type(Refusal=parse_refusal, Notify=parse_notify)
 @step("the certificate of {holder:Node} is revoked")
 def certificate_revoked(context: Context, holder: str) -> None:
     """Its authority publishes a CRL that names it, and every other gateway has that CRL."""
-    change(context, trust.revoked(context.bed, node(context, holder)))
+    change(context, credentials.revoked(context.bed, node(context, holder)))
 
 
 @step("{gateway:Node} has no CRL")
 def has_no_crl(context: Context, gateway: str) -> None:
     """It has no revocation list of any authority, so that nobody's certificate is known to be good."""
-    change(context, trust.without_crls(context.bed, node(context, gateway)))
+    change(context, credentials.without_crls(context.bed, node(context, gateway)))
 
 
 @step("{holder:Node} presents an expired certificate")
 def presents_expired(context: Context, holder: str) -> None:
     """Its certificate is of the right authority and names it, and its time ended an hour ago."""
-    change(context, trust.expired(context.bed, node(context, holder)))
+    change(context, credentials.expired(context.bed, node(context, holder)))
 
 
 @step("{holder:Node} presents a certificate of another authority")
 def presents_foreign(context: Context, holder: str) -> None:
     """Its certificate says what it should, authority's name included; the authority's key is another."""
-    change(context, trust.of_another_authority(context.bed, node(context, holder)))
+    change(context, credentials.of_another_authority(context.bed, node(context, holder)))
 
 
 @step("{holder:Node} presents a valid certificate of {other:Node}")
 def presents_other(context: Context, holder: str, other: str) -> None:
     """Its certificate is of the right authority, and it claims to be that other node."""
-    change(context, trust.of_another_node(context.bed, node(context, holder), node(context, other)))
+    change(context, credentials.of_another_node(context.bed, node(context, holder), node(context, other)))
 
 
 @step("{gateway:Node} offers only {layer:Layer} {proposal}")
 def offers_only(context: Context, gateway: str, layer: str, proposal: str) -> None:
     """It proposes this and nothing else, in swanctl.conf's keywords: `IKE aes128-sha256-modp2048`."""
-    change(context, trust.offers_only(context.bed, node(context, gateway), layer, proposal))
+    change(context, credentials.offers_only(context.bed, node(context, gateway), layer, proposal))
 
 
 @step("{gateway:Node} refuses its peer: {why:Refusal}")
 def refuses(context: Context, gateway: str, why: str) -> None:
     """It says so, since what changed last."""
     asked = node(context, gateway)
-    trust.refuses_peer(context.bed, journal(context), asked, why)
+    credentials.refuses_peer(context.bed, journal(context), asked, why)
 
 
 @step("{gateway:Node} is told {notify:Notify}")
 def is_told(context: Context, gateway: str, notify: str) -> None:
     """It says that its peer answered so, in IKE's own words: `AUTHENTICATION_FAILED`."""
     asked = node(context, gateway)
-    trust.is_told(context.bed, journal(context), asked, notify)
+    credentials.is_told(context.bed, journal(context), asked, notify)
 
 
 @step('{speaker:Node} says "{text}"')

@@ -7,31 +7,32 @@ from behave.runner import Context
 from changing import change
 from nouns import node, nodes
 
-from tunnelbed import agreement, daemon
+from tunnelbed.checks import security_associations
+from tunnelbed.vpn.strongswan import control
 
 
 @step("{gateways:Nodes} has a tunnel")
 def has_tunnel(context: Context, gateways: str) -> None:
     """The gateway has an IKE_SA with an installed child."""
     for gateway in nodes(context, gateways):
-        agreement.established(context.bed, gateway)
+        security_associations.established(context.bed, gateway)
 
 
 @step("{gateways:Nodes} has a tunnel with {peer:Node}")
 def has_tunnel_with(context: Context, gateways: str, peer: str) -> None:
     """Likewise, with that peer: whose address is at the other end, or who proved its identity from behind a NAT."""
     for gateway in nodes(context, gateways):
-        agreement.established(context.bed, gateway, node(context, peer))
+        security_associations.established(context.bed, gateway, node(context, peer))
 
 
 @step("{gateways:Nodes} has a tunnel with {peer:Node} within {seconds:Seconds} s")
 def has_tunnel_within(context: Context, gateways: str, peer: str, seconds: float) -> None:
     """Likewise, by that time."""
     whom = node(context, peer)
-    agreement.each(
+    security_associations.each(
         context.bed,
         nodes(context, gateways),
-        lambda one: agreement.established(context.bed, one, whom, seconds=seconds),
+        lambda one: security_associations.established(context.bed, one, whom, seconds=seconds),
     )
 
 
@@ -39,52 +40,54 @@ def has_tunnel_within(context: Context, gateways: str, peer: str, seconds: float
 def has_no_tunnel(context: Context, gateways: str) -> None:
     """The gateway answers, and has no tunnel that carries traffic."""
     for gateway in nodes(context, gateways):
-        agreement.no_tunnel(context.bed, gateway)
+        security_associations.no_tunnel(context.bed, gateway)
 
 
 @step("{gateways:Nodes} has no tunnel with {peer:Node}")
 def has_no_tunnel_with(context: Context, gateways: str, peer: str) -> None:
     """Likewise, with that peer."""
     for gateway in nodes(context, gateways):
-        agreement.no_tunnel(context.bed, gateway, node(context, peer))
+        security_associations.no_tunnel(context.bed, gateway, node(context, peer))
 
 
 @step("{gateways:Nodes} has no tunnel with {peer:Node} within {seconds:Seconds} s")
 def has_no_tunnel_within(context: Context, gateways: str, peer: str, seconds: float) -> None:
     """Likewise, by that time: it gives up a peer that has been silent for long enough."""
     bed, whom = context.bed, node(context, peer)
-    agreement.each(bed, nodes(context, gateways), lambda one: agreement.no_tunnel(bed, one, whom, seconds=seconds))
+    security_associations.each(
+        bed, nodes(context, gateways), lambda one: security_associations.no_tunnel(bed, one, whom, seconds=seconds)
+    )
 
 
 @step("the tunnels of {gateways:Nodes} use exactly IKE {ike} and ESP {esp}")
 def uses(context: Context, gateways: str, ike: str, esp: str) -> None:
     """IKEv2 and these proposals, in swanctl.conf's keywords: `aes256gcm16-prfsha384-ecp384`."""
     for gateway in nodes(context, gateways):
-        agreement.uses(context.bed, gateway, ike, esp)
+        security_associations.uses(context.bed, gateway, ike, esp)
 
 
 @step("{gateway:Node} protects exactly {local} towards {remote}")
 def selects(context: Context, gateway: str, local: str, remote: str) -> None:
     """A child of the gateway has exactly these traffic selectors: `10.1.0.0/16`."""
-    agreement.selects(context.bed, node(context, gateway), local.split(" and "), remote.split(" and "))
+    security_associations.selects(context.bed, node(context, gateway), local.split(" and "), remote.split(" and "))
 
 
 @step('{gateway:Node} knows its peer as "{identity}"')
 def knows_peer(context: Context, gateway: str, identity: str) -> None:
     """The peer of one of the gateway's tunnels proved that identity."""
-    agreement.knows_peer_as(context.bed, node(context, gateway), identity)
+    security_associations.knows_peer_as(context.bed, node(context, gateway), identity)
 
 
 @step("{gateways:Nodes} ends its tunnels")
 def ends_tunnels(context: Context, gateways: str) -> None:
     """At once, and without waiting for the peer; what starts one on demand stays."""
     for gateway in nodes(context, gateways):
-        daemon.required(context.bed, gateway)
-        daemon.end_tunnels(context.bed, gateway.name)
+        control.required(context.bed, gateway)
+        control.end_tunnels(context.bed, gateway.name)
 
 
 @step("{gateways:Nodes} forgets its connections")
 def forgets(context: Context, gateways: str) -> None:
     """A gateway's tunnels end at once, and nothing starts another, as if nobody had ever configured one."""
     for gateway in nodes(context, gateways):
-        change(context, agreement.forgotten(context.bed, gateway))
+        change(context, security_associations.forgotten(context.bed, gateway))

@@ -7,9 +7,10 @@ from behave.runner import Context
 from changing import change
 from nouns import node, nodes, pairs
 
-from tunnelbed import firewall, reachability
-from tunnelbed.model import Address
-from tunnelbed.probes import Datagram, Knock, Ping
+from tunnelbed.checks import firewall, reachability
+from tunnelbed.faults import open_firewall
+from tunnelbed.observe.probes import Datagram, Knock, Ping
+from tunnelbed.topology.model import Address
 
 # The application's port: where a server listens, a wall that lets something through would show.
 PORT = 8080
@@ -75,4 +76,4 @@ def isolated(context: Context, sources: str, targets: str) -> None:
 @step("the firewall of {gateway:Node} lets everything pass")
 def lets_everything_pass(context: Context, gateway: str) -> None:
     """Its filters are gone until the scenario ends, NAT is not: what stops a packet now is another line of defence."""
-    change(context, firewall.opened(context.bed, node(context, gateway)))
+    change(context, open_firewall.opened(context.bed, node(context, gateway)))

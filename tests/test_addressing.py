@@ -11,8 +11,7 @@ from typing import Any, cast
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import scenario, testbed
-from tunnelbed.addressing import (
+from tunnelbed.checks.address_selection import (
     address_towards,
     addresses_towards,
     away,
@@ -22,11 +21,13 @@ from tunnelbed.addressing import (
     owners,
     source_address,
 )
-from tunnelbed.agents import Agents
+from tunnelbed.engines.agents import Agents
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
-from tunnelbed.model import Attachment
 from tunnelbed.shell import Completed
+from tunnelbed.testbed import testbed
+from tunnelbed.topology import compose_file
+from tunnelbed.topology.model import Attachment
 
 V6 = {"inside": "2001:db8:1::/64", "outside": "2001:db8:f::/64"}
 
@@ -43,7 +44,7 @@ def bed_of(checkout: Checkout, six: dict[str, dict[str, str]], only_six: str = "
             if node == only_six:
                 del foot["ipv4_address"]
     checkout.write()
-    return testbed.Testbed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    return testbed.Testbed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
 
 
 def test_of_each_ip_version_that_both_have_one_address_is_meant(checkout: Checkout) -> None:
@@ -95,7 +96,7 @@ def borrowing(checkout: Checkout, *addresses: str) -> testbed.Testbed:
     def client(node: str) -> Any:  # noqa: ANN401 # as much of an agent as is asked for
         assert node == "client"
 
-        def run(command: list[str], *, check: bool = False) -> Completed:
+        def run(command: list[str], *, timeout: float = 30, check: bool = False) -> Completed:
             told = held if "address" in command else routes
             assert routes or not check or told is held
             return Completed(tuple(command), 0 if told else 2, json.dumps(told) if told else "", "")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tunnelbed import waiting
-from tunnelbed.agents import Agent, Frame
+from tunnelbed.engines.agents import Agent, Frame
 from tunnelbed.engines.execs import ExecStream
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import CommandFailed, NodeFailed

@@ -8,7 +8,7 @@ import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.packet import Raw
 
-from tunnelbed.application import LONG, MARK, Request
+from tunnelbed.checks.application import LONG, MARK, Request
 
 
 @pytest.mark.parametrize("at", [0, 1, MARK, 1000, LONG - 2 * MARK])

@@ -9,7 +9,7 @@ from tunnelbed.bench.machine import Meter, available_bytes, busy_seconds
 from tunnelbed.bench.measured import Measured, Results, Runs, Series, average, short
 from tunnelbed.bench.subjects import DOCKER, PLAIN, Subject
 from tunnelbed.errors import BadInput
-from tunnelbed.model import Scenario
+from tunnelbed.topology.model import Scenario
 
 VMS = "qemu, 512 MB and 2 CPUs a VM"
 

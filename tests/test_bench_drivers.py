@@ -6,7 +6,7 @@ import pytest
 
 from tunnelbed.bench import drivers
 from tunnelbed.bench.traffic import RTT, Transfer, percentile, transferred
-from tunnelbed.scenario import load
+from tunnelbed.topology.compose_file import load
 
 
 def test_what_arrived_counts_not_what_was_sent() -> None:

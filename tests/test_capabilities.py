@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tunnelbed import capabilities
-from tunnelbed.model import Node
+from tunnelbed.topology import capabilities
+from tunnelbed.topology.model import Node
 
 
 def test_a_stack_that_drops_all_gives_what_it_adds_and_nothing_else() -> None:

@@ -14,13 +14,14 @@ from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapNgReader
 
 from tests.conftest import MAC, Checkout
-from tunnelbed import scenario, waiting
-from tunnelbed.agents import Frame
-from tunnelbed.capture import File, Wanted, capture
+from tunnelbed import waiting
+from tunnelbed.engines.agents import Frame
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, NodeFailed
-from tunnelbed.pcapng import ETHERNET
-from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.observe.pcapng import ETHERNET
+from tunnelbed.testbed.capture import File, Wanted, capture
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
 
 TUN = 65534  # ARPHRD_NONE
 PING = IP(src="10.1.0.3", dst="192.0.2.2") / ICMP()
@@ -122,7 +123,7 @@ def test_what_has_no_link_header_gets_an_empty_one(tmp_path: Path) -> None:
 
 @pytest.fixture
 def bed(checkout: Checkout) -> Bed:
-    return Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    return Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from tests.conftest import Checkout
-from tunnelbed import scenario
-from tunnelbed.agents import Agents
-from tunnelbed.changes import difference, lines, state
+from tunnelbed.engines.agents import Agents
 from tunnelbed.engines.fake import FakeEngine
+from tunnelbed.faults.changes import difference, lines, state
 from tunnelbed.shell import Completed
-from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
 
 BEFORE = {"gateway": frozenset({"address isp 192.0.2.1/24", "firewall drop"}), "client": frozenset({"settings x"})}
 
@@ -53,7 +53,7 @@ def test_a_line_stands_under_its_heading_without_what_the_kernel_counts() -> Non
 
 def test_what_a_node_is_lent_is_no_part_of_its_state_and_what_it_takes_is(checkout: Checkout) -> None:
     checkout.configure("client/swanctl.conf", "vips = 0.0.0.0\n")
-    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
     said = """== address
 2: ipsec0    inet 10.2.0.1/32 scope global ipsec0
 3: inside    inet 10.1.0.3/16 brd 10.1.255.255 scope global inside
@@ -61,7 +61,7 @@ def test_what_a_node_is_lent_is_no_part_of_its_state_and_what_it_takes_is(checko
 default via 10.1.0.2 dev inside
 """
 
-    def run(command: list[str]) -> Completed:
+    def run(command: list[str], *, timeout: float = 30, check: bool = False) -> Completed:
         return Completed(tuple(command), 0, said, "")
 
     on: Any = lambda _: SimpleNamespace(run=run)  # noqa: E731 # every node's agent

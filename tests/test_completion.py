@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import engines, scenario
+from tunnelbed import engines
 from tunnelbed.engines import drivers
+from tunnelbed.topology import compose_file
 
 ROOT = Path(__file__).parent.parent
 ASK = """
@@ -45,7 +46,7 @@ def test_a_task_s_options_are_offered_after_it() -> None:
 
 @pytest.mark.parametrize("typed", [["--scenario", ""], ["--scenario", "="], ["--scenario", "=", ""]])
 def test_the_scenarios_there_are_are_offered(typed: list[str]) -> None:
-    assert offered("up", *typed) == list(scenario.names(ROOT))
+    assert offered("up", *typed) == list(compose_file.names(ROOT))
 
 
 def test_a_scenario_that_is_begun_is_completed() -> None:
@@ -53,9 +54,9 @@ def test_a_scenario_that_is_begun_is_completed() -> None:
     assert offered("up", "--scenario", "=", "site") == ["site-to-site"]
 
 
-@pytest.mark.parametrize("name", scenario.names(ROOT))
+@pytest.mark.parametrize("name", compose_file.names(ROOT))
 def test_the_nodes_of_the_chosen_scenario_are_offered_and_nothing_else(name: str) -> None:
-    nodes = list(scenario.load(name, ROOT).nodes)
+    nodes = list(compose_file.load(name, ROOT).nodes)
     assert offered("exec", "--scenario", name, "--node", "") == nodes
     assert offered("exec", "--scenario", "=", name, "--node", "=", "") == nodes
     assert (

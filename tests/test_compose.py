@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from tests.conftest import Checkout
-from tunnelbed import scenario
 from tunnelbed.engines import Plan, compose
 from tunnelbed.engines.underlay import allocate
+from tunnelbed.topology import compose_file
 
 TINY_OVERRIDE = """\
 # What this machine adds to tiny.yaml; made anew by every `invoke up`.
@@ -96,7 +96,7 @@ def plan(checkout: Checkout, **options: Any) -> Plan:  # noqa: ANN401 # as Plan 
     """A plan of `tiny` with the gateway as the one that runs strongSwan."""
     checkout.write()
     checkout.configure("gateway/swanctl.conf", "")
-    tiny = scenario.load("tiny", checkout.root)
+    tiny = compose_file.load("tiny", checkout.root)
     images = {"example/node": "example/node:tag"}
     keys = checkout.root / "keys"
     return Plan(tiny, "tiny-1a2b3c", checkout.root, images, **{"keys": keys, **options})

@@ -5,23 +5,25 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import agreement, daemon, scenario
+from tunnelbed.checks import security_associations
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
-from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
+from tunnelbed.vpn.strongswan import control
 
 
 @pytest.fixture
 def bed(checkout: Checkout) -> Bed:
     checkout.configure("gateway/swanctl.conf", "")
-    return Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    return Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
 
 
 def test_a_gateway_has_one(bed: Bed) -> None:
-    daemon.required(bed, bed.node("gateway"))
+    control.required(bed, bed.scenario.node("gateway"))
 
 
 def test_who_has_none_is_told_who_has(bed: Bed) -> None:
     told = r"^tiny: client: found no swanctl.conf, expected one of: gateway; name another node$"
     with pytest.raises(BadInput, match=told):
-        agreement.no_tunnel(bed, bed.node("client"))
+        security_associations.no_tunnel(bed, bed.scenario.node("client"))

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunnelbed import describing, naming, scenario
-from tunnelbed.describing import CAN, CANNOT, SEEN_AS, THROUGH, UNANSWERED, Fact
-from tunnelbed.model import Scenario
+from tunnelbed.checks import describe
+from tunnelbed.checks.describe import CAN, CANNOT, SEEN_AS, THROUGH, UNANSWERED, Fact
+from tunnelbed.topology import compose_file, naming
+from tunnelbed.topology.model import Scenario
 
 ROOT = Path(__file__).parent.parent
-SCENES = {name: scenario.load(name, ROOT) for name in scenario.names(ROOT)}
+SCENES = {name: compose_file.load(name, ROOT) for name in compose_file.names(ROOT)}
 SCENE = SCENES["site-to-site"]
 PAIRS = list(itertools.permutations(SCENE.nodes, 2))
 
@@ -34,21 +35,21 @@ def meant(scene: Scenario, sentences: object) -> list[tuple[str, str]]:
 
 @given(st.sets(st.sampled_from(PAIRS)))
 def test_sentences_are_about_the_pairs_that_were_found_each_once(pairs: set[tuple[str, str]]) -> None:
-    said = describing.sentences(SCENE, [Fact(*pair, f"{CAN}{THROUGH}") for pair in sorted(pairs)])
+    said = describe.sentences(SCENE, [Fact(*pair, f"{CAN}{THROUGH}") for pair in sorted(pairs)])
     assert sorted(meant(SCENE, said)) == sorted(pairs)
 
 
 def test_what_all_do_is_one_sentence() -> None:
     clients = [node.name for node in SCENE.having("client")]
     every = [Fact(source, target, CANNOT) for source in clients for target in ("internet", "router")]
-    assert describing.sentences(SCENE, every) == [
+    assert describe.sentences(SCENE, every) == [
         "every client cannot reach the Internet",
         "every client cannot reach the router",
     ]
     among = [Fact(source, target, CAN) for source, target in itertools.permutations(clients, 2)]
-    assert describing.sentences(SCENE, among) == ["every client can reach every client"]
+    assert describe.sentences(SCENE, among) == ["every client can reach every client"]
     some = [Fact(source, "server-s1", CAN) for source in clients if source != "client-b2"]
-    assert describing.sentences(SCENE, some) == [
+    assert describe.sentences(SCENE, some) == [
         "every client of site A can reach the server",
         "client B1 can reach the server",
     ]
@@ -56,7 +57,7 @@ def test_what_all_do_is_one_sentence() -> None:
 
 def test_who_is_seen_as_somebody_else_has_a_sentence_alone() -> None:
     facts = [Fact(source, "internet", f"{SEEN_AS}gateway S") for source in ("server-s1", "router")]
-    assert describing.sentences(SCENE, facts) == [
+    assert describe.sentences(SCENE, facts) == [
         "the server reaches the Internet and is seen there as gateway S",
         "the router reaches the Internet and is seen there as gateway S",
     ]
@@ -75,7 +76,7 @@ def test_a_description_is_a_feature_with_its_doubts_as_comments() -> None:
     facts = [Fact("client-a1", "server-s1", CAN), Fact("internet", "server-s1", CANNOT)]
     facts.append(Fact("client-a1", "client-a2", f"{UNANSWERED} on TCP port 22"))
     others = {"What the tunnels are": ["gateway A has a tunnel with gateway S"], "What the nodes are": []}
-    told = describing.feature(SCENE, facts, others, ["x"])
+    told = describe.feature(SCENE, facts, others, ["x"])
     assert told.splitlines()[3:] == [
         "",
         "  Scenario: Who reaches whom, and how",
@@ -96,7 +97,7 @@ def test_a_description_is_a_feature_with_its_doubts_as_comments() -> None:
 
 
 def test_names_are_listed_as_a_sentence_takes_them() -> None:
-    assert [describing._listed(names) for names in (["A"], ["A", "B"], ["A", "B", "C"])] == [
+    assert [describe._listed(names) for names in (["A"], ["A", "B"], ["A", "B", "C"])] == [
         "A",
         "A and B",
         "A, B and C",
@@ -112,4 +113,4 @@ def test_names_are_listed_as_a_sentence_takes_them() -> None:
     ],
 )
 def test_a_proposal_is_said_in_the_keywords_of_swanctl_conf(proposal: str, keywords: str) -> None:
-    assert describing._keywords(proposal) == keywords
+    assert describe._keywords(proposal) == keywords

@@ -11,16 +11,16 @@ from behave.userdata import UserData
 
 import environment
 from tests.conftest import Checkout
-from tunnelbed import scenario
 from tunnelbed.engines import Plan
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, EngineUnavailable
-from tunnelbed.testbed import Options
-from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.testbed.testbed import Options
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
 
 
 def up(checkout: Checkout, data_plane: str = "auto", driver: str = "") -> Bed:
-    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
     bed.up(Options(engine="fake", data_plane=data_plane, driver=driver), lambda _: None)
     return bed
 
@@ -53,7 +53,7 @@ def test_a_testbed_that_does_not_come_up_is_tried_once_and_every_feature_is_told
         tried.append(plan.project)
         raise EngineUnavailable("no room")
 
-    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine(halfway=refuse))
+    bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine(halfway=refuse))
     monkeypatch.setattr(environment, "open_testbed", lambda *_: bed)
     context: Any = SimpleNamespace(held=contextlib.ExitStack(), root=checkout.root, brought_up=[], beds={}, broken={})
     context.config = SimpleNamespace(userdata=UserData({"engine": "fake"}))
@@ -65,7 +65,7 @@ def test_a_testbed_that_does_not_come_up_is_tried_once_and_every_feature_is_told
 
 
 def test_images_are_compared_however_somebody_says_them(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, engine := FakeEngine())
+    bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, engine := FakeEngine())
     bed.up(Options(engine="fake", image="client=me/a,server=me/b"), lambda _: None)
     monkeypatch.setattr(environment, "open_testbed", lambda *_: bed)
     context: Any = SimpleNamespace(held=contextlib.ExitStack(), root=checkout.root, brought_up=[], broken={})
@@ -106,7 +106,7 @@ def test_one_that_cannot_be_taken_down_keeps_no_other_one_up(checkout: Checkout)
         keep = False
         held = contextlib.ExitStack()
 
-    stuck = Bed(scenario.load("tiny", checkout.root), checkout.root, Stuck(), "stuck")
+    stuck = Bed(compose_file.load("tiny", checkout.root), checkout.root, Stuck(), "stuck")
     other = up(checkout)
     context: Any = Context()
     context.beds = {"stuck": stuck, "tiny": other}

@@ -9,12 +9,13 @@ from typing import Any, cast
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import faults, scenario
-from tunnelbed.agents import Agents
+from tunnelbed.engines.agents import Agents
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import CommandFailed, TunnelbedError
+from tunnelbed.faults import links_and_nodes
 from tunnelbed.shell import Completed
-from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
 
 UNSUPPORTED = "Error: Could not process rule: Operation not supported"
 
@@ -24,10 +25,10 @@ class Nodes:
 
     def __init__(self, checkout: Checkout, refusal: str = "") -> None:
         self.told: list[tuple[str, str]] = []
-        self.bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+        self.bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
 
         def on(node: str) -> Any:  # noqa: ANN401 # as much of an agent as is asked for
-            def run(command: Sequence[str], *, check: bool = False) -> Completed:
+            def run(command: Sequence[str], *, timeout: float = 30, check: bool = False) -> Completed:
                 self.told.append((node, " ".join(command)))
                 if check and refusal:
                     raise CommandFailed(command, 1, refusal, node)
@@ -40,7 +41,7 @@ class Nodes:
 
 def test_whoever_stands_in_a_network_loses_what_it_sends_there_until_it_is_over(checkout: Checkout) -> None:
     nodes = Nodes(checkout)
-    with faults.lossy(nodes.bed, nodes.bed.scenario.networks["outside"], 3):
+    with links_and_nodes.lossy(nodes.bed, nodes.bed.scenario.networks["outside"], 3):
         assert [node for node, _ in nodes.told] == ["gateway", "server"]
         assert all('device "outside"' in said and "numgen inc mod 3 == 2 drop" in said for _, said in nodes.told)
     *_, made, first, second = nodes.told
@@ -50,14 +51,14 @@ def test_whoever_stands_in_a_network_loses_what_it_sends_there_until_it_is_over(
 
 def test_large_packets_are_large_by_either_ip_version(checkout: Checkout) -> None:
     nodes = Nodes(checkout)
-    with faults.narrow(nodes.bed, nodes.bed.scenario.networks["inside"], 1300):
+    with links_and_nodes.narrow(nodes.bed, nodes.bed.scenario.networks["inside"], 1300):
         assert all("ip length > 1300 drop" in said and "ip6 length > 1260 drop" in said for _, said in nodes.told)
 
 
 def test_a_link_that_is_down_already_loses_nothing_more(checkout: Checkout) -> None:
     nodes = Nodes(checkout)
     nodes.bed.absent.add(("gateway", "outside"))
-    with faults.lossy(nodes.bed, nodes.bed.scenario.networks["outside"], 3):
+    with links_and_nodes.lossy(nodes.bed, nodes.bed.scenario.networks["outside"], 3):
         assert [node for node, _ in nodes.told] == ["server"]
 
 
@@ -65,7 +66,7 @@ def test_a_kernel_that_cannot_lose_packets_is_told_what_it_lacks(checkout: Check
     nodes = Nodes(checkout, UNSUPPORTED)
     with (
         pytest.raises(TunnelbedError, match="CONFIG_NETFILTER_EGRESS"),
-        faults.lossy(nodes.bed, nodes.bed.scenario.networks["outside"], 3),
+        links_and_nodes.lossy(nodes.bed, nodes.bed.scenario.networks["outside"], 3),
     ):
         pytest.fail("nothing is lost, and the sentence goes on")
     assert "nft delete table" in nodes.told[-1][1]

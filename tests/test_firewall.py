@@ -8,10 +8,12 @@ from ipaddress import ip_address
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import firewall, nftrace, scenario
+from tunnelbed.checks import firewall
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
-from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.observe import nftrace
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
 
 PACKET = 'trace id c0f4 inet filter forward packet: iif "in" oif "out" ip saddr 192.0.2.1 ip daddr 192.0.2.9'
 DROPPED = """\
@@ -51,13 +53,16 @@ def test_a_neighbour_has_an_address_of_the_subnet_that_is_nobody_s(
     checkout: Checkout, subnet: int, own: str, expected: str
 ) -> None:
     bed = small(checkout, subnet, own)
-    assert str(firewall.flow(bed, bed.node("client"), bed.node("server"), forged=True).sender) == expected
+    assert (
+        str(firewall.flow(bed, bed.scenario.node("client"), bed.scenario.node("server"), forged=True).sender)
+        == expected
+    )
 
 
 def test_where_every_address_is_taken_there_is_no_neighbour(checkout: Checkout) -> None:
     bed = small(checkout, 31, "10.1.0.1")
     with pytest.raises(BadInput, match=r"10\.1\.0\.0/31: found all taken, expected an address that no node has"):
-        firewall.flow(bed, bed.node("client"), bed.node("server"), forged=True)
+        firewall.flow(bed, bed.scenario.node("client"), bed.scenario.node("server"), forged=True)
 
 
 def small(checkout: Checkout, subnet: int, own: str) -> Bed:
@@ -67,7 +72,7 @@ def small(checkout: Checkout, subnet: int, own: str) -> Bed:
     del services["gateway"]["networks"]["inside"]
     services["client"]["networks"]["inside"]["ipv4_address"] = own
     checkout.write()
-    return Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    return Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
 
 
 def test_a_packet_that_a_chain_s_policy_drops_is_dropped() -> None:

@@ -9,7 +9,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from tests.conftest import MAC
-from tunnelbed import forgery
+from tunnelbed.faults import esp_attacks
 
 
 @pytest.fixture
@@ -19,11 +19,11 @@ def recorded() -> Packet:
 
 
 def test_a_replay_is_the_packet_to_the_last_byte(recorded: Packet) -> None:
-    assert bytes(forgery.again(recorded)) == bytes(recorded)
+    assert bytes(esp_attacks.again(recorded)) == bytes(recorded)
 
 
 def test_a_forgery_is_a_later_packet_of_the_same_tunnel_with_other_content(recorded: Packet) -> None:
-    made = Ether(bytes(forgery.altered(recorded)))
+    made = Ether(bytes(esp_attacks.altered(recorded)))
     assert (made[IP].src, made[IP].dst, made[ESP].spi) == ("192.0.2.1", "192.0.2.2", 0xC0FFEE01)
     assert made[ESP].seq > recorded[ESP].seq
     assert len(made) == len(recorded)
@@ -31,7 +31,7 @@ def test_a_forgery_is_a_later_packet_of_the_same_tunnel_with_other_content(recor
 
 
 def test_a_packet_of_no_tunnel_differs_in_nothing_but_its_spi(recorded: Packet) -> None:
-    made = Ether(bytes(forgery.of_no_tunnel(recorded)))
+    made = Ether(bytes(esp_attacks.of_no_tunnel(recorded)))
     assert made[ESP].spi != recorded[ESP].spi
     made[ESP].spi = recorded[ESP].spi
     assert bytes(made) == bytes(recorded)
@@ -39,12 +39,12 @@ def test_a_packet_of_no_tunnel_differs_in_nothing_but_its_spi(recorded: Packet) 
 
 def test_what_was_recorded_is_never_changed(recorded: Packet) -> None:
     before = bytes(recorded)
-    forgery.altered(recorded)
-    forgery.of_no_tunnel(recorded)
+    esp_attacks.altered(recorded)
+    esp_attacks.of_no_tunnel(recorded)
     assert bytes(recorded) == before
 
 
 def test_the_kernel_s_counters_are_read_by_name() -> None:
     text = "XfrmInError             \t0\nXfrmInStateSeqError     \t12\n"
-    assert forgery.read_counters(text) == {"XfrmInError": 0, "XfrmInStateSeqError": 12}
-    assert forgery.read_counters("") == {}
+    assert esp_attacks.read_counters(text) == {"XfrmInError": 0, "XfrmInStateSeqError": 12}
+    assert esp_attacks.read_counters("") == {}

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import scenario
 from tunnelbed.bench import curves, floor, growth
 from tunnelbed.bench.growth import BY_HAND
 from tunnelbed.bench.measured import Measured, Results, Series
@@ -16,7 +15,8 @@ from tunnelbed.bench.phases import DOWN, NODES_MEMORY, UP, VERIFICATION
 from tunnelbed.bench.subjects import DOCKER, PLAIN, Subject
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
-from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
 
 # The first attempt of a check fails; everything is noted.
 DOCKER_COMMAND = """#!/bin/sh
@@ -84,7 +84,7 @@ def test_the_loop_by_hand_ends_when_every_check_has_passed(checkout: Checkout, t
     log = tmp_path / "log"
     (tmp_path / "docker").write_text(DOCKER_COMMAND.format(log=log))
     (tmp_path / "docker").chmod(0o755)
-    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
     command = floor.until_checks_pass(bed, ["docker", "compose", "up"])
     subprocess.run(command, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=True, timeout=20)
     check = f"exec {bed.project}-client-1 ask once"
@@ -92,11 +92,11 @@ def test_the_loop_by_hand_ends_when_every_check_has_passed(checkout: Checkout, t
 
 
 def test_no_check_is_made_by_hand_where_compose_fails(checkout: Checkout) -> None:
-    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
     assert subprocess.run(floor.until_checks_pass(bed, ["false"]), check=False, timeout=20).returncode == 1
 
 
 def test_there_is_no_floor_but_on_docker(checkout: Checkout) -> None:
-    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
     with pytest.raises(BadInput, match="plain Compose is the floor"), floor.ready(bed, awake=True):
         pass

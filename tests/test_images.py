@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunnelbed import bake, emulators, images, rootfs
+from tunnelbed.engines.images import bake, binfmt, node_images, rootfs
 from tunnelbed.errors import BadInput, EngineUnavailable, ImageFailed
 
 
 def test_a_tag_is_twelve_digits_of_what_the_image_is_made_from() -> None:
-    assert re.fullmatch(r"tunnelbed/node:[0-9a-f]{12}", images.node_image())
-    assert images.node_image("node-nested").removeprefix("tunnelbed/node-nested:") == images.node_image()[-12:]
+    assert re.fullmatch(r"tunnelbed/node:[0-9a-f]{12}", node_images.node_image())
+    assert (
+        node_images.node_image("node-nested").removeprefix("tunnelbed/node-nested:") == node_images.node_image()[-12:]
+    )
 
 
 def test_node_scripts_are_laid_out_for_anybody_to_read_whatever_a_checkout_has(
@@ -28,9 +30,9 @@ def test_node_scripts_are_laid_out_for_anybody_to_read_whatever_a_checkout_has(
     for name, mode in (("boot", 0o700), ("settings", 0o600)):
         (kept / name).write_text(name)
         (kept / name).chmod(mode)
-    monkeypatch.setattr(images, "NODE_SCRIPTS", kept)
+    monkeypatch.setattr(node_images, "NODE_SCRIPTS", kept)
     for _ in range(2):
-        images.lay_out(made := tmp_path / "made")
+        node_images.lay_out(made := tmp_path / "made")
     assert {path.name: path.stat().st_mode & 0o777 for path in (made, *made.iterdir())} == {
         "made": 0o755,
         "boot": 0o755,
@@ -39,7 +41,7 @@ def test_node_scripts_are_laid_out_for_anybody_to_read_whatever_a_checkout_has(
 
 
 def test_a_foreign_platform_has_a_tag_of_its_own() -> None:
-    assert images.node_image("node", "linux/arm/v7") == f"{images.node_image()}-arm-v7"
+    assert node_images.node_image("node", "linux/arm/v7") == f"{node_images.node_image()}-arm-v7"
 
 
 @pytest.mark.parametrize("change", ["content", "name", "mode"])
@@ -47,54 +49,54 @@ def test_whatever_changes_in_the_sources_changes_the_tag(tmp_path: Path, change:
     script = tmp_path / "node" / "boot"
     script.parent.mkdir()
     script.write_text("#!/bin/sh\n")
-    before = images.fingerprint([script.parent], tmp_path)
+    before = node_images.fingerprint([script.parent], tmp_path)
     if change == "content":
         script.write_text("#!/bin/sh\nexit\n")
     elif change == "name":
         script.rename(script.with_name("start"))
     else:
         script.chmod(0o755)
-    assert images.fingerprint([script.parent], tmp_path) != before
+    assert node_images.fingerprint([script.parent], tmp_path) != before
 
 
 def test_what_python_leaves_behind_does_not_change_the_tag(tmp_path: Path) -> None:
     (tmp_path / "boot").write_text("#!/bin/sh\n")
-    before = images.fingerprint([tmp_path], tmp_path)
+    before = node_images.fingerprint([tmp_path], tmp_path)
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__" / "boot.pyc").write_bytes(b"compiled")
-    assert images.fingerprint([tmp_path], tmp_path) == before
+    assert node_images.fingerprint([tmp_path], tmp_path) == before
 
 
 def test_an_unknown_platform_is_answered_with_those_there_are() -> None:
     with pytest.raises(BadInput, match=r"found linux/mips, expected one of .*linux/arm64"):
-        images.known_platform("linux/mips")
+        node_images.known_platform("linux/mips")
 
 
 @pytest.mark.parametrize("name", ["Bad_REF//x", "registry.example/", "/x", "registry.example/Me", "x y", "-x"])
 def test_a_name_no_registry_takes_is_refused_before_anything_is_built(name: str) -> None:
     with pytest.raises(BadInput, match="--push"):
-        images.build(push=name)
+        node_images.build(push=name)
 
 
 @pytest.mark.parametrize("name", ["me", "registry.example/me", "localhost:5000/a/b-c_d", "192.0.2.1:5000/x"])
 def test_a_name_a_registry_takes_is_accepted(name: str) -> None:
-    assert images.REPOSITORY.fullmatch(name)
+    assert node_images.REPOSITORY.fullmatch(name)
 
 
 def test_an_archive_in_no_folder_is_refused_before_anything_is_built(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="make the folder first"):
-        images.build(output=tmp_path / "absent" / "x.tar")
+        node_images.build(output=tmp_path / "absent" / "x.tar")
 
 
 def test_pushing_and_writing_at_once_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="one destination"):
-        images.build(push="registry.example/me", output=tmp_path / "x.tar")
+        node_images.build(push="registry.example/me", output=tmp_path / "x.tar")
 
 
 def test_without_an_engine_a_person_is_told_what_to_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineUnavailable, match=r"docker is not installed; run scripts/setup"):
-        images.ensure()
+        node_images.ensure()
 
 
 def test_only_the_steps_that_work_are_told_and_each_once() -> None:
@@ -136,8 +138,8 @@ def test_a_label_tells_neither_a_password_nor_a_path(address: str, label: str) -
 
 def test_a_builder_says_what_it_runs() -> None:
     inspected = "Name: default\nPlatforms: linux/amd64*, linux/amd64/v2, linux/arm64\nLabels:\n"
-    assert emulators.runnable(inspected) == {"linux/amd64", "linux/amd64/v2", "linux/arm64"}
-    assert emulators.runnable("Name: default\n") == frozenset()
+    assert binfmt.runnable(inspected) == {"linux/amd64", "linux/amd64/v2", "linux/arm64"}
+    assert binfmt.runnable("Name: default\n") == frozenset()
 
 
 def test_the_machines_own_debian_mirrors_serve_the_images_suite() -> None:
@@ -195,7 +197,7 @@ def test_the_recipe_takes_nothing_from_a_front_end_in_a_registry() -> None:
 
 
 def test_every_script_of_a_node_is_executable_or_data() -> None:
-    for path in images.NODE_SCRIPTS.iterdir():
+    for path in node_images.NODE_SCRIPTS.iterdir():
         if path.is_file() and path.read_bytes().startswith(b"#!"):
             assert os.access(path, os.X_OK), path
 

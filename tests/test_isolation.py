@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from tunnelbed import isolation
+from tunnelbed.checks import host_isolation
 
 SAID = """\
 6f2c net:[4026531833]
@@ -18,21 +18,21 @@ SAID = """\
 
 
 @pytest.fixture
-def stack() -> isolation.Stack:
-    return isolation.read(SAID)
+def stack() -> host_isolation.Stack:
+    return host_isolation.read(SAID)
 
 
-def test_a_stack_is_read_with_its_devices_addresses_and_routes(stack: isolation.Stack) -> None:
+def test_a_stack_is_read_with_its_devices_addresses_and_routes(stack: host_isolation.Stack) -> None:
     assert stack.identity == "6f2c net:[4026531833]"
     assert stack.devices == {"lo": "00:00:00:00:00:00", "eth0": "02:00:00:00:00:01", "tun0": ""}
     assert [str(target) for target, _ in stack.routes] == ["10.0.0.0/8", "10.1.0.9/32", "fc00:1::/64"]
 
 
-def test_an_address_or_a_route_in_a_subnet_leads_into_it(stack: isolation.Stack) -> None:
-    found = isolation.into(stack, [ip_network("10.1.0.0/16")])
+def test_an_address_or_a_route_in_a_subnet_leads_into_it(stack: host_isolation.Stack) -> None:
+    found = host_isolation.into(stack, [ip_network("10.1.0.0/16")])
     assert found == ["address 10.1.0.9/16 of eth0", "route to 10.1.0.9/32 by eth0"]
-    assert isolation.into(stack, [ip_network("fc00::/16")]) == ["route to fc00:1::/64 by eth0"]
+    assert host_isolation.into(stack, [ip_network("fc00::/16")]) == ["route to fc00:1::/64 by eth0"]
 
 
-def test_a_route_to_more_than_the_subnet_does_not(stack: isolation.Stack) -> None:
-    assert isolation.into(stack, [ip_network("10.2.0.0/16"), ip_network("fc00:2::/64")]) == []
+def test_a_route_to_more_than_the_subnet_does_not(stack: host_isolation.Stack) -> None:
+    assert host_isolation.into(stack, [ip_network("10.2.0.0/16"), ip_network("fc00:2::/64")]) == []

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tunnelbed import keylog, strongswan
-from tunnelbed.keylog import EspKey, IkeKeys, Keys
+from tunnelbed.vpn.strongswan import keylog, sas
+from tunnelbed.vpn.strongswan.keylog import EspKey, IkeKeys, Keys
 
 DATA = Path(__file__).parent / "data"
 A, S = "172.26.26.26", "172.28.28.28"
@@ -85,7 +85,7 @@ def test_an_ike_sa_that_took_another_s_place_has_its_spis_from_the_list() -> Non
         "list-sa event {cloud {uniqueid=3 version=2 state=ESTABLISHED initiator-spi=0102030405060708 "
         "responder-spi=1112131415161718 encr-alg=AES_GCM_16 encr-keysize=256 prf-alg=PRF_HMAC_SHA2_384}}"
     )
-    (ike,) = keylog.keys(REKEYED, strongswan.tunnels(raw)).ike
+    (ike,) = keylog.keys(REKEYED, sas.tunnels(raw)).ike
     assert (ike.initiator_spi, ike.responder_spi, ike.cipher, ike.hash) == (
         "0102030405060708",
         "1112131415161718",

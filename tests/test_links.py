@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunnelbed.engines.links import names
-from tunnelbed.model import LONGEST_NAME
+from tunnelbed.topology.model import LONGEST_NAME
 
 NETWORKS = st.lists(st.text(max_size=30), max_size=50, unique=True)
 

@@ -11,11 +11,12 @@ from typing import Any, cast
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import machines, testbed
+from tunnelbed.checks import node_hardening
+from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, TunnelbedError
-from tunnelbed.scenario import load
 from tunnelbed.shell import Completed
-from tunnelbed.verdict import Unmet
+from tunnelbed.testbed import testbed
+from tunnelbed.topology.compose_file import load
 
 NETSTAT = "TcpExt: SyncookiesSent IPReversePathFilter\nTcpExt: 0 {}\nIpExt: InOctets\nIpExt: 12\n"
 
@@ -28,12 +29,11 @@ def bed(checkout: Checkout, said: Mapping[str, str]) -> testbed.Testbed:
             line = " ".join(command)
             return Completed(tuple(command), 0, said.get(f"{node} {line}", said.get(line, "[]")), "")
 
-        return SimpleNamespace(run=run, send_frame=lambda *_: None)
+        return SimpleNamespace(run=run, send_frame=lambda *_: None, mac=lambda _: "02:00:00:00:00:02")
 
     found = SimpleNamespace(
         scenario=load("tiny", checkout.root),
-        agents=SimpleNamespace(on=agent),
-        mac=lambda *_: "02:00:00:00:00:02",
+        node=lambda node: agent(node.name),
         name="tiny",
         state=Path("none"),
     )
@@ -47,24 +47,24 @@ def links(*names: str) -> str:
 def test_a_capability_too_many_is_told(checkout: Checkout) -> None:
     one = bed(checkout, {"cat /proc/1/status": "CapEff:\t3000\nCapBnd:\t0000000000203000\n"})
     with pytest.raises(Unmet, match=r"exactly the capabilities NET_ADMIN NET_RAW\nseen: +NET_ADMIN NET_RAW SYS_ADMIN"):
-        machines.may_exactly(one, one.scenario.nodes["client"], ["NET_ADMIN", "NET_RAW"])
+        node_hardening.may_exactly(one, one.scenario.nodes["client"], ["NET_ADMIN", "NET_RAW"])
 
 
 def test_a_capability_that_does_not_exist_is_no_failure_of_the_network(checkout: Checkout) -> None:
     one = bed(checkout, {})
     with pytest.raises(BadInput, match="NET_ADMYN"):
-        machines.may_exactly(one, one.scenario.nodes["client"], ["NET_ADMYN"])
+        node_hardening.may_exactly(one, one.scenario.nodes["client"], ["NET_ADMYN"])
 
 
 def test_a_network_too_many_is_told(checkout: Checkout) -> None:
     one = bed(checkout, {"ip -json link show": links("inside", "outside")})
     with pytest.raises(Unmet, match=r"client stands only in inside\nseen: +in inside and outside"):
-        machines.stands_only_in(one, one.scenario.nodes["client"], [one.scenario.networks["inside"]])
+        node_hardening.stands_only_in(one, one.scenario.nodes["client"], [one.scenario.networks["inside"]])
 
 
 def test_a_node_may_have_what_is_no_network_of_the_testbed(checkout: Checkout) -> None:
     one = bed(checkout, {"ip -json link show": links("inside")})
-    machines.stands_only_in(one, one.scenario.nodes["client"], [one.scenario.networks["inside"]])
+    node_hardening.stands_only_in(one, one.scenario.nodes["client"], [one.scenario.networks["inside"]])
 
 
 def test_an_address_twice_is_told_with_both_owners(checkout: Checkout) -> None:
@@ -72,7 +72,7 @@ def test_an_address_twice_is_told_with_both_owners(checkout: Checkout) -> None:
     command = "ip -json address show"
     one = bed(checkout, {f"client {command}": here, f"gateway {command}": here})
     with pytest.raises(Unmet, match=r"10.1.0.3 on inside belongs to client and gateway"):
-        machines.no_address_twice(one)
+        node_hardening.no_address_twice(one)
 
 
 def test_the_same_address_on_two_networks_is_well(checkout: Checkout) -> None:
@@ -81,17 +81,17 @@ def test_the_same_address_on_two_networks_is_well(checkout: Checkout) -> None:
         f"{node} {command}": json.dumps([{"ifname": network, "addr_info": [{"local": "10.1.0.3"}]}])
         for node, network in (("client", "inside"), ("server", "outside"))
     }
-    machines.no_address_twice(bed(checkout, said))
+    node_hardening.no_address_twice(bed(checkout, said))
 
 
 def test_a_source_that_was_not_refused_is_told(checkout: Checkout) -> None:
     one = bed(checkout, {"cat /proc/net/netstat": NETSTAT.format(7)})
     nodes, networks = one.scenario.nodes, one.scenario.networks
     with pytest.raises(Unmet, match="gateway believes no packet from client on outside"):
-        machines.refuses_source(one, nodes["gateway"], nodes["client"], networks["outside"], 0.0)
+        node_hardening.refuses_source(one, nodes["gateway"], nodes["client"], networks["outside"], 0.0)
 
 
 def test_a_kernel_that_does_not_count_proves_nothing() -> None:
-    assert machines.refused(NETSTAT.format(7)) == 7
+    assert node_hardening.refused(NETSTAT.format(7)) == 7
     with pytest.raises(TunnelbedError, match="does not count"):
-        machines.refused("IpExt: InOctets\nIpExt: 12\n")
+        node_hardening.refused("IpExt: InOctets\nIpExt: 12\n")

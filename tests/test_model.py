@@ -8,13 +8,13 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import scenario
-from tunnelbed.model import Attachment, Scenario
+from tunnelbed.topology import compose_file
+from tunnelbed.topology.model import Attachment, Scenario
 
 
 @pytest.fixture
 def tiny(checkout: Checkout) -> Scenario:
-    return scenario.load("tiny", checkout.root)
+    return compose_file.load("tiny", checkout.root)
 
 
 def test_nodes_are_found_by_role_by_site_and_by_both(tiny: Scenario) -> None:

@@ -7,7 +7,7 @@ import json
 from tests.conftest import Checkout
 from tunnelbed.mutation.experience import Experience, note, noticed, noticed_beside
 from tunnelbed.mutation.verdicts import KILLED, SURVIVED, Verdict
-from tunnelbed.scenario import load
+from tunnelbed.topology.compose_file import load
 
 UNITS = ("slow", "quick", "telling")
 RULE = "rule-removed: gateway-a forward: iifname intranet_a accept"

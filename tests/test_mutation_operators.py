@@ -10,7 +10,7 @@ from tunnelbed.errors import BadInput
 from tunnelbed.mutation import Mutant, Sources
 from tunnelbed.mutation.mutants import mutants
 from tunnelbed.mutation.operators import registry
-from tunnelbed.scenario import load
+from tunnelbed.topology.compose_file import load
 
 RULES = """\
 flush ruleset

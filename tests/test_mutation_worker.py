@@ -13,7 +13,7 @@ from tunnelbed.mutation import Mutant
 from tunnelbed.mutation.ground import Ground, Refused
 from tunnelbed.mutation.verdicts import INVALID, KILLED, SURVIVED, Failure
 from tunnelbed.mutation.worker import Inspect, Inspected, Judge, Proven, Tried, Try
-from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.testbed.testbed import Testbed as Bed
 
 
 class FakeGround:

@@ -8,11 +8,13 @@ import pytest
 import yaml
 
 from tests.conftest import Checkout
-from tunnelbed import engines, scenario, testbed
+from tunnelbed import engines
 from tunnelbed.engines import Plan, compose
 from tunnelbed.engines.underlay import allocate
 from tunnelbed.errors import BadInput
-from tunnelbed.testbed import Options
+from tunnelbed.testbed import testbed
+from tunnelbed.testbed.testbed import Options
+from tunnelbed.topology import compose_file
 
 NESTED = Options(engine="fake", nested=True)
 CARRIED = "example/inside"
@@ -29,13 +31,13 @@ def overlay(checkout: Checkout, service: str = "server") -> Path:
 
 def test_the_file_of_a_nested_form_is_no_scenario(checkout: Checkout) -> None:
     overlay(checkout)
-    assert scenario.names(checkout.root) == ("tiny",)
+    assert compose_file.names(checkout.root) == ("tiny",)
 
 
 def test_a_node_of_the_nested_form_is_what_the_file_says_and_else_as_before(checkout: Checkout) -> None:
     path = overlay(checkout)
-    plain = scenario.load("tiny", checkout.root)
-    nested = scenario.nested(plain)
+    plain = compose_file.load("tiny", checkout.root)
+    nested = compose_file.nested(plain)
     server = nested.nodes["server"]
     assert nested.overlay == path
     assert (server.image, server.privileged, server.command) == ("example/outside", True, ("nested", "a b"))
@@ -46,18 +48,18 @@ def test_a_node_of_the_nested_form_is_what_the_file_says_and_else_as_before(chec
 
 def test_a_scenario_without_a_nested_form_says_which_file_would_be_it(checkout: Checkout) -> None:
     with pytest.raises(BadInput, match=r"tiny\.nested\.yaml"):
-        scenario.nested(scenario.load("tiny", checkout.root))
+        compose_file.nested(compose_file.load("tiny", checkout.root))
 
 
 def test_a_nested_form_of_an_unknown_node_is_refused(checkout: Checkout) -> None:
     overlay(checkout, "servr")
     with pytest.raises(BadInput, match="servr"):
-        scenario.nested(scenario.load("tiny", checkout.root))
+        compose_file.nested(compose_file.load("tiny", checkout.root))
 
 
 def test_carried_images_reach_the_node_as_a_file(checkout: Checkout) -> None:
     overlay(checkout)
-    scene = scenario.nested(scenario.load("tiny", checkout.root))
+    scene = compose_file.nested(compose_file.load("tiny", checkout.root))
     plan = Plan(scene, "p", checkout.root / "state", {})
     said = yaml.safe_load(compose.render(plan, allocate(scene, "p", []), {}).replace("!override", ""))
     volume = f"{compose.carried(plan, scene.nodes['server'])}:/etc/tunnelbed/images.tar:ro"
@@ -71,8 +73,8 @@ def test_up_warns_of_privileges_and_later_commands_know_the_form(
     overlay(checkout)
     monkeypatch.setitem(engines.ENGINES, "fake", "tunnelbed.engines.fake")
     said = list[str]()
-    testbed.open_testbed(scenario.load("tiny", checkout.root), checkout.root, "fake").up(NESTED, said.append)
+    testbed.open_testbed(compose_file.load("tiny", checkout.root), checkout.root, "fake").up(NESTED, said.append)
     assert any("WARNING: server is privileged" in line for line in said)
-    later = testbed.open_testbed(scenario.load("tiny", checkout.root), checkout.root)
+    later = testbed.open_testbed(compose_file.load("tiny", checkout.root), checkout.root)
     assert later.scenario.nodes["server"].privileged
     assert later.options == NESTED

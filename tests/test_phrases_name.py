@@ -13,11 +13,11 @@ from behave.runner_util import load_step_modules
 from behave.step_registry import registry
 
 from tests.refutations.table import REFUTATIONS
-from tunnelbed import scenario
-from tunnelbed.changes import Changes
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
-from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.faults.changes import Changes
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
 
 ROOT = Path(__file__).parent.parent
 # Types of steps/nouns.py, and a word that fits none of what a scenario has.
@@ -44,7 +44,7 @@ SENTENCES: Sequence[tuple[Match, str, str]] = tuple(said())
 
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Bed:
-    return Bed(scenario.load("site-to-site", ROOT), tmp_path_factory.mktemp("names"), FakeEngine())
+    return Bed(compose_file.load("site-to-site", ROOT), tmp_path_factory.mktemp("names"), FakeEngine())
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from tests.conftest import Checkout
-from tunnelbed import pki
 from tunnelbed.errors import BadInput
-from tunnelbed.pki import Pki
+from tunnelbed.vpn import pki
+from tunnelbed.vpn.pki import Pki
 
 GOOD = """\
 root: C=FI, O=Example, CN=Root CA

@@ -11,7 +11,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from tests.conftest import MAC
-from tunnelbed.probes import Datagram, Knock, Ping, Probe
+from tunnelbed.observe.probes import Datagram, Knock, Ping, Probe
 
 OLD = ip_address("192.0.2.1"), ip_address("192.0.2.9")
 NEW = ip_address("2001:db8::1"), ip_address("2001:db8::9")

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import scenario
 from tunnelbed.engines import Plan
 from tunnelbed.engines.qemu import accelerator
 from tunnelbed.engines.qemu.accelerator import Accelerator, emulation, kvm
@@ -23,13 +22,14 @@ from tunnelbed.engines.qemu.machine import Machine, Ports, mac, machines, settin
 from tunnelbed.engines.qemu.segment import Segment
 from tunnelbed.engines.qemu.served import ANSWER, REQUEST, Served
 from tunnelbed.errors import BadInput, EngineUnavailable
-from tunnelbed.model import Node
+from tunnelbed.topology import compose_file
+from tunnelbed.topology.model import Node
 
 AT_ONCE = Accelerator("nothing", ("-accel", "none"), 1)
 
 
 def plan_of(checkout: Checkout, **said: object) -> Plan:
-    scene = scenario.load("tiny", checkout.root)
+    scene = compose_file.load("tiny", checkout.root)
     plan = Plan(scene, "tiny-abc", checkout.root / "state", {"tunnelbed/node": str(checkout.root / "files")})
     return replace(plan, **said)  # type: ignore[arg-type]
 
@@ -302,7 +302,7 @@ def test_what_a_machine_cannot_be_is_refused_with_what_can_be_done(checkout: Che
 
 def test_another_image_than_the_stack_s_is_refused(checkout: Checkout) -> None:
     plan = plan_of(with_our_image(checkout))
-    asked = replace(plan, scenario=scenario.with_images(plan.scenario, {"client": "me/a"}))
+    asked = replace(plan, scenario=compose_file.with_images(plan.scenario, {"client": "me/a"}))
     with pytest.raises(BadInput, match=r"^--image: found me/a, expected --engine docker; a VM is made of the node"):
         QemuEngine(checkout.root, "9").start(asked, print)
 

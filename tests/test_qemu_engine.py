@@ -1,4 +1,4 @@
-"""The QEMU engine from up to down, with its real keeper and a stand-in for QEMU on the PATH: a machine is a doorman."""
+"""The QEMU engine from up to down, with its real supervisor and a stand-in for QEMU on the PATH."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout, processes
-from tunnelbed import scenario, waiting
-from tunnelbed.agents import Agent
+from tunnelbed import waiting
 from tunnelbed.engines import Plan
-from tunnelbed.engines.qemu import accelerator, engine, files, keeper
+from tunnelbed.engines.agents import Agent
+from tunnelbed.engines.qemu import accelerator, engine, files, vm_supervisor
 from tunnelbed.engines.qemu.engine import FOLDER, QemuEngine
 from tunnelbed.engines.qemu.machine import MEMORY
 from tunnelbed.errors import CommandFailed, EngineUnavailable, NodeFailed, TunnelbedError
+from tunnelbed.topology import compose_file
 
 HERE = Path(__file__).parent
 PROJECT = "tiny-abc123"
@@ -45,7 +46,7 @@ class Beds:
         (shared / "release").write_text("6.12.0-test\n")
         self.state = checkout.root / ".tunnelbed" / "tiny"
         self.state.mkdir(parents=True)
-        self.plan = Plan(scenario.load("tiny", checkout.root), PROJECT, self.state, {"tunnelbed/node": str(shared)})
+        self.plan = Plan(compose_file.load("tiny", checkout.root), PROJECT, self.state, {"tunnelbed/node": str(shared)})
         self.engine = engine.connect(checkout.root)
 
     def up(self) -> QemuEngine:
@@ -56,8 +57,8 @@ class Beds:
     def has_spoken(self, node: str) -> bool:
         return "ready" in self.engine.log(PROJECT, node)
 
-    def keeper(self) -> int:
-        return int((self.state / FOLDER / "keeper.pid").read_text())
+    def supervisor(self) -> int:
+        return int((self.state / FOLDER / "supervisor.pid").read_text())
 
     def machines(self) -> set[int]:
         """The processes of all machines; what one has just forked looks the same until it is another program."""
@@ -82,7 +83,7 @@ def beds(checkout: Checkout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     programs.mkdir()
     (programs / accelerator.architecture().program).symlink_to(HERE / "data" / "stand-in")
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    monkeypatch.setenv("DOORMAN", str(HERE.parent / "scripts" / "vm" / "doorman"))
+    monkeypatch.setenv("GUEST_AGENT", str(HERE.parent / "scripts" / "vm" / "guest-agent"))
     monkeypatch.setenv("TUNNELBED_ACCELERATOR", "tcg")
     monkeypatch.setenv(waiting.PATIENCE_VARIABLE, "1")
     made = Beds(checkout)
@@ -126,7 +127,7 @@ def test_many_talk_at_once_each_with_its_own_command(beds: Beds) -> None:
 
 def test_an_agent_talks_through_it_and_its_clock_is_ours(beds: Beds, monkeypatch: pytest.MonkeyPatch) -> None:
     up = beds.up()
-    monkeypatch.setattr("tunnelbed.agents.AGENT", (str(HERE.parent / "scripts" / "node" / "agent"),))
+    monkeypatch.setattr("tunnelbed.engines.agents.AGENT", (str(HERE.parent / "scripts" / "node" / "agent"),))
     agent = Agent(up, PROJECT, "client")
     assert agent.run(["echo", "hello"]).stdout == "hello\n"
     assert abs(agent._measure()) < 1
@@ -173,7 +174,7 @@ def test_a_renewed_node_is_told_what_its_stack_says_now(beds: Beds, checkout: Ch
     up = beds.up()
     checkout.stack["services"]["server"]["environment"] = {"COLOUR": "green"}
     checkout.write()
-    up.renew(replace(beds.plan, scenario=scenario.load("tiny", checkout.root)), "server")
+    up.renew(replace(beds.plan, scenario=compose_file.load("tiny", checkout.root)), "server")
     assert "COLOUR=green" in (beds.state / FOLDER / "server.settings").read_text()
 
 
@@ -181,13 +182,13 @@ def test_nodes_renewed_at_once_each_become_what_their_own_plan_says(beds: Beds, 
     up = beds.up()
     plans: dict[str, Plan] = {}
     for node in ("server", "client"):
-        plans[node] = replace(beds.plan, scenario=scenario.load("tiny", checkout.root), memory=200 + len(plans))
+        plans[node] = replace(beds.plan, scenario=compose_file.load("tiny", checkout.root), memory=200 + len(plans))
     threads = [threading.Thread(target=up.renew, args=(plan, node)) for node, plan in plans.items()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    told = {machine.node: machine.memory for machine in keeper.read(beds.state / FOLDER)}
+    told = {machine.node: machine.memory for machine in vm_supervisor.read(beds.state / FOLDER)}
     assert told == {"gateway": MEMORY, "server": 200, "client": 201}
     assert not list((beds.state / FOLDER).glob(".*"))
 
@@ -202,10 +203,10 @@ def test_a_node_whose_command_ends_is_off_and_says_so(beds: Beds) -> None:
 
 def test_a_machine_that_cannot_be_started_says_why(beds: Beds, tmp_path: Path) -> None:
     up = beds.up()
-    # Else the stand-in's doorman, whose line is cut before its first word, complains into the same file.
+    # Else the stand-in's guest agent, whose line is cut before its first word, complains into the same file.
     up.run(PROJECT, "server", ["true"])
     (tmp_path / "programs" / accelerator.architecture().program).unlink()
-    machine = next(machine for machine in keeper.read(beds.state / FOLDER) if machine.node == "server")
+    machine = next(machine for machine in vm_supervisor.read(beds.state / FOLDER) if machine.node == "server")
     machine.log.unlink()
     up.restart(PROJECT, "server")
     waiting.until(lambda: up.states(PROJECT)["server"] == "exited", 10, "it to be off")
@@ -214,7 +215,7 @@ def test_a_machine_that_cannot_be_started_says_why(beds: Beds, tmp_path: Path) -
 
 def test_a_killed_keeper_takes_its_machines_with_it_and_is_noticed(beds: Beds) -> None:
     up = beds.up()
-    os.kill(beds.keeper(), signal.SIGKILL)
+    os.kill(beds.supervisor(), signal.SIGKILL)
     waiting.until(lambda: not beds.machines(), 10, "the machines to be gone")
     assert set(up.states(PROJECT).values()) == {"dead"}
     with pytest.raises(NodeFailed, match="bring the testbed up first"):
@@ -224,14 +225,16 @@ def test_a_killed_keeper_takes_its_machines_with_it_and_is_noticed(beds: Beds) -
 
 def test_a_keeper_whose_folder_is_removed_ends_by_itself(beds: Beds) -> None:
     beds.up()
-    keeper = Path(f"/proc/{beds.keeper()}")
+    supervisor = Path(f"/proc/{beds.supervisor()}")
     (beds.state / FOLDER).rename(beds.state / "moved")
-    waiting.until(lambda: not keeper.exists() or "Z" in (keeper / "stat").read_text(), 20, "the keeper to end")
+    waiting.until(
+        lambda: not supervisor.exists() or "Z" in (supervisor / "stat").read_text(), 20, "the supervisor to end"
+    )
 
 
 def test_a_keeper_that_does_not_answer_is_ended_all_the_same(beds: Beds) -> None:
     beds.up()
-    os.kill(beds.keeper(), signal.SIGSTOP)
+    os.kill(beds.supervisor(), signal.SIGSTOP)
     beds.engine.end_seconds = 0.3
     assert beds.engine.stop(PROJECT, beds.state) == {"VM": 3, "network": 2}
     waiting.until(lambda: not beds.machines(), 10, "the machines to be gone")
@@ -248,7 +251,7 @@ def test_who_asks_later_knows_by_what_it_runs(beds: Beds, checkout: Checkout) ->
 )
 def test_what_another_version_left_stops_nobody(beds: Beds, checkout: Checkout, text: str) -> None:
     (beds.state / FOLDER).mkdir()
-    (beds.state / FOLDER / keeper.MACHINES).write_text(text)
+    (beds.state / FOLDER / vm_supervisor.MACHINES).write_text(text)
     asked = engine.connect(checkout.root)
     assert asked.states(PROJECT) == {}
     with pytest.raises(NodeFailed, match="client: is not there"):

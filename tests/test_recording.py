@@ -14,11 +14,11 @@ from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from tunnelbed.agents import Agent, Agents, Frame
+from tunnelbed.engines.agents import Agent, Agents, Frame
 from tunnelbed.errors import DeadlinePassed
-from tunnelbed.pcapng import ETHERNET
-from tunnelbed.recording import MARKER, SETTLE_SECONDS, Recording
-from tunnelbed.wire import NO_ESP_MARKER, is_esp, is_ike, is_informational
+from tunnelbed.observe.packets import NO_ESP_MARKER, is_esp, is_ike, is_informational
+from tunnelbed.observe.pcapng import ETHERNET
+from tunnelbed.observe.recording import MARKER, SETTLE_SECONDS, Recording
 
 WATCHED = {
     "router": ["link_a", "link_b"],

@@ -7,14 +7,15 @@ from dataclasses import replace
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import rekeying, scenario
-from tunnelbed.agents import Agents
+from tunnelbed.checks import rekeying
+from tunnelbed.checks.rekeying import Rekeying
+from tunnelbed.checks.unmet import Unmet
+from tunnelbed.engines.agents import Agents
 from tunnelbed.engines.fake import FakeEngine
-from tunnelbed.recording import Recording
-from tunnelbed.rekeying import Rekeying
-from tunnelbed.strongswan import Child, Tunnel
-from tunnelbed.testbed import Testbed as Bed
-from tunnelbed.verdict import Unmet
+from tunnelbed.observe.recording import Recording
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
+from tunnelbed.vpn.strongswan.sas import Child, Tunnel
 
 
 def child(spi: int, state: str = "INSTALLED") -> Child:
@@ -27,7 +28,7 @@ def tunnel(*children: Child) -> Tunnel:
 
 @pytest.fixture
 def bed(checkout: Checkout) -> Bed:
-    return Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    return Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
 
 
 def made(bed: Bed, before: Tunnel, after: Tunnel) -> Rekeying:

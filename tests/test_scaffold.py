@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tunnelbed import pki, scaffold, scenario
 from tunnelbed.errors import BadInput
-from tunnelbed.model import Scenario
-from tunnelbed.scaffold.hub import MOST_SITES
-from tunnelbed.scaffold.remote import MOST_LAPTOPS
+from tunnelbed.topology import compose_file, scaffold
+from tunnelbed.topology.model import Scenario
+from tunnelbed.topology.scaffold.hub import MOST_SITES
+from tunnelbed.topology.scaffold.remote import MOST_LAPTOPS
+from tunnelbed.vpn import pki
 
 GATEWAYS = ("gateway-a", "gateway-b")
 
@@ -19,7 +20,7 @@ GATEWAYS = ("gateway-a", "gateway-b")
 @pytest.mark.parametrize("authentication", scaffold.AUTHENTICATIONS)
 def test_what_is_written_is_a_scenario(tmp_path: Path, authentication: str) -> None:
     scaffold.make("mine", tmp_path, authentication)
-    made = scenario.load("mine", tmp_path)
+    made = compose_file.load("mine", tmp_path)
     assert list(made.nodes) == ["gateway-a", "gateway-b", "host-a", "host-b"]
     assert made.sites == ("a", "b")
     assert "@scenario.mine" in (tmp_path / "features" / "mine" / "proof.feature").read_text()
@@ -70,7 +71,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
 def hub_of(root: Path, sites: int) -> Scenario:
     """The generated scenario of so many sites."""
     scaffold.make("hub", root, sites=sites)
-    return scenario.load("hub", root)
+    return compose_file.load("hub", root)
 
 
 @pytest.mark.parametrize("sites", [1, 2, 9, MOST_SITES])
@@ -134,7 +135,7 @@ def test_sites_around_a_cloud_have_certificates_only(tmp_path: Path) -> None:
 def office_of(root: Path, laptops: int) -> Scenario:
     """The generated scenario of so many laptops."""
     scaffold.make("office", root, laptops=laptops)
-    return scenario.load("office", root)
+    return compose_file.load("office", root)
 
 
 @pytest.mark.parametrize("laptops", [1, 2, MOST_LAPTOPS])

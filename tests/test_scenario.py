@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import TINY, Checkout
-from tunnelbed import scenario
 from tunnelbed.errors import BadInput
+from tunnelbed.topology import compose_file
 
 STACK = "compose/tiny.yaml"
 Change = Callable[[Any], None]
@@ -24,13 +24,13 @@ Change = Callable[[Any], None]
 def complaint(checkout: Checkout) -> BadInput:
     """What loading `tiny` is answered with."""
     with pytest.raises(BadInput) as wrong:
-        scenario.load("tiny", checkout.root)
+        compose_file.load("tiny", checkout.root)
     return wrong.value
 
 
-@pytest.mark.parametrize("name", scenario.names(Path(__file__).parent.parent))
+@pytest.mark.parametrize("name", compose_file.names(Path(__file__).parent.parent))
 def test_every_scenario_of_this_checkout_loads(name: str) -> None:
-    assert scenario.load(name, Path(__file__).parent.parent).nodes
+    assert compose_file.load(name, Path(__file__).parent.parent).nodes
 
 
 def test_a_stack_is_read_with_what_compose_says_of_each_node(checkout: Checkout) -> None:
@@ -42,7 +42,7 @@ def test_a_stack_is_read_with_what_compose_says_of_each_node(checkout: Checkout)
         "privileged": True,
     }
     checkout.write()
-    client = scenario.load("tiny", checkout.root).nodes["client"]
+    client = compose_file.load("tiny", checkout.root).nodes["client"]
     assert client.attachments[0].addresses == (ip_interface("10.1.0.3/16"),)
     assert client.command == ("sleep", "a b")
     assert client.environment == {"A": "1", "B": "x=y", "C": ""}
@@ -68,14 +68,14 @@ def test_a_health_check_is_read_in_every_form_compose_has(
 ) -> None:
     checkout.stack["services"]["client"]["healthcheck"] = {"test": test}
     checkout.write()
-    assert scenario.load("tiny", checkout.root).nodes["client"].check == command
+    assert compose_file.load("tiny", checkout.root).nodes["client"].check == command
 
 
 def test_both_kinds_of_address_are_read(checkout: Checkout) -> None:
     checkout.stack["networks"]["inside"]["ipam"]["config"].append({"subnet": "2001:db8::/64"})
     checkout.stack["services"]["client"]["networks"]["inside"]["ipv6_address"] = "2001:db8::3"
     checkout.write()
-    tiny = scenario.load("tiny", checkout.root)
+    tiny = compose_file.load("tiny", checkout.root)
     assert tiny.nodes["client"].attachments[0].addresses == (
         ip_interface("10.1.0.3/16"),
         ip_interface("2001:db8::3/64"),
@@ -85,23 +85,23 @@ def test_both_kinds_of_address_are_read(checkout: Checkout) -> None:
 
 def test_an_unknown_scenario_is_answered_with_the_list(checkout: Checkout) -> None:
     with pytest.raises(BadInput, match=r"^--scenario: found 'huge', expected one of: tiny; choose one of them$"):
-        scenario.load("huge", checkout.root)
+        compose_file.load("huge", checkout.root)
 
 
 def test_a_folder_without_scenarios_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"none: there is no \*\.yaml in "):
-        scenario.load("tiny", tmp_path)
+        compose_file.load("tiny", tmp_path)
 
 
 def test_a_scenario_s_name_must_suit_the_engine(checkout: Checkout) -> None:
     (checkout.root / STACK).rename(checkout.root / "compose" / "Tiny Net.yaml")
     with pytest.raises(BadInput, match=r"^compose/Tiny Net\.yaml: .*lower-case letters.*; rename the file$"):
-        scenario.load("Tiny Net", checkout.root)
+        compose_file.load("Tiny Net", checkout.root)
 
 
 def test_a_scenario_is_named_without_being_read(checkout: Checkout) -> None:
     checkout.write("services: [")
-    assert scenario.named("tiny", checkout.root).stack == checkout.root / STACK
+    assert compose_file.named("tiny", checkout.root).stack == checkout.root / STACK
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_key_is_not_called_double_because_an_anchor_brings_it_too(checkout: Ch
     # The deeper mapping is built after the one that takes it in, and by then holds `k` twice.
     anchors = "x-a: {b: {c: &deep {<<: {k: 1}, k: 2}}}\nx-b: {<<: *deep}\n"
     checkout.write(yaml.safe_dump(checkout.stack) + anchors)
-    assert scenario.load("tiny", checkout.root).nodes
+    assert compose_file.load("tiny", checkout.root).nodes
 
 
 def at(*path: str, value: object = None) -> Change:
@@ -240,14 +240,14 @@ def test_an_address_may_be_used_again_in_another_network(checkout: Checkout) -> 
     checkout.stack["services"]["server"]["networks"]["outside"]["ipv4_address"] = "10.1.0.3"
     checkout.stack["services"]["gateway"]["networks"]["outside"]["ipv4_address"] = "10.1.0.2"
     checkout.write()
-    assert scenario.load("tiny", checkout.root).nodes
+    assert compose_file.load("tiny", checkout.root).nodes
 
 
 def test_both_ends_of_a_subnet_of_two_are_hosts(checkout: Checkout) -> None:
     checkout.stack["networks"]["outside"]["ipam"] = {"config": [{"subnet": "192.0.2.0/31"}]}
     checkout.stack["services"]["server"]["networks"]["outside"]["ipv4_address"] = "192.0.2.0"
     checkout.write()
-    assert scenario.load("tiny", checkout.root).nodes["server"].attachments[0].addresses
+    assert compose_file.load("tiny", checkout.root).nodes["server"].attachments[0].addresses
 
 
 def test_a_configuration_folder_without_its_node_is_refused(checkout: Checkout) -> None:
@@ -260,7 +260,7 @@ def test_a_configuration_folder_without_its_node_is_refused(checkout: Checkout) 
 
 def test_files_beside_the_configuration_folders_are_no_nodes(checkout: Checkout) -> None:
     checkout.configure("pki.yaml", "")
-    assert scenario.load("tiny", checkout.root).nodes
+    assert compose_file.load("tiny", checkout.root).nodes
 
 
 YAML_VALUE = st.recursive(
@@ -296,7 +296,7 @@ def test_whatever_stands_in_a_stack_it_loads_or_is_answered_with_a_complaint(
     checkout.write(yaml.safe_dump(document))
     # Anything but BadInput fails the test.
     with contextlib.suppress(BadInput):
-        scenario.load("tiny", checkout.root)
+        compose_file.load("tiny", checkout.root)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
@@ -306,7 +306,7 @@ def test_exactly_the_hosts_of_its_subnet_may_be_a_node_s_address(checkout: Check
     checkout.write()
     may = address in ip_network("192.0.2.0/24").hosts() and str(address) != "192.0.2.1"
     try:
-        scenario.load("tiny", checkout.root)
+        compose_file.load("tiny", checkout.root)
     except BadInput:
         assert not may
     else:
@@ -326,21 +326,21 @@ def test_nodes_have_the_images_that_somebody_asks_for(checkout: Checkout, said: 
     for node in ("client", "server"):
         checkout.stack["services"][node]["labels"]["tunnelbed.role"] = "host"
     checkout.write()
-    asked = scenario.with_images(scenario.load("tiny", checkout.root), scenario.asked_images(said))
+    asked = compose_file.with_images(compose_file.load("tiny", checkout.root), compose_file.asked_images(said))
     assert {name: node.image for name, node in asked.nodes.items() if node.image != "example/node"} == images
 
 
 @pytest.mark.parametrize("said", ["me/a", "gateway=", "=me/a", "gateway=me/a,", ","])
 def test_half_of_what_says_who_has_which_image_is_refused(said: str) -> None:
     with pytest.raises(BadInput, match=r"--image: found '.*', expected WHO=IMAGE, with commas"):
-        scenario.asked_images(said)
+        compose_file.asked_images(said)
 
 
 def test_two_images_for_one_are_refused() -> None:
     with pytest.raises(BadInput, match="--image: found gateway twice"):
-        scenario.asked_images("gateway=me/a,gateway=me/b")
+        compose_file.asked_images("gateway=me/a,gateway=me/b")
 
 
 def test_an_image_for_nobody_is_refused_with_a_list_of_who_there_is(checkout: Checkout) -> None:
     with pytest.raises(BadInput, match=r"--image: found gatewy, inside, expected one of: client, gateway, server;"):
-        scenario.with_images(scenario.load("tiny", checkout.root), {"gatewy": "me/a", "inside": "me/b"})
+        compose_file.with_images(compose_file.load("tiny", checkout.root), {"gatewy": "me/a", "inside": "me/b"})

@@ -18,16 +18,17 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
 from tests.conftest import MAC, Checkout
-from tunnelbed import scenario, secrecy
-from tunnelbed.agents import Agents, Frame
+from tunnelbed.checks import confidentiality
+from tunnelbed.checks.unmet import Unmet
+from tunnelbed.engines.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, TunnelbedError
-from tunnelbed.pcapng import ETHERNET
-from tunnelbed.probes import Ping
-from tunnelbed.recording import Recording
-from tunnelbed.testbed import Testbed as Bed
-from tunnelbed.verdict import Unmet
-from tunnelbed.wire import is_neighbour_discovery
+from tunnelbed.observe.packets import is_neighbour_discovery
+from tunnelbed.observe.pcapng import ETHERNET
+from tunnelbed.observe.probes import Ping
+from tunnelbed.observe.recording import Recording
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
 
 ASKS_FOR_NEIGHBOUR = Ether(dst=MAC) / ARP(psrc="192.0.2.1", pdst="192.0.2.2")
 PING = Ether(dst=MAC) / IP(src="192.0.2.1", dst="192.0.2.2") / ICMP()
@@ -35,7 +36,7 @@ PING = Ether(dst=MAC) / IP(src="192.0.2.1", dst="192.0.2.2") / ICMP()
 
 @pytest.fixture
 def bed(checkout: Checkout) -> Bed:
-    return Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    return Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
 
 
 def recorded(bed: Bed, *packets: Packet) -> Recording:
@@ -49,17 +50,17 @@ def recorded(bed: Bed, *packets: Packet) -> Recording:
 def test_where_nothing_crossed_what_had_to_cross_failed(bed: Bed) -> None:
     network = bed.scenario.networks["outside"]
     with pytest.raises(Unmet) as unmet:
-        secrecy.crosses(bed, recorded(bed, ASKS_FOR_NEIGHBOUR), network, "ESP")
+        confidentiality.crosses(bed, recorded(bed, ASKS_FOR_NEIGHBOUR), network, "ESP")
     assert (unmet.value.expected, unmet.value.seen) == ("ESP crosses outside", "nothing")
     with pytest.raises(Unmet) as unmet:
-        secrecy.only_crosses(bed, recorded(bed, ASKS_FOR_NEIGHBOUR), [network], ["ESP", "IKE"])
+        confidentiality.only_crosses(bed, recorded(bed, ASKS_FOR_NEIGHBOUR), [network], ["ESP", "IKE"])
     assert (unmet.value.expected, unmet.value.seen) == ("only ESP and IKE cross outside", "nothing")
 
 
 def test_what_crossed_instead_is_told(bed: Bed) -> None:
     network = bed.scenario.networks["outside"]
     with pytest.raises(Unmet) as unmet:
-        secrecy.crosses(bed, recorded(bed, PING, PING), network, "ESP")
+        confidentiality.crosses(bed, recorded(bed, PING, PING), network, "ESP")
     assert unmet.value.seen == "2 ICMP"
 
 
@@ -69,18 +70,18 @@ def test_where_nothing_crossed_no_text_was_kept_secret(bed: Bed) -> None:
     seen = recorded(bed)
     seen.frames.append(inside)
     with pytest.raises(TunnelbedError, match="nothing was seen to cross outside"):
-        secrecy.text_is_unreadable(bed, seen, [said], [bed.scenario.networks["outside"]])
+        confidentiality.text_is_unreadable(bed, seen, [said], [bed.scenario.networks["outside"]])
 
 
 def test_where_nobody_asked_no_text_was_kept_secret(bed: Bed) -> None:
     with pytest.raises(BadInput, match="found none, expected a request among what was sent last"):
-        secrecy.text_is_unreadable(bed, recorded(bed, PING), [], [bed.scenario.networks["outside"]])
+        confidentiality.text_is_unreadable(bed, recorded(bed, PING), [], [bed.scenario.networks["outside"]])
 
 
 @pytest.mark.parametrize("said", ["TCP", "Esp", "UDP port", "TCP port 80 or more"])
 def test_a_kind_that_no_packet_is_ever_called_is_refused(bed: Bed, said: str) -> None:
     network = bed.scenario.networks["outside"]
-    for judge in (secrecy.crosses, secrecy.does_not_cross):
+    for judge in (confidentiality.crosses, confidentiality.does_not_cross):
         with pytest.raises(BadInput, match=f"found {said}, expected ESP, IKE, ICMP, ICMPv6, TCP port N or UDP port N"):
             judge(bed, recorded(bed, PING), network, said)
 
@@ -96,7 +97,7 @@ def test_a_kind_that_no_packet_is_ever_called_is_refused(bed: Bed, said: str) ->
 )
 def test_what_must_not_cross_is_known_by_either_port_and_in_either_ip(bed: Bed, packet: Packet, unwanted: str) -> None:
     with pytest.raises(Unmet, match=f"expected: no {unwanted} crosses outside"):
-        secrecy.does_not_cross(bed, recorded(bed, packet), bed.scenario.networks["outside"], unwanted)
+        confidentiality.does_not_cross(bed, recorded(bed, packet), bed.scenario.networks["outside"], unwanted)
 
 
 def report(*groups: str, hops: int = 1) -> Packet:
@@ -148,17 +149,19 @@ def joined(checkout: Checkout, site: str = "") -> Bed:
         "networks": {"outside": {"ipv4_address": "192.0.2.9"}},
     }
     checkout.write()
-    return Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    return Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
 
 
 def test_a_forged_packet_is_given_to_the_gateway_that_guards_its_target(checkout: Checkout) -> None:
     bed = joined(checkout, "b")
     outside = bed.scenario.networks["outside"]
-    guards = {name: secrecy.gateway_on(bed, outside, bed.node(name)).name for name in ("server", "client")}
+    guards = {
+        name: confidentiality.gateway_on(bed, outside, bed.scenario.node(name)).name for name in ("server", "client")
+    }
     assert guards == {"server": "other", "client": "gateway"}
 
 
 def test_of_two_gateways_none_is_taken_for_the_target_s_by_chance(checkout: Checkout) -> None:
     bed = joined(checkout)
     with pytest.raises(BadInput, match=r"networks\.outside: found gateway, other, expected one gateway, or one of"):
-        secrecy.gateway_on(bed, bed.scenario.networks["outside"], bed.node("server"))
+        confidentiality.gateway_on(bed, bed.scenario.networks["outside"], bed.scenario.node("server"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunnelbed.strongswan import Section, Tunnel, parse, tunnels
+from tunnelbed.vpn.strongswan.sas import Section, Tunnel, parse, tunnels
 
 DATA = Path(__file__).parent / "data"
 SITE_A = "C=FI, O=CSE4300, CN=CSE4300 Site A 172.26.26.26"

@@ -14,12 +14,14 @@ import pytest
 
 from tests.conftest import Checkout
 from tests.test_pki import GOOD
-from tunnelbed import engines, readiness, report, scenario, testbed
+from tunnelbed import engines
 from tunnelbed.engines import Plan, Usage
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, DeadlinePassed, EngineUnavailable, NodeFailed, TunnelbedError
 from tunnelbed.shell import Completed
-from tunnelbed.testbed import Options
+from tunnelbed.testbed import readiness, status_report, testbed
+from tunnelbed.testbed.testbed import Options
+from tunnelbed.topology import compose_file
 
 FAKE = Options(engine="fake")
 
@@ -30,7 +32,7 @@ def silent(text: str) -> None:
 
 def bed_of(checkout: Checkout, engine: FakeEngine | None = None, instance: str = "") -> testbed.Testbed:
     """A handle of `tiny`, as another command would get it."""
-    return testbed.Testbed(scenario.load("tiny", checkout.root), checkout.root, engine or FakeEngine(), instance)
+    return testbed.Testbed(compose_file.load("tiny", checkout.root), checkout.root, engine or FakeEngine(), instance)
 
 
 def says(status: int, output: str = "") -> Callable[[str, Sequence[str]], Completed]:
@@ -219,13 +221,13 @@ def test_two_checkouts_and_two_instances_have_projects_of_their_own(checkout: Ch
 def test_an_instance_is_not_taken_for_a_scenario_of_that_name(checkout: Checkout) -> None:
     checkout.write()
     (checkout.root / "compose" / "tiny-2.yaml").write_bytes((checkout.root / "compose" / "tiny.yaml").read_bytes())
-    other = testbed.Testbed(scenario.load("tiny-2", checkout.root), checkout.root, FakeEngine())
+    other = testbed.Testbed(compose_file.load("tiny-2", checkout.root), checkout.root, FakeEngine())
     assert other.project != bed_of(checkout, instance="2").project
 
 
 def test_the_same_checkout_reached_by_another_path_is_the_same(checkout: Checkout, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(checkout.root)
-    linked = testbed.Testbed(scenario.load("tiny", tmp_path / "link"), tmp_path / "link", FakeEngine())
+    linked = testbed.Testbed(compose_file.load("tiny", tmp_path / "link"), tmp_path / "link", FakeEngine())
     assert linked.project == bed_of(checkout).project
 
 
@@ -345,20 +347,20 @@ def test_a_gateway_s_status_tells_who_does_esp_and_how_its_tunnels_are(checkout:
     (gateway,) = [status for status in bed.status() if status.node == "gateway"]
     assert (gateway.data_plane, gateway.daemon) == ("user", "strongSwan 6.0.1")
     assert [tunnel.carries for tunnel in gateway.tunnels] == [True, True]
-    shown = report.table(bed.status(), width=160)
+    shown = status_report.table(bed.status(), width=160)
     assert "site-a up, site-b up (ESP in user space)" in shown
     assert shown.count("user space") == 1
 
 
 def test_other_images_are_kept_with_the_testbed(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(engines.ENGINES, "fake", "tunnelbed.engines.fake")
-    scene = scenario.load("tiny", checkout.root)
+    scene = compose_file.load("tiny", checkout.root)
     bed = testbed.open_testbed(scene, checkout.root, "fake")
     bed.up(replace(FAKE, image="gateway=me/charon:dev"), silent)
     again = testbed.open_testbed(scene, checkout.root)
     assert {node.image for node in again.scenario.nodes.values()} == {"me/charon:dev", "example/node"}
-    assert again.node("gateway").image == "me/charon:dev"
-    assert "images gateway=me/charon:dev" in report.heading(again)
+    assert again.scenario.node("gateway").image == "me/charon:dev"
+    assert "images gateway=me/charon:dev" in status_report.heading(again)
     with pytest.raises(BadInput, match=r"--image gateway=me/charon:dev, as it is up now"):
         bed.up(FAKE, silent)
 
@@ -368,7 +370,7 @@ def test_what_was_up_with_other_images_comes_up_without_them(
 ) -> None:
     engine = FakeEngine()
     monkeypatch.setattr(engines, "connect", lambda *_: engine)
-    scene = scenario.load("tiny", checkout.root)
+    scene = compose_file.load("tiny", checkout.root)
     first = testbed.open_testbed(scene, checkout.root, "fake")
     first.up(replace(FAKE, image="gateway=me/charon:dev"), silent)
     engine.stop(first.project, first.state)
@@ -398,7 +400,7 @@ def test_an_image_that_is_not_there_is_told_with_who_named_it(checkout: Checkout
 
 def test_an_unknown_node_is_answered_with_the_list(checkout: Checkout) -> None:
     with pytest.raises(BadInput, match=r"--node: found 'gatewax', expected one of: client, gateway, server;"):
-        bed_of(checkout).node("gatewax")
+        bed_of(checkout).scenario.node("gatewax")
 
 
 def test_a_testbed_is_found_again_whatever_became_of_its_files(
@@ -411,7 +413,7 @@ def test_a_testbed_is_found_again_whatever_became_of_its_files(
     checkout.write("services: [")
     with pytest.raises(BadInput):
         testbed.find(checkout.root)
-    found = testbed.find(checkout.root, scenario.named)
+    found = testbed.find(checkout.root, compose_file.named)
     assert [(bed.scenario.name, bed.instance) for bed in found] == [("tiny", ""), ("tiny", "2")]
     assert [bed.project for bed in found] == [bed.project for bed in beds]
     for bed in found:
@@ -433,11 +435,11 @@ def test_a_testbed_is_found_by_what_an_interrupted_up_left_first(
 
 def test_the_table_has_a_line_for_each_node_and_fits_any_width(checkout: Checkout) -> None:
     bed = bed_of(checkout)
-    lines = report.table(bed.status(), width=100).splitlines()
-    assert lines[0].split() == list(report.HEADINGS)
+    lines = status_report.table(bed.status(), width=100).splitlines()
+    assert lines[0].split() == list(status_report.HEADINGS)
     assert [line.split()[0] for line in lines[1:] if not line.startswith(" ")] == ["client", "gateway", "server"]
     for width in (20, 40, 250):
-        assert max(map(len, report.table(bed.status(), width=width).splitlines())) <= width
+        assert max(map(len, status_report.table(bed.status(), width=width).splitlines())) <= width
 
 
 STATE: tuple[str, str, str, str, tuple[()]] = ("running", "tunnelbed/node", "kernel", "strongSwan 6.0.1", ())
@@ -447,12 +449,12 @@ RUNS = ("running", "none", "yet", "(ESP", "in", "the", "kernel)")
 def test_the_table_cuts_nothing_short_and_has_a_line_for_each_node_in_a_pipe() -> None:
     addresses = ("fc00:4300:aaea::aaea/64", "fc00:4300:a::2/64")
     status = testbed.NodeStatus("gateway-a", "gateway", "a", addresses, *STATE)
-    usual = report.table([status], width=80).split()
-    assert set(usual) == {*report.HEADINGS, "gateway-a", "gateway", "a", *addresses, *RUNS}
+    usual = status_report.table([status], width=80).split()
+    assert set(usual) == {*status_report.HEADINGS, "gateway-a", "gateway", "a", *addresses, *RUNS}
     longer = testbed.NodeStatus("gateway-berlin", "gateway", "berlin", ("fc00:4300:aaea:1234:5678::aaea/64",), *STATE)
-    assert "kernel)" in report.table([longer], width=80)
-    assert "".join(report.table([status], width=40).split()).count("none") == 1
-    assert report.table([status]).splitlines()[1].split() == [
+    assert "kernel)" in status_report.table([longer], width=80)
+    assert "".join(status_report.table([status], width=40).split()).count("none") == 1
+    assert status_report.table([status]).splitlines()[1].split() == [
         *("gateway-a", "gateway", "a", *addresses, "running"),
         *RUNS[1:],
     ]
@@ -460,16 +462,16 @@ def test_the_table_cuts_nothing_short_and_has_a_line_for_each_node_in_a_pipe() -
 
 def test_the_json_says_what_the_table_says_and_more(checkout: Checkout) -> None:
     bed = bed_of(checkout)
-    (before,) = json.loads(report.as_json([bed]))
+    (before,) = json.loads(status_report.as_json([bed]))
     assert (before["up"], before["options"], before["testbed"]) == (False, None, "tiny")
     bed.up(FAKE, silent)
-    (after,) = json.loads(report.as_json([bed]))
+    (after,) = json.loads(status_report.as_json([bed]))
     assert after["up"]
     assert after["options"]["engine"] == "fake"
     assert after["project"] == bed.project
     client = next(node for node in after["nodes"] if node["node"] == "client")
     assert client["addresses"] == ["10.1.0.3/16"]
-    assert json.loads(report.as_json([])) == []
+    assert json.loads(status_report.as_json([])) == []
 
 
 @pytest.mark.parametrize(
@@ -481,7 +483,7 @@ def test_the_json_says_what_the_table_says_and_more(checkout: Checkout) -> None:
     ],
 )
 def test_what_was_removed_is_counted_by_kind(counts: dict[str, int], told: str) -> None:
-    assert report.removed(counts) == told
+    assert status_report.removed(counts) == told
 
 
 def test_asking_a_testbed_that_is_down_is_answered_with_what_to_do(checkout: Checkout) -> None:

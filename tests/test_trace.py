@@ -14,15 +14,17 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
 from tests.conftest import MAC, Checkout
-from tunnelbed import nftrace, scenario, trace
-from tunnelbed.agents import Agents, Frame
+from tunnelbed.checks import packet_trace
+from tunnelbed.checks.unmet import Unmet
+from tunnelbed.engines.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
-from tunnelbed.pcapng import ETHERNET
-from tunnelbed.probes import Datagram, Knock, Ping
-from tunnelbed.recording import Recording
-from tunnelbed.testbed import Testbed as Bed
-from tunnelbed.verdict import Unmet
+from tunnelbed.observe import nftrace
+from tunnelbed.observe.pcapng import ETHERNET
+from tunnelbed.observe.probes import Datagram, Knock, Ping
+from tunnelbed.observe.recording import Recording
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
 
 CLIENT, INSIDE, OUTSIDE, SERVER = "10.1.0.3", "10.1.0.2", "192.0.2.1", "192.0.2.2"
 MASQUERADED = (
@@ -36,7 +38,7 @@ DROPPED = ("ip nat prerouting policy accept", "inet filter forward policy drop")
 @pytest.fixture
 def bed(checkout: Checkout) -> Bed:
     """A client and a server, and a gateway between them; nothing of it is up."""
-    return Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    return Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
 
 
 class Seen:
@@ -54,12 +56,12 @@ class Seen:
     def asks(self, sender: str = CLIENT) -> Packet:
         return self.probe.packet(ip_address(sender), ip_address(SERVER))
 
-    def attempt(self) -> trace.Attempt:
-        wanted = trace.asked(self.bed, "client", "server")
-        return trace.Attempt(self.bed, wanted, self.probe, self.recording, self.decided, self.refused)
+    def attempt(self) -> packet_trace.Attempt:
+        wanted = packet_trace.asked(self.bed, "client", "server")
+        return packet_trace.Attempt(self.bed, wanted, self.probe, self.recording, self.decided, self.refused)
 
 
-def ways(attempt: trace.Attempt) -> list[tuple[str, str]]:
+def ways(attempt: packet_trace.Attempt) -> list[tuple[str, str]]:
     return [(line.node, line.way) for line in attempt.lines()]
 
 
@@ -116,7 +118,7 @@ def test_what_its_own_firewall_drops_is_seen_nowhere(bed: Bed) -> None:
     assert ways(attempt) == [("client", "rule")]
     assert attempt.outcome() == ("dropped by the firewall of client: inet filter output: policy drop", False)
     assert Seen(bed, {}, "[Errno 101]").attempt().outcome() == ("client does not send it: [Errno 101]", False)
-    nothing = trace.Way((), *Seen(bed, {}, "[Errno 101]").attempt().outcome())
+    nothing = packet_trace.Way((), *Seen(bed, {}, "[Errno 101]").attempt().outcome())
     assert nothing.told[1:] == ["client does not send it: [Errno 101]"]
 
 
@@ -148,8 +150,8 @@ def test_a_gateway_without_a_tunnel_is_told_with_its_last_complaint() -> None:
 2026-11-26T07:32:01.159 10[IKE] <peer|2> received NO_PROPOSAL_CHOSEN notify error
 2026-11-26T07:32:03.988 14[CFG] vici terminate IKE_SA 'peer'
 """
-    assert trace.complaint(log) == "<peer|2> received NO_PROPOSAL_CHOSEN notify error"
-    assert trace.complaint("ready\n") == ""
+    assert packet_trace.complaint(log) == "<peer|2> received NO_PROPOSAL_CHOSEN notify error"
+    assert packet_trace.complaint("ready\n") == ""
 
 
 def test_who_has_it_and_says_nothing_is_told(bed: Bed) -> None:
@@ -194,7 +196,7 @@ def test_an_error_is_told_with_who_sent_it(bed: Bed) -> None:
     ],
 )
 def test_a_packet_is_described_as_it_crossed_a_wire(packet: Packet, expected: str) -> None:
-    assert trace.describe(Ether(bytes(Ether(dst=MAC) / packet))) == expected
+    assert packet_trace.describe(Ether(bytes(Ether(dst=MAC) / packet))) == expected
 
 
 @pytest.mark.parametrize(("hasty", "to"), [(True, ip_address(SERVER)), (False, None)])
@@ -203,7 +205,7 @@ def test_a_failure_that_has_no_time_or_no_address_is_told_as_it_was(
 ) -> None:
     bed.hasty = hasty
     failed = Unmet("a pong", "nothing")
-    with pytest.raises(Unmet) as raised, trace.explained(bed, bed.node("client"), to):
+    with pytest.raises(Unmet) as raised, packet_trace.explained(bed, bed.scenario.node("client"), to):
         raise failed
     assert raised.value is failed
 
@@ -224,7 +226,7 @@ def test_a_failure_that_has_no_time_or_no_address_is_told_as_it_was(
 )
 def test_what_cannot_be_asked_is_told_in_a_line(bed: Bed, words: tuple[str, str, int], key: str) -> None:
     with pytest.raises(BadInput, match=r"found .*, expected ") as wrong:
-        trace.asked(bed, *words)
+        packet_trace.asked(bed, *words)
     assert wrong.value.where == key
 
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from tunnelbed.daemon import overlay
-from tunnelbed.strongswan import Connection, connections
-from tunnelbed.trust import REFUSALS
+from tunnelbed.faults.credentials import REFUSALS
+from tunnelbed.vpn.strongswan.control import overlay
+from tunnelbed.vpn.strongswan.sas import Connection, connections
 
 SAID = {
     "certificate revoked": "13[CFG] <s|24> certificate was revoked on Nov 23 02:06:45 UTC 2026, reason: unspecified",

@@ -9,12 +9,13 @@ from typing import Any, cast
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import connections, scenario
-from tunnelbed.agents import Agents
+from tunnelbed.engines.agents import Agents
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import CommandFailed, NodeFailed
 from tunnelbed.shell import Completed
-from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
+from tunnelbed.vpn.strongswan import config
 
 NAT = "203.0.113.7"
 ALICE, BOB = "O=office, CN=Alice", "O=office, CN=Bob"
@@ -33,7 +34,7 @@ def bed_of(checkout: Checkout, *tunnels: str, identity: str = ALICE) -> Bed:
         checkout.configure(f"{node}/swanctl.conf", "")
 
     def on(node: str) -> Any:  # noqa: ANN401 # as much of an agent as is asked for
-        def run(command: Sequence[str], *, check: bool = False) -> Completed:
+        def run(command: Sequence[str], *, timeout: float = 30, check: bool = False) -> Completed:
             if "--list-sas" in command:
                 assert node == "gateway"
                 return Completed(tuple(command), 0, "\n".join([*tunnels, "list-sas reply {}"]), "")
@@ -47,14 +48,14 @@ def bed_of(checkout: Checkout, *tunnels: str, identity: str = ALICE) -> Bed:
 
         return SimpleNamespace(run=run)
 
-    bed = Bed(scenario.load("tiny", checkout.root), checkout.root, FakeEngine())
+    bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
     bed.agents = cast("Agents", SimpleNamespace(on=on))
     return bed
 
 
 def with_client(bed: Bed) -> list[int]:
     """The numbers of the gateway's tunnels with the client."""
-    return [tunnel.unique for tunnel in bed.tunnels("gateway", bed.node("client"))]
+    return [tunnel.unique for tunnel in bed.tunnels("gateway", bed.scenario.node("client"))]
 
 
 def test_a_peer_is_known_by_its_address(checkout: Checkout) -> None:
@@ -66,7 +67,7 @@ def test_a_peer_is_known_by_its_address(checkout: Checkout) -> None:
 def test_a_peer_behind_a_nat_is_known_by_the_identity_it_proved(checkout: Checkout) -> None:
     bed = bed_of(checkout, sa(1, NAT, BOB, hidden=True), sa(2, NAT, ALICE, hidden=True))
     assert with_client(bed) == [2]
-    assert bed.tunnels("gateway", bed.node("server")) == ()
+    assert bed.tunnels("gateway", bed.scenario.node("server")) == ()
 
 
 def test_a_tunnel_from_behind_a_nat_is_none_with_the_nat(checkout: Checkout) -> None:
@@ -106,14 +107,14 @@ def test_whose_identity_cannot_be_told_is_not_said_to_have_no_tunnel(checkout: C
 )
 def test_what_connections_ask_for(checkout: Checkout, line: str, starts: bool, borrows: bool) -> None:  # noqa: FBT001 # a table
     checkout.configure("client/swanctl.conf", f"connections {{\n    office {{\n        {line}\n    }}\n}}\n")
-    scene = scenario.load("tiny", checkout.root)
-    assert (connections.starts(scene, "client"), connections.borrows(scene, "client")) == (starts, borrows)
-    assert (connections.starts(scene, "server"), connections.borrows(scene, "server")) == (False, False)
+    scene = compose_file.load("tiny", checkout.root)
+    assert (config.starts(scene, "client"), config.borrows(scene, "client")) == (starts, borrows)
+    assert (config.starts(scene, "server"), config.borrows(scene, "server")) == (False, False)
 
 
 def test_peers_are_what_connections_call_them(checkout: Checkout) -> None:
     said = "remote_addrs = 192.0.2.1, vpn.example\n# remote_addrs = x\n remote_addrs=%any\n"
     checkout.configure("client/swanctl.conf", said)
-    scene = scenario.load("tiny", checkout.root)
-    assert connections.peers(scene, "client") == ["192.0.2.1", "vpn.example", "%any"]
-    assert connections.peers(scene, "server") == []
+    scene = compose_file.load("tiny", checkout.root)
+    assert config.peers(scene, "client") == ["192.0.2.1", "vpn.example", "%any"]
+    assert config.peers(scene, "server") == []

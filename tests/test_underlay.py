@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tunnelbed.engines.underlay import POOL, TAKEN, addresses, allocate
 from tunnelbed.errors import EngineUnavailable
-from tunnelbed.model import Attachment, Network, Node, Scenario
+from tunnelbed.topology.model import Attachment, Network, Node, Scenario
 
 HERE = Path()
 

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from tests.conftest import Checkout
-from tunnelbed import scenario
 from tunnelbed.engines import links
 from tunnelbed.engines.docker import PROJECT, DockerEngine
-from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
 
 HOME = Path(__file__).parents[2]
 
@@ -115,7 +115,7 @@ class Person:
 
     def bed(self) -> Bed:
         """The testbed, for what no command tells."""
-        return Bed(scenario.named("tiny", self.checkout.root), self.checkout.root, DockerEngine(docker.from_env()))
+        return Bed(compose_file.named("tiny", self.checkout.root), self.checkout.root, DockerEngine(docker.from_env()))
 
     def left(self) -> list[str]:
         """Everything of this testbed that is there: containers, networks, links and files."""

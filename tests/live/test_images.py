@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tunnelbed import images
+from tunnelbed.engines.images import node_images
 from tunnelbed.shell import Completed, run
 
 FOREIGN = {"linux/amd64": "linux/arm64"}
@@ -25,17 +25,17 @@ def inside(tag: str, script: str, *options: str) -> Completed:
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    return images.ensure()
+    return node_images.ensure()
 
 
 @pytest.fixture(scope="module")
 def nested() -> str:
-    return images.ensure("node-nested")
+    return node_images.ensure("node-nested")
 
 
 @pytest.fixture(scope="module")
 def foreign() -> str:
-    return images.ensure("node", platform=FOREIGN.get(images.engine_platform(), "linux/amd64"))
+    return node_images.ensure("node", platform=FOREIGN.get(node_images.engine_platform(), "linux/amd64"))
 
 
 PROGRAMS = [

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.live.conftest import Person
-from tunnelbed import images
+from tunnelbed.engines.images import node_images
 from tunnelbed.shell import run
 
 MINE = "test.example/mine"
@@ -20,7 +20,8 @@ def mine() -> Iterator[None]:
     more = "charon { plugins { counters { load = yes } } }"
     added = f"echo me >/etc/whose && echo '{more}' >/etc/strongswan.d/more.conf"
     for tag, change in (("whole", added), ("lacking", "rm /usr/lib/ipsec/charon")):
-        recipe = f"FROM {images.ensure()}\nENTRYPOINT []\nENV PATH=/usr/bin\nRUN rm -r /usr/lib/tunnelbed && {change}\n"
+        base = f"FROM {node_images.ensure()}\nENTRYPOINT []\nENV PATH=/usr/bin"
+        recipe = f"{base}\nRUN rm -r /usr/lib/tunnelbed && {change}\n"
         run(["docker", "build", "--quiet", "--tag", f"{MINE}:{tag}", "-"], stdin=recipe)
     yield
     run(["docker", "image", "rm", f"{MINE}:whole", f"{MINE}:lacking"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tunnelbed.scaffold import AUTHENTICATIONS
+from tunnelbed.topology.scaffold import AUTHENTICATIONS
 
 CHECKOUT = Path(__file__).parent.parent.parent
 

@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from tests.live.conftest import Person
-from tunnelbed import scenario
-from tunnelbed.model import Node
-from tunnelbed.probes import Ping
-from tunnelbed.reachability import cannot_reach, reaches
-from tunnelbed.testbed import Testbed as Bed
-from tunnelbed.verdict import Unmet
+from tunnelbed.checks.reachability import cannot_reach, reaches
+from tunnelbed.checks.unmet import Unmet
+from tunnelbed.observe.probes import Ping
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
+from tunnelbed.topology.model import Node
 
 STACK = """
 x-node: &node
@@ -76,15 +76,15 @@ def dual(person: Person) -> Iterator[tuple[Bed, Node, Node]]:
     answer = person.up()
     assert answer.code == 0, answer
     bed = person.bed()
-    bed.scenario = scenario.load("tiny", person.checkout.root)
+    bed.scenario = compose_file.load("tiny", person.checkout.root)
     yield bed, bed.scenario.nodes["client"], bed.scenario.nodes["server"]
     bed.close()
 
 
 def drop(bed: Bed, rule: str) -> None:
     """Let the gateway forward by this rule alone."""
-    bed.agents.on("gateway").write("/run/rules", FIREWALL.format(rule=rule))
-    bed.agents.on("gateway").run(["nft", "-f", "/run/rules"], check=True)
+    bed.node("gateway").write("/run/rules", FIREWALL.format(rule=rule))
+    bed.node("gateway").run(["nft", "-f", "/run/rules"], check=True)
 
 
 def test_a_node_that_is_reached_by_ipv6_alone_is_reached(dual: tuple[Bed, Node, Node]) -> None:

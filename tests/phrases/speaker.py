@@ -14,8 +14,8 @@ from behave.parser import parse_feature
 from behave.runner import Context, Runner
 
 from tests.refutations import Story
-from tunnelbed.changes import Changes
-from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.faults.changes import Changes
+from tunnelbed.testbed.testbed import Testbed as Bed
 
 HOME = Path(__file__).parents[2]
 UNDONE = "what was changed could not be undone"

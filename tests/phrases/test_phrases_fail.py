@@ -11,9 +11,9 @@ import pytest
 from tests.phrases.speaker import UNDONE, Ending, Speaker
 from tests.refutations import Refutation, Story
 from tests.refutations.table import REFUTATIONS
-from tunnelbed.scenario import load
-from tunnelbed.testbed import Options, open_testbed
-from tunnelbed.testbed import Testbed as Bed
+from tunnelbed.testbed.testbed import Options, open_testbed
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology.compose_file import load
 
 HOME = Path(__file__).parents[2]
 Tell = Callable[[str, Story], Ending]

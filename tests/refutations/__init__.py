@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from tunnelbed.testbed import Testbed
+from tunnelbed.testbed.testbed import Testbed
 
 # A change to a testbed that makes something untrue, for as long as the context lasts.
 Break = Callable[[Testbed], AbstractContextManager[object]]

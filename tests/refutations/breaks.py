@@ -12,10 +12,13 @@ from unittest.mock import patch
 import yaml
 
 from tests.refutations import Break
-from tunnelbed import agreement, daemon, firewall, trust, waiting
-from tunnelbed.model import Scenario
-from tunnelbed.readiness import READY
-from tunnelbed.testbed import Testbed
+from tunnelbed import waiting
+from tunnelbed.checks import security_associations
+from tunnelbed.faults import credentials, open_firewall
+from tunnelbed.testbed.readiness import READY
+from tunnelbed.testbed.testbed import Testbed
+from tunnelbed.topology.model import Scenario
+from tunnelbed.vpn.strongswan import control
 
 RELOAD = "nft -f /etc/tunnelbed/node/nftables.conf"
 
@@ -63,14 +66,14 @@ def all_of(*breaks: Break) -> Break:
     return broken
 
 
-def open_firewall(*nodes: str) -> Break:
+def firewall_open(*nodes: str) -> Break:
     """Nothing is filtered at these gateways, NAT aside."""
-    return all_of(*(lambda bed, name=name: firewall.opened(bed, bed.node(name)) for name in nodes))
+    return all_of(*(lambda bed, name=name: open_firewall.opened(bed, bed.scenario.node(name)) for name in nodes))
 
 
 def forgotten(node: str) -> Break:
     """A gateway has no connections any more, nor tunnels."""
-    return lambda bed: agreement.forgotten(bed, bed.node(node))
+    return lambda bed: security_associations.forgotten(bed, bed.scenario.node(node))
 
 
 def no_tunnel(node: str) -> Break:
@@ -78,7 +81,7 @@ def no_tunnel(node: str) -> Break:
 
     @contextlib.contextmanager
     def broken(bed: Testbed) -> Iterator[None]:
-        daemon.end_tunnels(bed, node)
+        control.end_tunnels(bed, node)
         yield
 
     return broken
@@ -86,7 +89,7 @@ def no_tunnel(node: str) -> Break:
 
 def overlaid(node: str, of_connection: str = "", of_child: str = "") -> Break:
     """Other settings in each of a gateway's connections, or in each child of one, as in swanctl.conf."""
-    return lambda bed: daemon.overlaid(bed, node, of_connection, of_child)
+    return lambda bed: control.overlaid(bed, node, of_connection, of_child)
 
 
 def initiated(node: str, connection: str) -> Break:
@@ -121,8 +124,8 @@ def same_mac(node: str, other: str) -> Break:
 
     @contextlib.contextmanager
     def broken(bed: Testbed) -> Iterator[None]:
-        here, there = (bed.node(name).attachments[0].network for name in (node, other))
-        own, theirs = bed.mac(node, here), bed.mac(other, there)
+        here, there = (bed.scenario.node(name).attachments[0].network for name in (node, other))
+        own, theirs = bed.node(node).mac(here), bed.node(other).mac(there)
         with told(node, f"ip link set {here} address {theirs}", undo=f"ip link set {here} address {own}")(bed):
             yield
 
@@ -169,8 +172,8 @@ EXTRA_LINK = told(
 @contextlib.contextmanager
 def _any_peer(bed: Testbed) -> Iterator[None]:
     """Gateway A believes whoever has a certificate of the right authority; gateway S says that it is gateway B."""
-    says = trust.of_another_node(bed, bed.node("gateway-s"), bed.node("gateway-b"))
-    with says, daemon.overlaid(bed, "gateway-a", of_connection="remote { id = %any }"):
+    says = credentials.of_another_node(bed, bed.scenario.node("gateway-s"), bed.scenario.node("gateway-b"))
+    with says, control.overlaid(bed, "gateway-a", of_connection="remote { id = %any }"):
         yield
 
 
@@ -178,6 +181,6 @@ ANY_PEER: Break = _any_peer
 # Requests and answers cross the links in clear: gateway A has no tunnel, neither end filters, the router knows the way.
 PLAIN_ROUTING = all_of(
     forgotten("gateway-a"),
-    open_firewall("gateway-a", "gateway-s"),
+    firewall_open("gateway-a", "gateway-s"),
     told("router", "ip route add 10.3.0.0/16 via 172.28.28.28", undo="ip route delete 10.3.0.0/16"),
 )

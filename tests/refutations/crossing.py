@@ -7,9 +7,9 @@ from tests.refutations.breaks import (
     PLAIN_ROUTING,
     all_of,
     dropped,
+    firewall_open,
     forgotten,
     handed_on,
-    open_firewall,
     rules,
     secluded,
 )
@@ -17,7 +17,7 @@ from tests.refutations.breaks import (
 # What the server sends to the Internet has the server's own address there.
 UNMASKED = rules("gateway-s", "flush chain ip nat postrouting")
 # The router would hand what gateway A sends to the cloud's server on, were it not in the tunnel.
-UNTUNNELLED = all_of(forgotten("gateway-a"), open_firewall("gateway-a"))
+UNTUNNELLED = all_of(forgotten("gateway-a"), firewall_open("gateway-a"))
 
 REFUTATIONS = (
     telling(
@@ -96,21 +96,21 @@ REFUTATIONS = (
     untrue(
         "no ICMP crosses any ISP link",
         when="client A1 pings the Internet",
-        broken=open_firewall("gateway-a"),
+        broken=firewall_open("gateway-a"),
         expected="no ICMP crosses isp_link_a",
         seen="*gateway-a*out*isp_link_a*ICMP*",
     ),
     untrue(
         "nothing crosses internet_link",
         when="client A1 pings the Internet",
-        broken=open_firewall("gateway-a"),
+        broken=firewall_open("gateway-a"),
         expected="nothing crosses internet_link",
         seen="ICMP: *router*out*internet_link*",
     ),
     untrue(
         "the router sends nothing into internet_link",
         when="client A1 pings the Internet",
-        broken=open_firewall("gateway-a"),
+        broken=firewall_open("gateway-a"),
         expected="router sends nothing into internet_link",
         seen="ICMP: *router*out*internet_link*",
     ),
@@ -149,14 +149,14 @@ REFUTATIONS = (
     ),
     untrue(
         "a plain packet forged as from the Internet and put on the ISP link of site S does not reach the server",
-        broken=open_firewall("gateway-s"),
+        broken=firewall_open("gateway-s"),
         expected="a plain packet forged as from internet and put on isp_link_s does not reach server-s1",
         seen="it arrived: *server-s1*in*cloud_network_s*ICMP*",
     ),
     untrue(
         "a plain request forged as from the Internet to gateway S on TCP port 8080 and put on the ISP link of site S "
         "does not reach the server",
-        broken=all_of(open_firewall("gateway-s"), handed_on("gateway-s", 8080, "10.3.0.3")),
+        broken=all_of(firewall_open("gateway-s"), handed_on("gateway-s", 8080, "10.3.0.3")),
         expected="a plain packet forged as from internet and put on isp_link_s does not reach server-s1",
         seen="it arrived: *server-s1*in*cloud_network_s*TCP*",
     ),

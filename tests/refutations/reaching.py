@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.refutations import impossible, undecided, untrue
-from tests.refutations.breaks import PLAIN_ROUTING, dropped, open_firewall, rules, told, unseen
+from tests.refutations.breaks import PLAIN_ROUTING, dropped, firewall_open, rules, told, unseen
 
 # What the server is asked comes to it as if gateway S had asked.
 MASKED = rules("gateway-s", "add rule ip nat postrouting oifname cloud_network_s masquerade")
@@ -59,19 +59,19 @@ REFUTATIONS = (
     ),
     untrue(
         "client A1 cannot reach the Internet",
-        broken=open_firewall("gateway-a"),
+        broken=firewall_open("gateway-a"),
         expected="client-a1 cannot reach internet by ping",
         seen="it arrived: *internet*in*internet_link*ICMP*",
     ),
     untrue(
         "client A1 cannot reach the Internet on TCP port 80",
-        broken=open_firewall("gateway-a"),
+        broken=firewall_open("gateway-a"),
         expected="client-a1 cannot reach internet by TCP port 80",
         seen="it arrived: *internet*in*internet_link*TCP*",
     ),
     untrue(
         "client A1 cannot reach the Internet on UDP port 53",
-        broken=open_firewall("gateway-a"),
+        broken=firewall_open("gateway-a"),
         expected="client-a1 cannot reach internet by UDP port 53",
         seen="it arrived: *internet*in*internet_link*UDP*",
     ),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tests.refutations import telling, undecided, untrue
-from tests.refutations.breaks import all_of, dropped, open_firewall, rules, told, unseen
+from tests.refutations.breaks import all_of, dropped, firewall_open, rules, told, unseen
 
 REFUTATIONS = (
     untrue(
         "the firewall of gateway A drops ICMP from client A1 to the Internet",
-        broken=open_firewall("gateway-a"),
+        broken=firewall_open("gateway-a"),
         expected="the firewall of gateway-a drops ICMP from client-a1 to internet",
         seen="accept",
     ),
@@ -19,14 +19,14 @@ REFUTATIONS = (
     ),
     untrue(
         "the firewall of gateway S drops ICMP from a neighbour of the server to the Internet",
-        broken=open_firewall("gateway-s"),
+        broken=firewall_open("gateway-s"),
         expected="the firewall of gateway-s drops ICMP from a neighbour of server-s1 to internet",
         seen="accept",
     ),
     untrue(
         "the firewall of gateway A drops ICMP from client A1 to a neighbour of the server",
         given="client A1 can reach the server",
-        broken=open_firewall("gateway-a"),
+        broken=firewall_open("gateway-a"),
         expected="the firewall of gateway-a drops ICMP from client-a1 to a neighbour of server-s1",
         seen="accept",
     ),
@@ -39,7 +39,7 @@ REFUTATIONS = (
     untrue(
         "client A1 is isolated from client B1",
         broken=all_of(
-            open_firewall("gateway-a", "gateway-b"),
+            firewall_open("gateway-a", "gateway-b"),
             told("router", "ip route add 10.2.0.0/16 via 172.27.27.27", undo="ip route delete 10.2.0.0/16"),
         ),
         expected="client-a1 cannot reach client-b1 by ping",
@@ -61,7 +61,7 @@ REFUTATIONS = (
     ),
     untrue(
         "the firewall of gateway A drops an error from the router about nothing that was sent",
-        broken=open_firewall("gateway-a"),
+        broken=firewall_open("gateway-a"),
         expected="the firewall of gateway-a drops an error from router about nothing that was sent",
         seen="accept",
         scenario="ipv6",

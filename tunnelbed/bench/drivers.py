@@ -15,15 +15,15 @@ from typing import Any
 
 import yaml
 
-from tunnelbed import scaffold
 from tunnelbed.bench import machine
 from tunnelbed.bench.measured import Results, Runs, Series
 from tunnelbed.bench.traffic import percentile, round_trips, transfer
 from tunnelbed.engines import Progress
 from tunnelbed.engines.drivers import DRIVERS
 from tunnelbed.errors import EngineUnavailable
-from tunnelbed.scenario import load
-from tunnelbed.testbed import Options, Testbed, open_testbed
+from tunnelbed.testbed.testbed import Options, Testbed, open_testbed
+from tunnelbed.topology import scaffold
+from tunnelbed.topology.compose_file import load
 
 NEIGHBOURS, ROUTED, TUNNEL = "neighbours", "routed", "tunnel"
 FORMS = {

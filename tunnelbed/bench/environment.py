@@ -16,13 +16,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tunnelbed import shell
-from tunnelbed.bake import RECIPE, ROOT
 from tunnelbed.engines import Progress
+from tunnelbed.engines.images.bake import RECIPE, ROOT
+from tunnelbed.engines.images.node_images import OURS
 from tunnelbed.errors import BadInput
-from tunnelbed.images import OURS
 
 # The module that makes an engine's environment, as `scripts/setup` runs it.
-MAKERS: Mapping[str, str] = {"docker": "tunnelbed.images", "qemu": "tunnelbed.engines.qemu.files"}
+MAKERS: Mapping[str, str] = {"docker": "tunnelbed.engines.images.node_images", "qemu": "tunnelbed.engines.qemu.files"}
 # All that such a module reads.
 PARTS = ("tunnelbed", "compose", "scripts")
 CACHES = "id=tunnelbed-"

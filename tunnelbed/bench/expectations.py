@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from tunnelbed import shell, verification
+from tunnelbed import shell
 from tunnelbed.errors import BadInput
-from tunnelbed.model import Scenario
+from tunnelbed.testbed import verification
+from tunnelbed.topology.model import Scenario
 
 POSITIVE = re.compile(r"(can reach|gets a pong from|and is seen there as)")
 NEGATIVE = re.compile(r"(cannot reach|gets no pong|does not reach)")

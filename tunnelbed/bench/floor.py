@@ -17,7 +17,7 @@ from tunnelbed import shell
 from tunnelbed.engines import compose
 from tunnelbed.engines.docker import DockerEngine
 from tunnelbed.errors import BadInput
-from tunnelbed.testbed import Options, Testbed
+from tunnelbed.testbed.testbed import Options, Testbed
 
 WORDS = ("up", "--detach", "--no-build", "--pull", "never")
 

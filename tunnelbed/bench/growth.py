@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from tunnelbed import scaffold, shell
+from tunnelbed import shell
 from tunnelbed.bench import floor, machine
 from tunnelbed.bench.measured import Results, Runs, Series
 from tunnelbed.bench.phases import DOWN, MB, NODES_MEMORY, UP, VERIFICATION
@@ -19,8 +19,9 @@ from tunnelbed.bench.stopwatch import timed
 from tunnelbed.bench.subjects import DOCKER, PLAIN, Subject
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput
-from tunnelbed.scenario import load
-from tunnelbed.testbed import open_testbed
+from tunnelbed.testbed.testbed import open_testbed
+from tunnelbed.topology import scaffold
+from tunnelbed.topology.compose_file import load
 
 BY_HAND = Subject("plain Compose and a loop of checks", "docker")
 

@@ -15,8 +15,8 @@ from tunnelbed.bench.stopwatch import timed
 from tunnelbed.bench.subjects import PLAIN, Subject, is_emulated
 from tunnelbed.engines import Progress, Usage
 from tunnelbed.errors import BadInput
-from tunnelbed.scenario import load
-from tunnelbed.testbed import Testbed, open_testbed
+from tunnelbed.testbed.testbed import Testbed, open_testbed
+from tunnelbed.topology.compose_file import load
 
 MB = 1e6
 BUILD, UP, TUNNELS, FIRST = "environment build", "up", "tunnels established", "first expectation green"

@@ -13,8 +13,8 @@ from tunnelbed.bench.measured import Results, Runs, Series
 from tunnelbed.bench.stopwatch import timed
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput
-from tunnelbed.scenario import load, names
-from tunnelbed.testbed import open_testbed
+from tunnelbed.testbed.testbed import open_testbed
+from tunnelbed.topology.compose_file import load, names
 
 
 def measure(root: Path, invoke: Sequence[str], runs: int, progress: Progress) -> Results:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tunnelbed import waiting
 from tunnelbed.errors import CommandFailed
-from tunnelbed.testbed import Testbed
+from tunnelbed.testbed.testbed import Testbed
 
 SECONDS = 5
 PINGS = 300

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from tunnelbed.errors import NodeFailed
-from tunnelbed.testbed import Testbed
+from tunnelbed.testbed.testbed import Testbed
 
 # `2026-11-24T06:01:15.730 10[IKE] <site-b|1> CHILD_SA site-b{3} established with SPIs ...`
 ESTABLISHED = re.compile(

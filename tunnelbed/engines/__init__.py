@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from tunnelbed import connections
 from tunnelbed.errors import BadInput
-from tunnelbed.model import Scenario
 from tunnelbed.shell import Completed
+from tunnelbed.topology.model import Scenario
+from tunnelbed.vpn.strongswan import config
 
 ENGINES = {"docker": "tunnelbed.engines.docker", "qemu": "tunnelbed.engines.qemu.engine"}
 DATA_PLANES = ("auto", "kernel", "user")
@@ -45,7 +45,7 @@ class Plan:
 
     def is_vpn(self, node: str) -> bool:
         """Whether the node has connections, and so needs keys and perhaps a TUN device."""
-        return connections.file(self.scenario, node).exists()
+        return config.file(self.scenario, node).exists()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import yaml
 from tunnelbed import waiting
 from tunnelbed.engines import Plan, links
 from tunnelbed.engines.underlay import addresses
-from tunnelbed.model import Node
+from tunnelbed.topology.model import Node
 
 # Where node scripts are in a node, and what is found without its path there: as compose/images/Dockerfile has both.
 SCRIPTS = "/usr/lib/tunnelbed"

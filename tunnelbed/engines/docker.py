@@ -14,9 +14,10 @@ from typing import Literal
 import docker
 from docker.errors import APIError, DockerException, NotFound
 
-from tunnelbed import documents, shell, waiting
+from tunnelbed import shell, waiting
 from tunnelbed.engines import Plan, Progress, Stream, Usage, cgroups, compose, drivers, links
 from tunnelbed.engines.execs import ExecStream
+from tunnelbed.engines.images.node_images import OURS, engine_platform, ensure, known_platform, lay_out, node_image
 from tunnelbed.engines.underlay import allocate
 from tunnelbed.errors import (
     BadInput,
@@ -26,8 +27,8 @@ from tunnelbed.errors import (
     NodeFailed,
     TunnelbedError,
 )
-from tunnelbed.images import OURS, engine_platform, ensure, known_platform, lay_out, node_image
 from tunnelbed.shell import Completed
+from tunnelbed.topology import yaml_sections
 
 # `!override` in a Compose file is understood from 2.24.4 on (Compose release notes).
 OLDEST_COMPOSE = (2, 24, 4)
@@ -275,7 +276,7 @@ class DockerEngine:
         """What Compose's complaint means to a person."""
         text = failed.output
         last = text.strip().splitlines()[-1] if text.strip() else "no word from Compose"
-        stack = documents.shorten(plan.scenario.stack)
+        stack = yaml_sections.shorten(plan.scenario.stack)
         if "/dev/net/tun" in text:
             return EngineUnavailable(
                 "the kernel has no TUN device, which ESP in user space needs; `modprobe tun`, or `--data-plane kernel`"

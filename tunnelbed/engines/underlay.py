@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 
 from tunnelbed.errors import EngineUnavailable
-from tunnelbed.model import Scenario
+from tunnelbed.topology.model import Scenario
 
 POOL = IPv4Network("198.18.0.0/15")
 # Docker takes the network, the broadcast and a gateway's address of each subnet.

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from tunnelbed.model import Scenario
+from tunnelbed.topology.model import Scenario
 
 Operator = Callable[["Sources"], Iterator["Mutant"]]
 

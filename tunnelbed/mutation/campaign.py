@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunnelbed.model import Scenario
 from tunnelbed.mutation import Mutant, Sources, crew
 from tunnelbed.mutation import equivalent as equivalence
 from tunnelbed.mutation.dispatcher import Dispatcher, Work
@@ -16,7 +15,8 @@ from tunnelbed.mutation.experience import Experience, note, noticed, noticed_bes
 from tunnelbed.mutation.mutants import mutants
 from tunnelbed.mutation.verdicts import KILLED, SURVIVED, Ledger, Verdict, digest
 from tunnelbed.mutation.worker import Job, Prover
-from tunnelbed.testbed import Options
+from tunnelbed.testbed.testbed import Options
+from tunnelbed.topology.model import Scenario
 
 # Below the scenario's root: where mutated testbeds have their files, and where verdicts are kept.
 GROUNDS = ".mutants"

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunnelbed import documents
 from tunnelbed.engines import DATA_PLANES
 from tunnelbed.errors import BadInput
 from tunnelbed.mutation import Mutant
+from tunnelbed.topology import yaml_sections
 
 FILE = "equivalent.yaml"
 
@@ -43,21 +43,23 @@ def read(configs: Path, all_mutants: Sequence[Mutant]) -> tuple[Reason, ...]:
     path = configs / FILE
     if not path.exists():
         return ()
-    said = documents.read(path, "YAML: `equivalent:` and a list of mutants with reasons")
+    said = yaml_sections.read(path, "YAML: `equivalent:` and a list of mutants with reasons")
     reasons = []
     for number, entry in enumerate(said.items("equivalent"), 1):
         where = f"equivalent, entry {number}"
         if not isinstance(entry, dict) or not entry.get("because") or not isinstance(entry.get("mutants"), list):
             expected = "mutants: [...] and because: ..."
-            raise BadInput(documents.shorten(path), where, documents.shown(entry), expected, "write both")
+            raise BadInput(yaml_sections.shorten(path), where, yaml_sections.shown(entry), expected, "write both")
         plane = str(entry.get("data-plane", ""))
         if plane not in ("", *DATA_PLANES[1:]):
-            raise BadInput(documents.shorten(path), where, plane, "kernel or user", "correct data-plane")
+            raise BadInput(yaml_sections.shorten(path), where, plane, "kernel or user", "correct data-plane")
         reason = Reason(tuple(map(str, entry["mutants"])), plane, " ".join(str(entry["because"]).split()))
         for pattern in reason.patterns:
             if not any(_matches(pattern, mutant.name) for mutant in all_mutants):
                 advice = "correct it (`invoke mutate --list`) or remove it"
-                raise BadInput(documents.shorten(path), where, repr(pattern), "the name of a mutant there is", advice)
+                raise BadInput(
+                    yaml_sections.shorten(path), where, repr(pattern), "the name of a mutant there is", advice
+                )
         reasons.append(reason)
     return tuple(reasons)
 

@@ -15,8 +15,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tunnelbed.model import Scenario
 from tunnelbed.mutation.verdicts import Verdict
+from tunnelbed.topology.model import Scenario
 
 FILE = "noticed.json"
 # What tells one site from another in a place: `gateway-a`, `isp_link_a`, `client-b2`, and numbers.

@@ -23,16 +23,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunnelbed import connections, daemon, waiting
-from tunnelbed.agents import Agent
-from tunnelbed.changes import CREDENTIAL, READ_AGAIN, difference, state, well
+from tunnelbed import waiting
 from tunnelbed.engines import Progress
+from tunnelbed.engines.agents import Agent
 from tunnelbed.errors import DeadlinePassed, NodeFailed, TunnelbedError
-from tunnelbed.model import Scenario
+from tunnelbed.faults.changes import CREDENTIAL, READ_AGAIN, difference, state, well
 from tunnelbed.mutation import Mutant
-from tunnelbed.readiness import READY
-from tunnelbed.scenario import load, named
-from tunnelbed.testbed import Options, Testbed, find, open_testbed
+from tunnelbed.testbed.readiness import READY
+from tunnelbed.testbed.testbed import Options, Testbed, find, open_testbed
+from tunnelbed.topology.compose_file import load, named
+from tunnelbed.topology.model import Scenario
+from tunnelbed.vpn.strongswan import config, control
 
 # How a node reads a file again, by the file's name; a status other than 0 says that the file was refused.
 RELOADS = {
@@ -173,7 +174,7 @@ class Ground:
         list(self.bed.pool.map(lambda node: self.bed.engine.restart(self.bed.project, node), booted))
         for node, name in sorted(changes.reloaded):
             if node not in anew:
-                self.bed.agents.on(node).run(["sh", "-c", RELOADS.get(name, WHILE_UP.format(name))], check=True)
+                self.bed.node(node).run(["sh", "-c", RELOADS.get(name, WHILE_UP.format(name))], check=True)
         if anew:
             waiting.until(lambda: self._unready(marks), READY_SECONDS, "nodes to be ready", good=lambda late: not late)
         self._forget(anew)
@@ -187,7 +188,7 @@ class Ground:
 
     def _settled(self) -> dict[str, frozenset[str]]:
         """The nodes' state once the tunnels are up and every node's own check passes."""
-        daemon.start_tunnels(self.bed)
+        control.start_tunnels(self.bed)
         well(self.bed)
         return state(self.bed)
 
@@ -215,8 +216,8 @@ class Ground:
 
         Whoever began a moment earlier spoke to a peer that was gone, or about to go.
         """
-        starting = [node for node in self.scene.nodes if connections.starts(self.scene, node)]
-        list(self.bed.pool.map(lambda node: daemon.renew(self.bed, node), starting))
+        starting = [node for node in self.scene.nodes if config.starts(self.scene, node)]
+        list(self.bed.pool.map(lambda node: control.renew(self.bed, node), starting))
 
         def pending() -> bool:
             return any(not tunnel.carries for node in starting for tunnel in self.bed.tunnels(node))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tunnelbed.model import Scenario
 from tunnelbed.mutation import Mutant, Sources, operators
+from tunnelbed.topology.model import Scenario
 
 
 def mutants(scene: Scenario, wanted: str = "") -> tuple[Mutant, ...]:

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tunnelbed.errors import TunnelbedError
-from tunnelbed.model import Scenario
 from tunnelbed.mutation import Mutant
 from tunnelbed.mutation.ground import Ground, Refused
 from tunnelbed.mutation.verdicts import INVALID, SURVIVED, Failure, Verdict
-from tunnelbed.testbed import Options, Testbed
+from tunnelbed.testbed.testbed import Options, Testbed
+from tunnelbed.topology.model import Scenario
 
 # Seconds until something that must work is given up. A tunnel is there in 0.2 s; people give it 10.
 PATIENCE = 2.0

@@ -1,10 +1,10 @@
 """Nodes as virtual machines of QEMU, one each, with Debian's own kernel; `engine` is the engine, the rest its parts.
 
     engine         what the testbed asks for
-    keeper         the process that holds a testbed's machines, and joins them by networks
+    supervisor         the process that holds a testbed's machines, and joins them by networks
     segment        one of these networks
-    door           how the keeper is spoken to, from this side of it
-    conversation   how a command on a node is spoken with, on either side of the keeper
+    supervisor_client how the supervisor is spoken to, from this side of it
+    conversation   how a command on a node is spoken with, on either side of the supervisor
     served         the node's files, as the machine reads them
     machine        QEMU's command, and what the node's first process is told
     accelerator    who carries out the machine's instructions

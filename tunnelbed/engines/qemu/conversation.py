@@ -1,7 +1,8 @@
-"""A conversation with one command on a node, in messages; scripts/vm/doorman is the other end, and says what they mean.
+"""A conversation with one command on a node, in messages; scripts/vm/guest-agent is the other end and documents them.
 
-Each message has a header of 9 bytes: which conversation, a letter, the length of what follows. The keeper alone changes
-the first: towards a person's command each connection is a conversation of its own, towards a machine all share a port.
+Each message has a header of 9 bytes: which conversation, a letter, the length of what follows. The supervisor alone
+changes the first: towards a person's command each connection is a conversation of its own, towards a machine all share
+one port.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 HEADER = struct.Struct(">IcI")
-# Bytes that may be under way, unacknowledged, in either direction; as in the doorman.
+# Bytes that may be under way, unacknowledged, in either direction; as in the guest agent.
 WINDOW = 1 << 17
 PIECE = 1 << 15
 

@@ -1,4 +1,4 @@
-"""The QEMU engine: nodes are virtual machines, held by a keeper and reached through its door."""
+"""The QEMU engine: nodes are virtual machines, held by a supervisor and reached through its socket."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from tunnelbed import documents, shell, waiting
+from tunnelbed import shell, waiting
 from tunnelbed.engines import Plan, Progress, Usage
-from tunnelbed.engines.qemu import accelerator, files, keeper, usage
+from tunnelbed.engines.qemu import accelerator, files, usage, vm_supervisor
 from tunnelbed.engines.qemu.accelerator import Accelerator
 from tunnelbed.engines.qemu.conversation import Conversation
-from tunnelbed.engines.qemu.door import Door
 from tunnelbed.engines.qemu.machine import Machine, machines, settings
+from tunnelbed.engines.qemu.supervisor_client import SupervisorClient
 from tunnelbed.errors import BadInput, CommandFailed, NodeFailed, TunnelbedError
 from tunnelbed.shell import Completed
+from tunnelbed.topology import yaml_sections
 
 # Below a testbed's own folder.
 FOLDER = "vms"
@@ -35,8 +36,8 @@ def connect(root: Path) -> QemuEngine:
     """The engine for the testbeds of a folder; raises `EngineUnavailable` where there is no QEMU."""
     engine = QemuEngine(root, accelerator.version())
     # What is up decides; else what is known already. `start` finds out.
-    for path in root.glob(f".tunnelbed/*/{FOLDER}/{keeper.MACHINES}"):
-        with contextlib.suppress(StopIteration, *keeper.UNREADABLE):
+    for path in root.glob(f".tunnelbed/*/{FOLDER}/{vm_supervisor.MACHINES}"):
+        with contextlib.suppress(StopIteration, *vm_supervisor.UNREADABLE):
             engine.believe(path)
             break
     return engine
@@ -48,7 +49,7 @@ class QemuEngine:
     name = "qemu"
     driver = "segments of its own"
     own_clocks = True
-    # Seconds that a keeper has to end its machines.
+    # Seconds that a supervisor has to end its machines.
     end_seconds = 10.0
 
     def __init__(self, root: Path, version: str) -> None:
@@ -71,12 +72,12 @@ class QemuEngine:
 
     def runs(self, project: str) -> Mapping[str, str]:
         """As `Engine.runs`."""
-        with contextlib.suppress(*keeper.UNREADABLE):
-            return {machine.node: machine.files for machine in keeper.read(self._folder(project))}
+        with contextlib.suppress(*vm_supervisor.UNREADABLE):
+            return {machine.node: machine.files for machine in vm_supervisor.read(self._folder(project))}
         return {}
 
     def start(self, plan: Plan, progress: Progress) -> None:
-        """As `Engine.start`: a keeper is started, and told of every machine."""
+        """As `Engine.start`: a supervisor is started, and told of every machine."""
         _refuse_what_cannot_work(plan)
         shared = Path(plan.images[IMAGE])
         self._learn(files.find_accelerator(shared, progress), shared)
@@ -84,15 +85,15 @@ class QemuEngine:
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(mode=0o700)
-        keeper.write(folder, self._made(plan, folder, plan.scenario.nodes))
+        vm_supervisor.write(folder, self._made(plan, folder, plan.scenario.nodes))
         accelerated = self._accelerator
         progress(
             f"starting {len(plan.scenario.nodes)} machines on {len(plan.scenario.networks)} networks, "
             f"by {accelerated.name}{': be patient' if accelerated.emulates else ''}"
         )
-        with Door(folder).listen() as listener, (folder / "keeper.log").open("wb") as said:
+        with SupervisorClient(folder).listen() as listener, (folder / "supervisor.log").open("wb") as said:
             # A child of nobody's: it goes on when we have ended.
-            words = ["setsid", "--fork", sys.executable, "-m", keeper.__name__, str(folder)]
+            words = ["setsid", "--fork", sys.executable, "-m", vm_supervisor.__name__, str(folder)]
             shell.start(words, stdin=listener.fileno(), output=said).wait()
 
     def stop(self, project: str, state: Path) -> Mapping[str, int]:
@@ -101,22 +102,22 @@ class QemuEngine:
         folder = state / FOLDER
         if not folder.exists():
             return {}
-        answer = Door(folder).ask("end", within=waiting.stretched(self.end_seconds))
+        answer = SupervisorClient(folder).ask("end", within=waiting.stretched(self.end_seconds))
         if answer is None:
             _end_by_force(folder)
         known: Sequence[Machine] = ()
-        with contextlib.suppress(*keeper.UNREADABLE):
-            known = keeper.read(folder)
+        with contextlib.suppress(*vm_supervisor.UNREADABLE):
+            known = vm_supervisor.read(folder)
         shutil.rmtree(folder, ignore_errors=True)
         return {"VM": len(known), "network": len({network for machine in known for network, _ in machine.feet})}
 
     def states(self, project: str) -> Mapping[str, str]:
-        """As `Engine.states`; `dead` is a machine that its keeper has left."""
+        """As `Engine.states`; `dead` is a machine that its supervisor has left."""
         folder = self._folder(project)
-        if (answer := Door(folder).ask("states", within=waiting.stretched(self.end_seconds))) is not None:
+        if (answer := SupervisorClient(folder).ask("states", within=waiting.stretched(self.end_seconds))) is not None:
             return dict(answer)
-        with contextlib.suppress(*keeper.UNREADABLE):
-            return {machine.node: "dead" for machine in keeper.read(folder)}
+        with contextlib.suppress(*vm_supervisor.UNREADABLE):
+            return {machine.node: "dead" for machine in vm_supervisor.read(folder)}
         return {}
 
     def run(
@@ -142,7 +143,7 @@ class QemuEngine:
     def open(self, project: str, node: str, command: Sequence[str]) -> Conversation:
         """As `Engine.open`."""
         shell.log.info("%s", shell.quoted([*self._by_hand(project, node), *command[:2]]))
-        return Door(self._folder(project)).run(node, command)
+        return SupervisorClient(self._folder(project)).run(node, command)
 
     def terminal(self, project: str, node: str, command: Sequence[str]) -> Sequence[str]:
         """As `Engine.terminal`."""
@@ -184,7 +185,7 @@ class QemuEngine:
         with self._renewing:
             # What others have renewed meanwhile stays as it is, whatever this plan says of it.
             (made,) = self._made(plan, folder, [node])
-            keeper.write(folder, [made if one.node == node else one for one in keeper.read(folder)])
+            vm_supervisor.write(folder, [made if one.node == node else one for one in vm_supervisor.read(folder)])
         self.restart(plan.project, node)
 
     def machine(self, command: Sequence[str]) -> Completed:
@@ -194,15 +195,15 @@ class QemuEngine:
     def restart(self, project: str, node: str) -> None:
         """As `Engine.restart`."""
         self._known(project, node)
-        if Door(self._folder(project)).ask("restart", node=node) is None:
-            raise NodeFailed(node, "has no keeper any more", "take the testbed down, and up again")
+        if SupervisorClient(self._folder(project)).ask("restart", node=node) is None:
+            raise NodeFailed(node, "has no supervisor any more", "take the testbed down, and up again")
 
     def usage(self, project: str) -> Usage:
         """As `Engine.usage`: what the kernel counts for each machine's process (proc(5), VmHWM, utime, stime).
 
         The pages that all of them map from the same files, QEMU's own program most of all, count once.
         """
-        said = Door(self._folder(project)).ask("processes")
+        said = SupervisorClient(self._folder(project)).ask("processes")
         counted = [usage.of(int(number)) for number in (said or {}).values()]
         if not counted:
             raise TunnelbedError("no machine runs whose memory could be counted; bring the testbed up first")
@@ -215,7 +216,7 @@ class QemuEngine:
 
     def believe(self, path: Path) -> None:
         """What is up says which kernel and accelerator there are."""
-        machine = next(iter(keeper.read(path.parent)))
+        machine = next(iter(vm_supervisor.read(path.parent)))
         self._learn(machine.accelerator, Path(machine.files))
 
     def _learn(self, found: Accelerator, shared: Path) -> None:
@@ -227,7 +228,7 @@ class QemuEngine:
         every = machines(plan, Path(plan.images[IMAGE]), self._accelerator, folder)
         made = [machine for machine in every if machine.node in nodes]
         for machine in made:
-            keeper.put(machine.settings, settings(plan, plan.scenario.nodes[machine.node], machine.feet))
+            vm_supervisor.put(machine.settings, settings(plan, plan.scenario.nodes[machine.node], machine.feet))
         return made
 
     def _folder(self, project: str) -> Path:
@@ -235,8 +236,8 @@ class QemuEngine:
         return self.root / ".tunnelbed" / project.rpartition("-")[0].replace("--", ".") / FOLDER
 
     def _known(self, project: str, node: str) -> Machine:
-        with contextlib.suppress(*keeper.UNREADABLE):
-            for machine in keeper.read(self._folder(project)):
+        with contextlib.suppress(*vm_supervisor.UNREADABLE):
+            for machine in vm_supervisor.read(self._folder(project)):
                 if machine.node == node:
                     return machine
         raise NodeFailed(node, "is not there", "bring the testbed up first")
@@ -251,7 +252,7 @@ def _refuse_what_cannot_work(plan: Plan) -> None:
         raise BadInput("--driver", "", plan.driver, expected, "leave it away, or use --engine docker")
     if plan.scenario.overlay:
         raise BadInput("--nested", "", "it", "--engine docker", "a VM's node carries no engine for containers")
-    stack = documents.read(plan.scenario.stack, "YAML in the Compose format")
+    stack = yaml_sections.read(plan.scenario.stack, "YAML in the Compose format")
     for name, service in stack.section("services").sections():
         node = plan.scenario.nodes[name]
         if node.image != (service.said.get("image") or ""):
@@ -266,8 +267,8 @@ def _refuse_what_cannot_work(plan: Plan) -> None:
 
 
 def _end_by_force(folder: Path) -> None:
-    """End a keeper that does not answer, if that number is still its own."""
+    """End a supervisor that does not answer, if that number is still its own."""
     with contextlib.suppress(OSError, ValueError):
-        number = int((folder / keeper.NUMBER).read_text(encoding="utf-8"))
+        number = int((folder / vm_supervisor.NUMBER).read_text(encoding="utf-8"))
         if str(folder).encode() in Path(f"/proc/{number}/cmdline").read_bytes():
             os.kill(number, signal.SIGKILL)

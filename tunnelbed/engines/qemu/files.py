@@ -22,12 +22,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tunnelbed import shell, waiting
-from tunnelbed.bake import CACHE, RECIPE, ROOT, Bakery, Progress
+from tunnelbed.engines.images.bake import CACHE, RECIPE, ROOT, Bakery, Progress
+from tunnelbed.engines.images.node_images import NODE_SCRIPTS, UNATTESTED, fingerprint, one_at_a_time
 from tunnelbed.engines.qemu import accelerator
 from tunnelbed.engines.qemu.accelerator import Accelerator
 from tunnelbed.engines.qemu.machine import MEMORY, Machine, Ports
 from tunnelbed.errors import DeadlinePassed, TunnelbedError
-from tunnelbed.images import NODE_SCRIPTS, UNATTESTED, fingerprint, one_at_a_time
 
 VM_SCRIPTS = ROOT / "scripts" / "vm"
 TARGET = "machine-files"
@@ -110,7 +110,7 @@ def _remove_unused(folder: Path) -> None:
 
 
 def boots(folder: Path, candidate: Accelerator) -> bool:
-    """Whether a machine gets as far as its doorman's first word."""
+    """Whether a machine gets as far as its guest agent's first word."""
     (talk, talk_theirs), (served, served_theirs) = socket.socketpair(), socket.socketpair()
     with tempfile.TemporaryDirectory() as scratch, talk, talk_theirs, served, served_theirs:
         machine = Machine("trial", scratch, str(folder), candidate, MEMORY, 1, [], {})

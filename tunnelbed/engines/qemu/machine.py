@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunnelbed import waiting
-from tunnelbed.capabilities import NAMES, given
 from tunnelbed.engines import Plan
 from tunnelbed.engines.qemu.accelerator import Accelerator, architecture
 from tunnelbed.errors import BadInput
-from tunnelbed.model import Node
+from tunnelbed.topology.capabilities import NAMES, given
+from tunnelbed.topology.model import Node
 
 # Megabytes and processors of a machine, unless told. docs/vms.md says what was measured with less.
 MEMORY, CPUS = 192, 1
@@ -46,7 +46,7 @@ class Ports:
 
 @dataclass(frozen=True)
 class Machine:
-    """One node's machine, as its keeper is told: as JSON, since the keeper is another process.
+    """One node's machine, as its supervisor is told: as JSON, since the supervisor is another process.
 
     `feet` are pairs of a network and a MAC; `top` the folders it is served; `folder` is where its own files are kept.
     """
@@ -81,7 +81,7 @@ class Machine:
         return Path(self.folder) / f"{self.node}.qemu"
 
     def command(self, ports: Ports) -> list[str]:
-        """QEMU's command line. It ends with its keeper, whatever ends that (prctl(2), PR_SET_PDEATHSIG)."""
+        """QEMU's command line. It ends with its supervisor, whatever ends that (prctl(2), PR_SET_PDEATHSIG)."""
         here = architecture()
         files = Path(self.files)
         command = [

@@ -1,7 +1,7 @@
 """The files of a node, as its machine reads them: a FUSE file system, answered here for each request.
 
-The machine's kernel asks (linux/fuse.h, protocol 7.31), the doorman hands on, and `Served.answer` looks at the files at
-that moment. So a key or a rule that is written here is there at once, as by a bind mount. It is read only.
+The machine's kernel asks (linux/fuse.h, protocol 7.31), the guest agent hands on, and `Served.answer` looks at the
+files at that moment. So a key or a rule that is written here is there at once, as by a bind mount. It is read only.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tunnelbed.engines.qemu.conversation import PIECE, Conversation
-from tunnelbed.engines.qemu.door import Door
+from tunnelbed.engines.qemu.supervisor_client import SupervisorClient
 from tunnelbed.errors import NodeFailed
 
 
@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
     folder, node, *argv = words
     person = os.isatty(0) and os.isatty(1)
     try:
-        stream = Door(Path(folder)).run(node, argv, _size() if person else None)
+        stream = SupervisorClient(Path(folder)).run(node, argv, _size() if person else None)
     except NodeFailed as wrong:
         print(f"tunnelbed: {wrong}", file=sys.stderr)  # noqa: T201 (a command)
         return 2

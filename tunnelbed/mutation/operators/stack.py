@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from tunnelbed.model import Network, Node
 from tunnelbed.mutation import Mutant, Sources, spelt_out
 from tunnelbed.mutation.operators import operator
+from tunnelbed.topology.model import Network, Node
 
 # ip-sysctl.rst: what makes a router of a host, and what makes it believe only likely sources.
 FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv6.conf.default.forwarding")

@@ -1,0 +1,279 @@
+"""What a testbed does as it is, in sentences that hold: a feature to begin from.
+
+Every pair of nodes is tried, and every sentence is proven by the code that will prove it again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tunnelbed.checks import node_hardening, security_associations
+from tunnelbed.checks.address_selection import address_towards, owners
+from tunnelbed.checks.reachability import cannot_reach, reaches, send
+from tunnelbed.checks.unmet import Unmet
+from tunnelbed.engines import Progress
+from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.observe.packets import ends, is_esp
+from tunnelbed.observe.probes import Knock, Ping, Probe
+from tunnelbed.observe.recording import Recording
+from tunnelbed.testbed.testbed import Testbed
+from tunnelbed.topology import naming
+from tunnelbed.topology.model import Node, Scenario
+from tunnelbed.vpn.strongswan import control
+from tunnelbed.vpn.strongswan.sas import Tunnel
+
+CAN, CANNOT = "{source} can reach {target}", "{source} cannot reach {target}"
+THROUGH, OUTSIDE = " through the tunnel", " outside the tunnel"
+# No sentence of a feature: neither reached nor stopped.
+UNANSWERED = "{source} is let through to {target} and not served"
+SEEN_AS = "{source} reaches {target} and is seen there as "
+KEYWORDS = {name: keyword for keyword, name in security_associations.ALGORITHMS.items()}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One pair's part in a sentence: `{source} can reach {target} through the tunnel`."""
+
+    source: str
+    target: str
+    sentence: str
+
+
+def describe(bed: Testbed, ports: Sequence[int], progress: Progress) -> str:
+    """The feature: who reaches whom by ping and on TCP `ports`, by which way, seen as whom; and the tunnels.
+
+    What no sentence says (a packet that arrives and is not answered), or what cannot be judged, is a comment in it.
+    """
+    nodes = tuple(bed.scenario.nodes.values())
+    found: list[Fact] = []
+    doubts: list[str] = []
+    captures, hasty = bed.captures, bed.hasty
+    with bed.proven_alone(), tempfile.TemporaryDirectory() as folder:
+        bed.captures, bed.hasty = Path(folder), True
+        try:
+            control.start_tunnels(bed)
+            for source in nodes:
+                progress(f"whom {source.name} reaches")
+                for target in nodes:
+                    for port in (0, *ports) if source != target else ():
+                        try:
+                            found += _facts(bed, source, target, port)
+                        except (Unmet, TunnelbedError) as doubt:
+                            told = str(doubt).splitlines()[:2]
+                            doubts.append(" ".join(" ".join(told).split()))
+            progress("what the gateways agreed")
+            agreed = list(_agreed(bed))
+            progress("what the nodes are")
+            are = list(_machines(bed))
+        finally:
+            bed.captures, bed.hasty = captures, hasty
+    return feature(bed.scenario, found, {"What the tunnels are": agreed, "What the nodes are": are}, doubts)
+
+
+def _facts(bed: Testbed, source: Node, target: Node, port: int) -> Sequence[Fact]:
+    """What holds for a pair; nothing where they speak no IP version that is the same. Raises `Unmet` or an error."""
+    try:
+        address_towards(bed, source, target)
+    except BadInput:
+        return ()
+    make: type[Ping] | partial[Knock] = partial(Knock, port) if port else Ping
+    where = f" on TCP port {port}" if port else ""
+    looked = _look(bed, source, target, make())
+    if not looked.answered:
+        try:
+            cannot_reach(bed, source, target, make())
+        except Unmet:
+            return [Fact(source.name, target.name, f"{UNANSWERED}{where}")]
+        return [Fact(source.name, target.name, f"{CANNOT}{where}")]
+    seen_as = [Fact(source.name, target.name, f"{SEEN_AS}{looked.face}")] if looked.face and not port else []
+    for way, tunnel in looked.ways:
+        if tunnel is False and port:  # there is no such sentence
+            continue
+        try:
+            reaches(bed, source, target, make(), tunnel=tunnel)
+        except Unmet:
+            if tunnel is None:
+                raise
+        else:
+            return [Fact(source.name, target.name, f"{CAN}{where}{way}"), *seen_as]
+    return ()
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What came of one probe: an answer, the ways it may have gone, and as whom its sender was seen, if another."""
+
+    answered: bool
+    ways: Sequence[tuple[str, bool | None]]
+    face: str
+
+
+def _look(bed: Testbed, source: Node, target: Node, probe: Probe) -> _Look:
+    with bed.record() as recording:
+        send(bed, source, target, probe)
+        recording.settle()
+    answered = any(probe.answers(seen.packet) for seen in recording.arrivals(source.name))
+    return _Look(answered, _ways(bed, recording, probe), _face(bed, recording, probe, source, target))
+
+
+def _ways(bed: Testbed, recording: Recording, probe: Probe) -> Sequence[tuple[str, bool | None]]:
+    """The ways that a probe may have gone, the most telling first: by what crossed the links between sites."""
+    links = [network.name for network in bed.scenario.networks.values() if network.role == "isp_link"]
+    crossed = [seen.packet for link in links for seen in recording.on(link)]
+    if any(probe.shows(packet) for packet in crossed):
+        return ((OUTSIDE, False), ("", None))
+    return ((THROUGH, True), ("", None)) if any(is_esp(packet) for packet in crossed) else (("", None),)
+
+
+def _face(bed: Testbed, recording: Recording, probe: Probe, source: Node, target: Node) -> str:
+    """How a sentence calls the node whose address the target saw, if that is another than the source."""
+    arrived = [seen.packet for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]
+    came_from = {found[0] for packet in arrived if (found := ends(packet))}
+    faces = {node.name for address in came_from for node in owners(bed, address, target)}
+    if len(faces) != 1 or source.name in faces:
+        return ""
+    return naming.spoken(bed.scenario, bed.scenario.node(faces.pop()))
+
+
+def _agreed(bed: Testbed) -> Iterator[str]:
+    """What holds of every tunnel that is up."""
+    said = {node.name: naming.spoken(bed.scenario, node) for node in bed.scenario.nodes.values()}
+    used: dict[tuple[str, str], list[str]] = {}
+    for gateway in bed.gateways():
+        tunnels = [tunnel for tunnel in bed.tunnels(gateway.name) if tunnel.carries]
+        for peer in bed.gateways():
+            if peer != gateway and any(tunnel.carries for tunnel in bed.tunnels(gateway.name, peer)):
+                yield f"{said[gateway.name]} has a tunnel with {said[peer.name]}"
+        for identity in dict.fromkeys(tunnel.remote_id for tunnel in tunnels):
+            yield f'{said[gateway.name]} knows its peer as "{identity}"'
+        for ours, theirs in dict.fromkeys((child.local, child.remote) for one in tunnels for child in one.children):
+            if _holds(partial(security_associations.selects, bed, gateway, ours, theirs)):
+                yield f"{said[gateway.name]} protects exactly {' and '.join(ours)} towards {' and '.join(theirs)}"
+        if (proposals := _proposals(tunnels)) and _holds(partial(security_associations.uses, bed, gateway, *proposals)):
+            used.setdefault(proposals, []).append(gateway.name)
+    for (ike, esp), gateways in used.items():
+        for called in _called(bed.scenario, gateways, ()):
+            yield f"the tunnels of {called} use exactly IKE {ike} and ESP {esp}"
+
+
+def _machines(bed: Testbed) -> Iterator[str]:
+    """What holds of every node by itself: what it may do, and where it stands."""
+    may: dict[tuple[str, ...], list[str]] = {}
+    stand: dict[tuple[str, ...], list[str]] = {}
+    for node in bed.scenario.nodes.values():
+        if not node.privileged:
+            may.setdefault(tuple(sorted(node_hardening.may(bed, node))), []).append(node.name)
+        networks = [bed.scenario.networks[at.network] for at in node.attachments]
+        if len(networks) in (1, 2) and _holds(partial(node_hardening.stands_only_in, bed, node, networks)):
+            stand.setdefault(tuple(network.name for network in networks), []).append(node.name)
+    for names, holders in may.items():
+        for called in _called(bed.scenario, holders, ()) if names else ():
+            yield f"{called} has exactly the capabilities {_listed(names)}"
+    for names, those in stand.items():
+        # Of two networks, the sentence is about one node.
+        spoken = [naming.spoken(bed.scenario, bed.scenario.node(name)) for name in those]
+        for called in _called(bed.scenario, those, ()) if len(names) == 1 else spoken:
+            yield f"{called} stands only in {' and '.join(names)}"
+    if _holds(partial(node_hardening.no_address_twice, bed)):
+        yield "no two nodes have the same address"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """As a sentence lists them: `A, B and C`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _holds(check: Callable[[], object]) -> bool:
+    try:
+        check()
+    except (Unmet, TunnelbedError):
+        return False
+    return True
+
+
+def _proposals(tunnels: Sequence[Tunnel]) -> tuple[str, str] | None:
+    """What all tunnels agreed on, for IKE and for ESP, in swanctl.conf's keywords; None where they differ."""
+    ike = {_keywords(tunnel.proposal) for tunnel in tunnels}
+    esp = {_keywords(child.proposal) for tunnel in tunnels for child in tunnel.children}
+    if len(ike) != 1 or len(esp) != 1 or not all([*ike, *esp]):
+        return None
+    return ike.pop(), esp.pop()
+
+
+def _keywords(proposal: str) -> str:
+    """A proposal as charon reports it, in swanctl.conf's keywords; nothing where one is unknown."""
+    words = [KEYWORDS.get(part, "") for part in proposal.split("/")]
+    return "-".join(words) if all(words) else ""
+
+
+def feature(
+    scene: Scenario, facts: Sequence[Fact], others: Mapping[str, Sequence[str]], doubts: Sequence[str] = ()
+) -> str:
+    """The text of the feature: a scenario for each sort of fact, and for other sentences by their titles."""
+    parts = {
+        "Who reaches whom, and how": sentences(scene, [fact for fact in facts if fact.sentence.startswith(CAN)]),
+        "Who does not reach whom": sentences(scene, [fact for fact in facts if fact.sentence.startswith(CANNOT)]),
+        "As whom somebody is seen": sentences(scene, [fact for fact in facts if fact.sentence.startswith(SEEN_AS)]),
+        **others,
+    }
+    lines = [
+        f"@scenario.{scene.name}",
+        f"Feature: What {scene.name} does",
+        "  Every sentence held when `invoke describe` wrote it. Keep those that are meant; mend what is not.",
+    ]
+    for title, said in parts.items():
+        if said:
+            first, *rest = said
+            lines += ["", f"  Scenario: {title}", f"    Then {first}", *(f"    And {other}" for other in rest)]
+    unsaid = sentences(scene, [fact for fact in facts if fact.sentence.startswith(UNANSWERED)])
+    lines += ["", "  # No sentence says:", *(f"  #   {said}" for said in unsaid)] if unsaid else []
+    lines += ["", "  # Could not be judged:", *(f"  #   {doubt}" for doubt in doubts)] if doubts else []
+    return "\n".join([*lines, ""])
+
+
+def sentences(scene: Scenario, facts: Iterable[Fact]) -> Sequence[str]:
+    """As few sentences as say these facts and nothing else: `every client of site A` where all of them do."""
+    found: list[str] = []
+    by_sentence: dict[str, dict[str, list[str]]] = {}
+    for fact in facts:
+        by_sentence.setdefault(fact.sentence, {}).setdefault(fact.target, []).append(fact.source)
+    for sentence, sources in by_sentence.items():
+        if sentence.startswith(SEEN_AS):  # a sentence about one pair
+            pairs = [(source, target) for target, those in sources.items() for source in those]
+            named = [[naming.spoken(scene, scene.nodes[name]) for name in pair] for pair in pairs]
+            found += [sentence.format(source=source, target=target) for source, target in named]
+            continue
+        targets: dict[str, list[str]] = {}
+        for target, those in sources.items():
+            for called in _called(scene, those, (target,)):
+                targets.setdefault(called, []).append(target)
+        for called, those in targets.items():
+            members = [node.name for node in naming.nodes(scene, called)]
+            alone = members if len(members) == 1 else ()
+            found += [sentence.format(source=called, target=whom) for whom in _called(scene, those, alone)]
+    return found
+
+
+def _called(scene: Scenario, names: Collection[str], besides: Collection[str]) -> Sequence[str]:
+    """How a sentence calls these nodes, and no others: by roles and sites where it can; `besides` do not count."""
+    left = list(names)
+    found: list[str] = []
+    roles = dict.fromkeys(scene.nodes[name].role for name in names)
+    sites = ["", *scene.sites]
+    groups = [
+        (f"every {role} of site {site.upper()}" if site else f"every {role}", scene.having(role, site))
+        for site in sites
+        for role in roles
+        if role
+    ]
+    for called, nodes in groups:
+        members = [node.name for node in nodes if node.name not in besides]
+        if len(members) > 1 and set(members) <= set(left):
+            found.append(called)
+            left = [name for name in left if name not in members]
+    return [*found, *(naming.spoken(scene, scene.nodes[name]) for name in left)]

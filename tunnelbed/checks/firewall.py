@@ -1,0 +1,230 @@
+"""What a firewall decides about a packet, as the kernel traces it (`nftrace`)."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
+
+from tunnelbed import waiting
+from tunnelbed.checks.address_selection import address_towards, source_address
+from tunnelbed.checks.unmet import Unmet
+from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.observe import nftrace
+from tunnelbed.observe.packets import IKE_PORT
+from tunnelbed.observe.probes import Complaint, Datagram, Knock, Ping, Probe, Sealed
+from tunnelbed.testbed.testbed import Testbed
+from tunnelbed.topology import yaml_sections
+from tunnelbed.topology.model import Address, Network, Node
+from tunnelbed.vpn.strongswan import control
+
+DISCARD_PORT = 9
+# Seconds until a packet is sent again that no trace tells of: the first ones may come before the tracing, which a busy
+# machine takes seconds to begin. In all, the testbed's patience.
+ATTEMPT = 0.1
+
+
+def probe_of(kind: str) -> Probe:
+    """The packet that a kind asks for: `ICMP`, `TCP port 8080`, `UDP port 53`, `ESP`.
+
+    A datagram comes from IKE's port, as a rule that looks at that alone would like it.
+    """
+    match = re.fullmatch(r"(ICMP|ESP|TCP|UDP)(?: port (\d+))?", kind)
+    if match and match[1] in ("ICMP", "ESP") and not match[2]:
+        return Ping() if match[1] == "ICMP" else Sealed()
+    if match and match[1] in ("TCP", "UDP") and match[2]:
+        port = int(match[2])
+        return Knock(port) if match[1] == "TCP" else Datagram(port, from_port=IKE_PORT)
+    raise BadInput("Then", "", kind, "ICMP, ESP, TCP port N or UDP port N", "correct the sentence")
+
+
+def _nft(bed: Testbed, node: Node, *words: str) -> str:
+    return bed.node(node).run(["nft", *words], check=True).stdout
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Packets from one node to another, with the addresses they have."""
+
+    source: Node
+    target: Node
+    sender: Address
+    receiver: Address
+    said: str
+    # Where a neighbour puts the packets, if not the source itself sends them.
+    link: str = ""
+
+
+def misplaced(bed: Testbed, node: Node, face: Node, network: Network) -> Flow:
+    """Packets to a node that come by one of its networks with the address of a node elsewhere."""
+    ours = node.address_on(network.name)
+    if ours is None:
+        listed = ", ".join(at.network for at in node.attachments)
+        raise BadInput(node.name, network.name, "no foot in it", f"one of: {listed}", "name another network")
+    return Flow(face, node, source_address(bed, face, ours), ours, f"from {face.name} on {network.name}", network.name)
+
+
+def flow(bed: Testbed, source: Node, target: Node, *, forged: bool = False, beside: bool = False) -> Flow:
+    """From a node to a node; `forged` as from a neighbour of the source, or `beside` the target, to a neighbour of it.
+
+    A neighbour has an address of the same network, which no node of the testbed has.
+    """
+    receiver = _neighbour(bed, target) if beside else address_towards(bed, source, target)
+    sender = _neighbour(bed, source) if forged else source_address(bed, source, receiver)
+    names = [f"a neighbour of {node.name}" if one else node.name for node, one in ((source, forged), (target, beside))]
+    return Flow(source, target, sender, receiver, f"from {names[0]} to {names[1]}")
+
+
+def _neighbour(bed: Testbed, node: Node) -> Address:
+    """An address of a node's first network that nobody has."""
+    interface = node.attachments[0].addresses[0]
+    first, own, last = (int(address) for address in (interface.network[0], interface.ip, interface.network[-1]))
+    numbers = itertools.chain(range(own + 1, last), range(own - 1, first, -1))
+    candidates = (type(interface.ip)(number) for number in numbers)
+    free = next((address for address in candidates if bed.scenario.owner(address) is None), None)
+    if free is None:
+        stack, expected = yaml_sections.shorten(bed.scenario.stack), "an address that no node has"
+        raise BadInput(stack, str(interface.network), "all taken", expected, "make the subnet larger")
+    return free
+
+
+def decides(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str], verdict: str) -> None:
+    """The firewall of a gateway drops or accepts (`verdict`) packets of these kinds. Raises `Unmet`.
+
+    What the gateway sends itself is decided as it leaves; what another gateway sends goes past that one's own firewall.
+    """
+    for kind, trace in zip(kinds, traced(bed, gateway, packets, kinds), strict=True):
+        found = nftrace.decision(trace)
+        if found != verdict:
+            expected = f"the firewall of {gateway.name} {verdict}s {kind} {packets.said}"
+            told = [f"  {line}" for line in trace]
+            raise Unmet(expected, f"{found or 'no decision'}", ["trace:", *told])
+
+
+def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> None:
+    """A packet with `face`'s address that comes in by a network where it cannot come from is dropped for its source.
+
+    For IPv4 the kernel does that by itself (`machines.refuses_source`), for IPv6 a rule must (nft(8), `fib`). Raises
+    `Unmet`.
+    """
+    (trace,) = traced(bed, node, misplaced(bed, node, face, network), ["ICMP"])
+    if nftrace.decision(trace) != "drop" or "fib saddr" not in trace[-1]:
+        expected = f"{node.name} believes no packet from {face.name} on {network.name}"
+        raise Unmet(expected, "it was not refused for its source", ["trace:", *(f"  {line}" for line in trace)])
+
+
+def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, verdict: str) -> None:
+    """The firewall of a gateway drops or accepts an ICMP error about its IKE with a peer, or about nothing it sent.
+
+    Raises `Unmet`, or `BadInput` where the gateway has no IKE with that peer.
+    """
+    packets = flow(bed, source, gateway)
+    other = peer or source
+    theirs = address_towards(bed, gateway, other)
+    sent = _ike(bed, gateway, peer) if peer else Datagram(DISCARD_PORT, from_port=IKE_PORT)
+    error = Complaint(sent.packet(source_address(bed, gateway, theirs), theirs))
+    (trace,) = _traces(bed, gateway, packets, [error])
+    if (found := nftrace.decision(trace)) != verdict:
+        about = f"IKE with {peer.name}" if peer else "nothing that was sent"
+        expected = f"the firewall of {gateway.name} {verdict}s an error from {source.name} about {about}"
+        raise Unmet(expected, found or "no decision", ["trace:", *(f"  {line}" for line in trace)])
+
+
+def _ike(bed: Testbed, gateway: Node, peer: Node) -> Datagram:
+    """A message of the gateway's IKE with a peer, on port 500 or, if one of them wants that, 4500 (RFC 7296)."""
+    tunnel = control.tunnels_with(bed, gateway, peer)[-1]
+    return Datagram(tunnel.remote_port, from_port=tunnel.local_port)
+
+
+def hands_nothing_on(bed: Testbed, gateway: Node, source: Node, address: Address, kinds: Sequence[str]) -> None:
+    """A gateway leaves the target of such packets as it is, and drops them (no DNAT). Raises `Unmet`."""
+    packets = Flow(source, gateway, source_address(bed, source, address), address, f"from {source.name} to {address}")
+    for kind, trace in zip(kinds, traced(bed, gateway, packets, kinds), strict=True):
+        changed = next((line for line in trace if re.search(r"\bdnat\b.*verdict accept", line)), "")
+        if changed or nftrace.decision(trace) != "drop":
+            expected = f"{gateway.name} does not hand {kind} {packets.said} on"
+            told = [f"  {line}" for line in trace]
+            raise Unmet(expected, changed or nftrace.decision(trace) or "no decision", ["trace:", *told])
+
+
+def traced(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str]) -> Sequence[Sequence[str]]:
+    """For each kind the trace of one packet through a gateway's firewall, a line a decision, up to the last one.
+
+    Raises `TunnelbedError` where a packet does not come to the gateway.
+    """
+    return _traces(bed, gateway, packets, [probe_of(kind) for kind in kinds])
+
+
+def _traces(bed: Testbed, gateway: Node, packets: Flow, probes: Sequence[Probe]) -> Sequence[Sequence[str]]:
+    """Likewise, for each probe."""
+    last = nftrace.ends(_nft(bed, gateway, "-j", "list", "chains"))
+    with nftrace.heard(bed.node(gateway).agent) as lines:
+        return [_trace(bed, gateway, lines, last, packets, probe) for probe in probes]
+
+
+def _trace(
+    bed: Testbed, gateway: Node, lines: list[str], last: Collection[str], packets: Flow, probe: Probe
+) -> Sequence[str]:
+    """The trace of one packet; it is sent until there is one, since the first may come before the tracing."""
+    packet = probe.packet(packets.sender, packets.receiver)
+    nftrace.begin(bed.node(gateway).agent, [_match(packet)])
+    earlier = {name for name, _ in nftrace.told(lines)}
+    found: Sequence[str] = ()
+
+    def attempt() -> bool:
+        nonlocal found
+        _send(bed, gateway, packets, packet)
+        with contextlib.suppress(DeadlinePassed):
+            found = _settled(lines, last, earlier)
+        return bool(found)
+
+    try:
+        waiting.until(attempt, bed.patience, "a trace")
+    except DeadlinePassed as late:
+        raise TunnelbedError(
+            f"{probe.name} {packets.said} is not seen by the firewall of {gateway.name}: see the sender's routes"
+        ) from late
+    return found
+
+
+def _match(packet: Packet) -> str:
+    """What an nftables rule asks of a packet to know it: addresses, protocol, and port."""
+    header = type(packet)(bytes(packet))
+    family, protocol = ("ip", header.proto) if isinstance(header, IP) else ("ip6", header.nh)
+    port = f" th dport {packet.payload.dport}" if isinstance(packet.payload, TCP | UDP) else ""
+    return f"{family} saddr {header.src} {family} daddr {header.dst} meta l4proto {protocol}{port}"
+
+
+def _send(bed: Testbed, gateway: Node, packets: Flow, packet: Packet) -> None:
+    """Send a packet from its source; another gateway's goes past that one's own firewall, to the next hop."""
+    source, link, hop = packets.source, packets.link, gateway
+    if link:
+        source = next(node for node in bed.scenario.on(link) if node != gateway)
+    elif source == gateway or not bed.is_vpn(source.name):
+        with contextlib.suppress(CommandFailed):  # refused by the firewall that is traced
+            bed.node(source).send_packet(bytes(packet))
+        return
+    else:
+        link = next(at.network for at in source.attachments if bed.scenario.networks[at.network].role == "isp_link")
+        others = [node for node in bed.scenario.on(link) if node != source]
+        hop = gateway if gateway in others else others[0]
+    frame = Ether(src=bed.node(source).mac(link), dst=bed.node(hop).mac(link)) / packet
+    bed.node(source).send_frame(link, bytes(frame))
+
+
+def _settled(lines: Sequence[str], last: Collection[str], earlier: Collection[str]) -> Sequence[str]:
+    """The decisions on a packet once two looks in a row see the same; raises `DeadlinePassed`."""
+    before: Sequence[str] = ()
+
+    def look() -> Sequence[str]:
+        nonlocal before
+        seen, before = before, nftrace.decisions(lines, last, earlier)
+        return before if before == seen else ()
+
+    return waiting.until(look, ATTEMPT, "a trace")

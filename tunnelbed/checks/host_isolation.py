@@ -1,0 +1,148 @@
+"""The machine and its testbed, kept apart: routes, devices, privileges (the paper's sections 2.2 and 5.3)."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tunnelbed.checks.unmet import Unmet
+from tunnelbed.engines.underlay import POOL
+from tunnelbed.testbed.testbed import Testbed
+from tunnelbed.topology import capabilities
+from tunnelbed.topology.model import Interface, Node, Subnet
+
+# Which kernel, which network stack of it, then addresses with their devices, and routes.
+LOOK = """
+echo "$(cat /proc/sys/kernel/random/boot_id) $(readlink /proc/self/ns/net)"
+ip -j address
+ip -j -4 route show table all
+ip -j -6 route show table all
+"""
+# Devices that a kernel with those modules puts into every network stack by itself (ip-sysctl.rst,
+# fb_tunnels_only_for_init_net); they lead nowhere.
+FALLBACK = {"tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One network stack: which it is, its devices by name and MAC, its addresses, and its routes."""
+
+    identity: str
+    devices: Mapping[str, str]
+    addresses: tuple[tuple[Interface, str], ...]
+    routes: tuple[tuple[Subnet, str], ...]
+
+
+def machine(bed: Testbed) -> Stack:
+    """The stack of the machine that runs the nodes."""
+    return read(bed.engine.machine(["sh", "-c", LOOK]).stdout)
+
+
+def of(bed: Testbed, node: Node) -> Stack:
+    """A node's stack."""
+    return read(bed.node(node).run(["sh", "-c", LOOK]).stdout)
+
+
+def read(text: str) -> Stack:
+    """What `LOOK` says."""
+    identity, addresses, *routes = [line for line in text.splitlines() if line.strip()]
+    links = json.loads(addresses)
+    return Stack(
+        identity,
+        {link["ifname"]: link.get("address", "") for link in links},
+        tuple(
+            (ipaddress.ip_interface(f"{at['local']}/{at['prefixlen']}"), link["ifname"])
+            for link in links
+            for at in link.get("addr_info", ())
+        ),
+        tuple(
+            (ipaddress.ip_network(route["dst"]), route.get("dev", ""))
+            for line in routes
+            for route in json.loads(line)
+            if route["dst"] != "default"
+        ),
+    )
+
+
+def no_route_into(bed: Testbed) -> None:
+    """The machine has no address in a network of the testbed, and no route to one or to a part of it. Raises `Unmet`.
+
+    A route to everything, such as the default one, leads out of the machine and not into the testbed.
+    """
+    subnets = [POOL, *(subnet for net in bed.scenario.networks.values() for subnet in net.subnets)]
+    if found := into(machine(bed), subnets):
+        raise Unmet("the host has no address in the testbed and no route into it", "; ".join(found))
+
+
+def into(stack: Stack, subnets: Iterable[Subnet]) -> Sequence[str]:
+    """The addresses and routes of a stack that lie in these subnets, in words."""
+    found = []
+    for subnet in subnets:
+        found += [f"address {at} of {device}" for at, device in stack.addresses if at.ip in subnet]
+        found += [f"route to {target} by {device}" for target, device in stack.routes if _part(target, subnet)]
+    return found
+
+
+def devices_hidden(bed: Testbed) -> None:
+    """No node has a device of the machine, lo aside, nor the machine's network stack itself. Raises `Unmet`."""
+    ours = machine(bed)
+    for node, stack in _stacks(bed):
+        if stack.identity == ours.identity:
+            raise Unmet(f"{node.name} has a network stack of its own", "it has the host's")
+        if shared := sorted(_known(stack) & _known(ours)):
+            told = ", ".join(f"{name} ({mac})" if mac else name for name, mac in shared)
+            raise Unmet(f"no device of the host is visible in {node.name}", told)
+
+
+def only_own_networks(bed: Testbed, nodes: Iterable[Node]) -> None:
+    """A node has a device for each of its networks, lo, and where ESP is done in user space ipsec0. Raises `Unmet`.
+
+    A node that runs containers has devices towards these, too.
+    """
+    for node in nodes:
+        found = set(of(bed, node).devices) - FALLBACK
+        wanted = {"lo", *(at.network for at in node.attachments)} | ({"ipsec0"} & found)
+        if wanted - found or (found - wanted and not node.privileged):
+            expected = f"{node.name} has exactly {', '.join(sorted(wanted))}"
+            raise Unmet(expected, ", ".join(sorted(found)))
+
+
+def capabilities_exact(bed: Testbed, nodes: Iterable[Node]) -> None:
+    """A node's first process has exactly the capabilities the stack gives, and can get no others. Raises `Unmet`."""
+    for node in nodes:
+        effective, bounding = _capabilities(bed, node)
+        wanted = capabilities.given(node)
+        if not node.privileged and (effective != wanted or bounding != wanted):
+            told = ", ".join(sorted(effective | bounding)) or "none"
+            raise Unmet(f"{node.name} has exactly {', '.join(sorted(wanted)) or 'no capability'}", told)
+
+
+def unprivileged(bed: Testbed, nodes: Iterable[Node]) -> None:
+    """A node is no privileged one: neither the stack says so, nor may it administer the machine. Raises `Unmet`."""
+    for node in nodes:
+        _, bounding = _capabilities(bed, node)
+        if node.privileged or "SYS_ADMIN" in bounding:
+            raise Unmet(f"{node.name} is unprivileged", "privileged" if node.privileged else "it has SYS_ADMIN")
+
+
+def _capabilities(bed: Testbed, node: Node) -> tuple[frozenset[str], frozenset[str]]:
+    return capabilities.held(bed.node(node).run(["cat", "/proc/1/status"]).stdout)
+
+
+def _stacks(bed: Testbed) -> Sequence[tuple[Node, Stack]]:
+    return list(bed.pool.map(lambda node: (node, of(bed, node)), bed.scenario.nodes.values()))
+
+
+def _known(stack: Stack) -> set[tuple[str, str]]:
+    """Devices by name and MAC; a machine's and a node's may have the same name, as docker0 in a nested node."""
+    return {(name, mac) for name, mac in stack.devices.items() if name != "lo" and name not in FALLBACK}
+
+
+def _part(target: Subnet, subnet: Subnet) -> bool:
+    if isinstance(target, ipaddress.IPv4Network) and isinstance(subnet, ipaddress.IPv4Network):
+        return target.subnet_of(subnet)
+    if isinstance(target, ipaddress.IPv6Network) and isinstance(subnet, ipaddress.IPv6Network):
+        return target.subnet_of(subnet)
+    return False

@@ -1,0 +1,96 @@
+"""What a node is, as it says itself: what it may do, where it stands, which addresses it answers for."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+
+from scapy.layers.l2 import Ether
+
+from tunnelbed import waiting
+from tunnelbed.checks.unmet import unmet
+from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
+from tunnelbed.observe.probes import Ping
+from tunnelbed.testbed.testbed import Testbed
+from tunnelbed.topology import capabilities
+from tunnelbed.topology.model import Address, Network, Node
+
+COUNTED_SECONDS = 1.0
+
+
+def may_exactly(bed: Testbed, node: Node, wanted: Sequence[str]) -> None:
+    """The bounding set of the node's first process is exactly these capabilities. Raises `Unmet`."""
+    unknown = [name for name in wanted if name not in capabilities.NAMES]
+    if unknown:
+        raise BadInput("Then", "", unknown[0], f"one of: {', '.join(capabilities.NAMES)}", "correct the sentence")
+    if (found := may(bed, node)) != set(wanted):
+        expected = f"{node.name} has exactly the capabilities {' '.join(sorted(wanted))}"
+        raise unmet(bed, expected, " ".join(sorted(found)) or "none")
+
+
+def may(bed: Testbed, node: Node) -> frozenset[str]:
+    """The capabilities that anything on a node can ever have: the bounding set of its first process."""
+    _, found = capabilities.held(_said(bed, node, "cat", "/proc/1/status"))
+    return found
+
+
+def stands_only_in(bed: Testbed, node: Node, networks: Sequence[Network]) -> None:
+    """The node has an interface in each of these networks and in no other. Raises `Unmet`."""
+    found = {str(link["ifname"]) for link in json.loads(_said(bed, node, "ip", "-json", "link", "show"))}
+    # Every namespace has these by itself; `ipsec0` is where ESP in user space begins.
+    found = {name for name in found if name in bed.scenario.networks}
+    wanted = {network.name for network in networks}
+    if found != wanted:
+        expected = f"{node.name} stands only in {' and '.join(sorted(wanted))}"
+        raise unmet(bed, expected, f"in {' and '.join(sorted(found)) or 'no network'}")
+
+
+def no_address_twice(bed: Testbed) -> None:
+    """On no network two nodes have the same address. Raises `Unmet`."""
+    owners: dict[tuple[str, Address], list[str]] = defaultdict(list)
+    for node in bed.scenario.nodes.values():
+        for link in json.loads(_said(bed, node, "ip", "-json", "address", "show")):
+            for said in link.get("addr_info", ()):
+                if link["ifname"] in bed.scenario.networks and "local" in said:
+                    owners[link["ifname"], ipaddress.ip_address(said["local"])].append(node.name)
+    for (network, address), names in owners.items():
+        if len(names) > 1:
+            expected = "every address belongs to one node"
+            raise unmet(bed, expected, f"{address} on {network} belongs to {' and '.join(names)}")
+
+
+def refuses_source(bed: Testbed, node: Node, face: Node, network: Network, seconds: float = COUNTED_SECONDS) -> None:
+    """A packet with `face`'s address that comes in by the wrong network is refused for its source (rp_filter).
+
+    The kernel counts it (RFC 3704; `IPReversePathFilter` in /proc/net/netstat), within some `seconds`. Raises `Unmet`.
+    """
+    ours = node.address_on(network.name)
+    stranger = next((other for other in bed.scenario.on(network.name) if other.name != node.name), None)
+    if ours is None or stranger is None:
+        expected = f"a network on which {node.name} has a neighbour"
+        raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "none", expected, "name another")
+    before = refused(_said(bed, node, "cat", "/proc/net/netstat"))
+    frame = Ether(src=bed.node(stranger).mac(network.name), dst=bed.node(node).mac(network.name))
+    packet = frame / Ping().packet(face.addresses[0], ours)
+    bed.node(stranger).send_frame(network.name, bytes(packet))
+    try:
+        waiting.until(lambda: refused(_said(bed, node, "cat", "/proc/net/netstat")) - before, seconds, "a refusal")
+    except DeadlinePassed:
+        expected = f"{node.name} believes no packet from {face.name} on {network.name}"
+        raise unmet(bed, expected, "it was not refused for its source") from None
+
+
+def refused(netstat: str) -> int:
+    """How many packets were refused for their source, in /proc/net/netstat: lines of names, each before its numbers."""
+    lines = netstat.splitlines()
+    for names, numbers in zip(lines[::2], lines[1::2], strict=True):
+        counted = dict(zip(names.split(), numbers.split(), strict=True))
+        if "IPReversePathFilter" in counted:
+            return int(counted["IPReversePathFilter"])
+    raise TunnelbedError("the kernel does not count what it refuses for its source (IPReversePathFilter)")
+
+
+def _said(bed: Testbed, node: Node, *command: str) -> str:
+    return bed.node(node).run(command).stdout

@@ -1,0 +1,55 @@
+"""What nodes say from a moment on: the part of their logs that a change or an attack brought about.
+
+journal = Journal(bed)                     # the moment
+...                                        # something happens
+journal.count("gateway-s", "certificate was revoked")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Sequence
+
+from tunnelbed import waiting
+from tunnelbed.checks.unmet import unmet
+from tunnelbed.errors import DeadlinePassed
+from tunnelbed.testbed.testbed import Testbed
+from tunnelbed.topology.model import Node
+
+# Seconds within which a daemon has written down what it just did.
+WRITTEN = 2.0
+
+
+class Journal:
+    """The logs of all nodes since this was made, `at` a moment of `time.monotonic`."""
+
+    def __init__(self, bed: Testbed) -> None:
+        self._bed = bed
+        self.at = time.monotonic()
+        names = list(bed.scenario.nodes)
+        marks = bed.pool.map(lambda name: bed.engine.mark(bed.project, name), names)
+        self._begun = dict(zip(names, marks, strict=True))
+
+    def lines(self, node: str) -> Sequence[str]:
+        """What a node has said since then."""
+        return self._bed.engine.log(self._bed.project, node, self._begun[node]).splitlines()
+
+    def matching(self, node: str, pattern: str) -> Sequence[str]:
+        """Those lines in which a regular expression is found."""
+        return [line for line in self.lines(node) if re.search(pattern, line)]
+
+    def count(self, node: str, pattern: str, wanted: int = 1, seconds: float = WRITTEN) -> int:
+        """How many lines match, waiting up to `seconds` until there are at least `wanted`."""
+        with contextlib.suppress(DeadlinePassed):
+            waiting.until(lambda: len(self.matching(node, pattern)) >= wanted, seconds, "a line", every=0.05)
+        return len(self.matching(node, pattern))
+
+
+def says(bed: Testbed, journal: Journal, node: Node, pattern: str, expected: str) -> None:
+    """A node has said, since the journal began, something that the pattern finds; else raises `Unmet`, `expected`."""
+    if not journal.count(node.name, pattern):
+        said = journal.lines(node.name)
+        seen = f"{len(said)} other lines" if said else "not a word"
+        raise unmet(bed, expected, seen, nodes=[node.name])

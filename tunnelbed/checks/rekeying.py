@@ -1,0 +1,172 @@
+"""Tunnels that change their keys while traffic goes on: new numbers on the wire, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+from tunnelbed import waiting
+from tunnelbed.checks import application, security_associations
+from tunnelbed.checks.address_selection import address_towards
+from tunnelbed.checks.unmet import Unmet, unmet
+from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.observe.packets import spi
+from tunnelbed.observe.recording import Recording
+from tunnelbed.testbed.testbed import Testbed
+from tunnelbed.topology.model import Network, Node
+from tunnelbed.vpn.strongswan import control
+from tunnelbed.vpn.strongswan.sas import Tunnel
+
+# Traffic while keys change: packets, and seconds between two, stretched. An exchange takes 50 ms on a busy machine.
+PACKETS, INTERVAL = 100, 0.02
+# A request is answered in some 10 ms. TCP would repeat one whose first packet was lost after 1 s (RFC 6298, 2.1).
+REQUEST_SECONDS = 0.9
+EXCHANGE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What goes on while keys change: `pings` or `requests`, by whom, and how to make it.
+
+    What makes it returns how many were sent, and how many of them answered.
+    """
+
+    name: str
+    source: Node
+    make: Callable[[], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Rekeying:
+    """One change of keys: the tunnel before and after it, what was seen meanwhile, and how much traffic was lost."""
+
+    before: Tunnel
+    after: Tunnel
+    recording: Recording
+    traffic: str
+    sent: int
+    lost: int
+
+
+def pings(bed: Testbed, source: Node, target: Node) -> Traffic:
+    """A node pings another one."""
+    address = address_towards(bed, source, target)
+    interval, wait = waiting.stretched(INTERVAL), waiting.stretched(1)
+    words = ("ping", "-q", "-c", str(PACKETS), "-i", f"{interval:g}", "-W", f"{wait:g}", str(address))
+    return Traffic("pings", source, lambda: counted(bed.node(source).run(words).stdout))
+
+
+def requests(bed: Testbed, source: Node) -> Traffic:
+    """A node's client asks the application's server: one request after another, each with a connection of its own."""
+    interval = f"{waiting.stretched(INTERVAL):g}"
+    options = ("--count", str(PACKETS), "--interval", interval, "--timeout", str(REQUEST_SECONDS))
+    return Traffic("requests", source, lambda: answered(application.ask(bed, source, options).stdout))
+
+
+def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying:
+    """Let a gateway change the keys of IKE or ESP of the tunnel through which there is traffic meanwhile."""
+    tunnels = security_associations.carrying(bed, gateway)
+    carrying: dict[int | None, Tunnel] = {number: tunnel for tunnel in tunnels for number in _spis(tunnel)}
+    with bed.record() as recording:
+        going_on = bed.pool.submit(traffic.make)
+        crossed = recording.until(lambda seen: spi(seen.packet) in carrying, EXCHANGE_SECONDS)
+        if crossed is None:
+            going_on.result()
+            seen = f"{traffic.source.name} sends {traffic.name}, and no ESP is seen"
+            raise TunnelbedError(f"{seen}: nothing to change keys under")
+        before = _current(carrying[spi(crossed.packet)])
+        control.tell(bed, gateway.name, "--rekey", *_which(before, layer))
+        after = _renewed(bed, gateway, before, {tunnel.unique for tunnel in tunnels}, layer)
+        if going_on.done():
+            raise TunnelbedError(f"the {traffic.name} ended before the keys had changed, so that nothing was shown")
+        sent, received = going_on.result()
+        recording.settle()
+    return Rekeying(before, after, recording, traffic.name, sent, sent - received)
+
+
+def counted(said: str) -> tuple[int, int]:
+    """How many packets ping sent and got back, by its summary."""
+    match = re.search(r"(\d+) packets transmitted, (\d+) received", said)
+    if not match:
+        raise CommandFailed(["ping"], None, said)
+    return int(match[1]), int(match[2])
+
+
+def answered(said: str) -> tuple[int, int]:
+    """How many requests were to be sent, and how many were answered: a line of JSON each."""
+    return PACKETS, sum("pong" in json.loads(line) for line in said.splitlines())
+
+
+def nothing_lost(bed: Testbed, made: Rekeying) -> None:
+    """All that was sent was answered. Raises `Unmet`."""
+    if made.lost:
+        expected = f"all {made.sent} {made.traffic} are answered while keys change"
+        raise unmet(bed, expected, f"{made.lost} of {made.sent} lost", made.recording)
+
+
+def new_spis_cross(bed: Testbed, made: Rekeying, network: Network) -> None:
+    """ESP crossed a network with the numbers agreed anew, both ways. Raises `Unmet`."""
+    new, old = _spis(made.after), _spis(made.before)
+    if kept := new & old:
+        seen = f"the old ones are still agreed: {_listed(kept)}"
+        raise unmet(bed, f"ESP with new SPIs crosses {network.name}", seen, made.recording)
+    crossed = {found for seen in made.recording.on(network.name) if (found := spi(seen.packet)) is not None}
+    if not new <= crossed:
+        raise unmet(bed, f"ESP with SPIs {_listed(new)} crosses {network.name}", _listed(crossed), made.recording)
+
+
+def keeps_secrecy(made: Rekeying, group: str) -> None:
+    """The new ESP keys come from a key exchange of their own, in that group (RFC 7296, 1.3.1). Raises `Unmet`."""
+    wanted = security_associations.proposal(group)
+    for child in made.after.children:
+        if not child.proposal.endswith(f"/{wanted}"):
+            raise Unmet(f"the new ESP keys come from {wanted}", child.proposal)
+
+
+def _which(tunnel: Tunnel, layer: str) -> tuple[str, str]:
+    if layer == "IKE":
+        return "--ike-id", str(tunnel.unique)
+    if len(tunnel.children) != 1:
+        raise BadInput(tunnel.name, "", f"{len(tunnel.children)} children", "one", "name a gateway with one")
+    return "--child-id", str(tunnel.children[0].unique)
+
+
+def _current(tunnel: Tunnel) -> Tunnel:
+    """The tunnel with what it sends by now; replaced children stay some seconds, for packets that are under way."""
+    # charon.delete_rekeyed_delay in strongswan.conf(5).
+    return replace(tunnel, children=tuple(child for child in tunnel.children if child.state == "INSTALLED"))
+
+
+def _renewed(bed: Testbed, gateway: Node, before: Tunnel, known: Collection[int], layer: str) -> Tunnel:
+    """The tunnel once its keys are new; new IKE keys make another IKE_SA of it, beside those `known` by number.
+
+    There may be two between the same gateways for a while, where both began one at the same moment.
+    """
+
+    def look() -> Tunnel | None:
+        for tunnel in bed.tunnels(gateway.name):
+            found = _current(tunnel)
+            if layer == "IKE":
+                new = found.name == before.name and found.unique not in known
+            else:
+                new = found.unique == before.unique and not _spis(found) & _spis(before)
+            if found.carries and new:
+                return found
+        return None
+
+    try:
+        found = waiting.until(look, EXCHANGE_SECONDS, "new keys")
+    except DeadlinePassed as late:
+        raise unmet(bed, f"{gateway.name} has new {layer} keys", "the old ones", nodes=[gateway.name]) from late
+    assert found is not None  # noqa: S101 # `until` returns what is true
+    return found
+
+
+def _spis(tunnel: Tunnel) -> set[int]:
+    return {number for child in tunnel.children for number in (child.spi_in, child.spi_out)}
+
+
+def _listed(spis: set[int]) -> str:
+    return ", ".join(f"{number:08x}" for number in sorted(spis)) or "none"

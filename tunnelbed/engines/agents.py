@@ -1,0 +1,249 @@
+"""Nodes as the test side reaches them: one conversation a node, opened when first needed.
+
+A node runs `scripts/node/agent`, which carries bytes; everything is decided here. One engine command a node opens the
+conversation (0.1 s), a request in it costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from tunnelbed import waiting
+from tunnelbed.engines import Engine
+from tunnelbed.errors import CommandFailed, NodeFailed, TunnelbedError
+from tunnelbed.shell import Completed
+
+AGENT = ("/usr/lib/tunnelbed/agent",)
+ANSWER_SECONDS = 30.0
+# To open a conversation the engine starts some processes of 10 to 20 MB for a moment. A request after that only waits:
+# for the node's turn, and for the kernel, which closes a packet socket when no processor can be using it any more.
+OPENED_AT_ONCE, MOST_NODES = 16, 1024
+# How often a node with a clock of its own is asked for the time, before each recording.
+CLOCK_LOOKS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame one node saw on one interface: `at` in seconds since the epoch, by the machine's clock.
+
+    `hardware` is the interface's ARPHRD type (linux/if_arp.h): Ethernet is 1, a TUN device without link header 65534.
+    """
+
+    node: str
+    interface: str
+    outgoing: bool
+    hardware: int
+    at: float
+    data: bytes
+
+
+class Agent:
+    """The conversation with one node."""
+
+    def __init__(self, engine: Engine, project: str, node: str) -> None:
+        self.node = node
+        self._own_clock, self._behind = engine.own_clocks, 0.0
+        self._stream = engine.open(project, node, AGENT)
+        self._pending: dict[int, Future[Any]] = {}
+        self._lock = threading.Lock()
+        self._next = 0
+        self._ended = False
+        self._tell: Callable[[Frame], None] | None = None
+        # What commands that are listened to have written, by the number of the request.
+        self._lines: dict[int, list[str]] = {}
+        threading.Thread(target=self._listen, name=f"agent {node}", daemon=True).start()
+
+    def watch(self, tell: Callable[[Frame], None]) -> None:
+        """From now on `tell` gets every frame the node sees, in a thread of its own."""
+        self._tell = tell
+        if self._own_clock:
+            self._behind = self._measure()
+        self._ask("watch")
+
+    def unwatch(self) -> None:
+        """No more frames."""
+        self._ask("unwatch")
+        self._tell = None
+
+    def sync(self) -> None:
+        """Return when every frame the node had seen by now has been told.
+
+        Raises `NodeFailed` where its kernel had to drop some: whatever is absent may have been among them.
+        """
+        if lost := self._ask("sync"):
+            raise NodeFailed(self.node, f"saw {lost} frames more than it could keep", "send less at once")
+
+    def send_frame(self, interface: str, data: bytes) -> None:
+        """Send a frame as it is out of an interface, past the node's own firewall."""
+        self._ask("link", on=interface, data=base64.b64encode(data).decode())
+
+    def send_packet(self, data: bytes) -> None:
+        """Send an IP packet where the node's routes lead; raises `CommandFailed` if they lead nowhere."""
+        self._ask("ip", data=base64.b64encode(data).decode())
+
+    def ask_kernel(self, protocol: int, message: bytes) -> bytes:
+        """Send the node's kernel a netlink message (`NETLINK_...` of linux/netlink.h); its first answer."""
+        return base64.b64decode(self._ask("netlink", to=protocol, data=base64.b64encode(message).decode()))
+
+    def run(self, command: Sequence[str], *, timeout: float = ANSWER_SECONDS, check: bool = False) -> Completed:
+        """Run a command to its end, `timeout` in seconds; with `check`, a bad status raises `CommandFailed`."""
+        said = self._ask("run", argv=list(command), timeout=waiting.stretched(timeout), wait=timeout + 1)
+        if said["status"] is None:
+            raise CommandFailed(command, None, said["err"], self.node)
+        done = Completed(tuple(command), said["status"], said["out"], said["err"])
+        if check and done.status:
+            raise CommandFailed(command, done.status, done.output, self.node)
+        return done
+
+    @contextlib.contextmanager
+    def listen(self, command: Sequence[str]) -> Iterator[list[str]]:
+        """The lines that a command writes while the body runs, a growing list; afterwards it is ended.
+
+        Raises `CommandFailed` where the node has no such command.
+        """
+        number = self._ask("listen", argv=list(command))
+        try:
+            yield self._lines.setdefault(number, [])
+        finally:
+            self._ask("hush", of=number)
+            self._lines.pop(number)
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file on the node. Raises `CommandFailed`."""
+        self.run(["sh", "-c", 'printf %s "$1" >"$2"', "sh", text, path], check=True)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the node, or somebody between, has ended it: nothing can be asked here any more."""
+        return self._ended
+
+    def close(self) -> None:
+        """End the conversation."""
+        self._stream.close()
+
+    def _measure(self) -> float:
+        """Seconds by which the node's clock is behind ours, to within half the time that the fastest answer took."""
+        best, behind = float("inf"), 0.0
+        for _ in range(CLOCK_LOOKS):
+            began = time.time()
+            theirs = float(self._ask("clock"))
+            ended = time.time()
+            if ended - began < best:
+                best, behind = ended - began, (began + ended) / 2 - theirs
+        return behind
+
+    def _ask(self, what: str, *, wait: float = ANSWER_SECONDS, **said: object) -> Any:  # noqa: ANN401 # as JSON has it
+        answer: Future[Any] = Future()
+        with self._lock:
+            if self._ended:
+                raise self._lost()
+            self._next += 1
+            number = self._next
+            self._pending[number] = answer
+            line = json.dumps({"id": number, "do": what, **said}) + "\n"
+            try:
+                self._stream.send(line.encode())
+            except OSError as gone:
+                raise self._lost() from gone
+        wait = waiting.stretched(wait)
+        try:
+            return answer.result(wait)
+        except TimeoutError as late:
+            raise NodeFailed(self.node, f"did not answer `{what}` in {wait:g} s", "see `invoke logs`") from late
+
+    def _listen(self) -> None:
+        rest = b""
+        with contextlib.suppress(OSError, ValueError):
+            while data := self._stream.receive():
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._heard(json.loads(line))
+        with self._lock:
+            self._ended = True
+        for answer in self._pending.values():
+            if not answer.done():
+                answer.set_exception(self._lost())
+
+    def _heard(self, said: Mapping[str, Any]) -> None:
+        if "of" in said:
+            self._lines.setdefault(said["of"], []).append(said["line"])
+            return
+        if "id" not in said:
+            if self._tell:
+                self._tell(_frame(self.node, said, self._behind))
+            return
+        answer = self._pending.pop(said["id"])
+        if "error" in said:
+            answer.set_exception(CommandFailed(["agent"], 1, said["error"], self.node))
+        else:
+            answer.set_result(said["ok"])
+
+    def _lost(self) -> TunnelbedError:
+        return NodeFailed(self.node, "the conversation with it ended", "see `invoke status` and `invoke logs`")
+
+
+class Agents:
+    """The conversations of one testbed, each opened when first needed."""
+
+    def __init__(self, engine: Engine, project: str) -> None:
+        self._engine, self._project = engine, project
+        self._open: dict[str, Future[Agent]] = {}
+        self._lock = threading.Lock()
+        self._opening = ThreadPoolExecutor(max_workers=OPENED_AT_ONCE, thread_name_prefix="opening agents")
+        self._talking = ThreadPoolExecutor(max_workers=MOST_NODES, thread_name_prefix="agents")
+
+    def on(self, node: str) -> Agent:
+        """The conversation with a node: opened once, by whoever asks first, and anew where the last one ended."""
+        with self._lock:
+            found = self._open.get(node)
+            if found and found.done() and found.result().ended:
+                found = None
+            opens = found is None
+            if found is None:
+                found = self._open[node] = Future()
+        if not opens:
+            return found.result()
+        try:
+            found.set_result(Agent(self._engine, self._project, node))
+        except BaseException as failed:
+            # Whoever waits for it is given the same error; whoever asks later tries again.
+            with self._lock:
+                if self._open.get(node) is found:
+                    del self._open[node]
+            found.set_exception(failed)
+            raise
+        return found.result()
+
+    def each(self, nodes: Sequence[str], do: Callable[[Agent], object]) -> None:
+        """Do something with several nodes at the same time; raises what the first of them raised."""
+        list(self._talking.map(do, self._opening.map(self.on, nodes)))
+
+    def forget(self, node: str) -> None:
+        """End the conversation with a node, which is about to stop or already has."""
+        with self._lock:
+            opened = self._open.pop(node, None)
+        if opened and not opened.exception():
+            opened.result().close()
+
+    def close(self) -> None:
+        """End them all."""
+        for node in list(self._open):
+            self.forget(node)
+        self._opening.shutdown()
+        self._talking.shutdown()
+
+
+def _frame(node: str, said: Mapping[str, Any], behind: float) -> Frame:
+    outgoing = said["kind"] == _OUTGOING
+    return Frame(node, said["on"], outgoing, said["type"], said["at"] + behind, base64.b64decode(said["data"]))
+
+
+_OUTGOING = 4  # PACKET_OUTGOING, linux/if_packet.h

@@ -1,0 +1,1 @@
+"""What nodes run: images built, root file systems, other processors."""

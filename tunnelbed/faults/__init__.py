@@ -1,0 +1,1 @@
+"""What is broken on purpose, and undone: links, nodes, credentials, attacks."""

@@ -1,0 +1,183 @@
+"""Trust broken on purpose: certificates that must not be believed, and a gateway that offers too little.
+
+Each is a context manager: the testbed's own certificates come back at its end. A gateway's tunnels end when its trust
+changes, since a tunnel that is up asks for no certificate.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+
+from tunnelbed.checks.node_logs import Journal, says
+from tunnelbed.errors import BadInput
+from tunnelbed.testbed.testbed import Testbed
+from tunnelbed.topology.model import Node
+from tunnelbed.vpn import pki
+from tunnelbed.vpn.pki import Authority, Leaf
+from tunnelbed.vpn.strongswan import config, control
+
+Write = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a gateway refuses its peer, as a sentence has it and as charon says it in its log."""
+
+    name: str
+    said: str
+
+
+REFUSALS = {
+    refusal.name: refusal
+    for refusal in (
+        Refusal("certificate revoked", r"certificate was revoked on"),
+        Refusal("certificate not known to be good", r"RULE_CRL_VALIDATION is \w+, but requires at least GOOD"),
+        Refusal("certificate expired", r"subject certificate invalid \(valid from"),
+        Refusal("certificate of an unknown authority", r"no issuer certificate found for"),
+        Refusal("identity unknown", r"no matching peer config found"),
+        Refusal("no common proposal", r"received proposals unacceptable|no acceptable proposal found"),
+    )
+}
+
+
+@contextlib.contextmanager
+def revoked(bed: Testbed, node: Node) -> Iterator[None]:
+    """The authority that issued a node's certificate revokes it, and every other gateway has the new CRL."""
+    crl = pki.authority_of(_keys(bed), "intermediate").revoke(certificate_of(bed, node))
+    with contextlib.ExitStack() as changed:
+        for other in bed.gateways():
+            if other != node:
+                path = _keys(bed) / other.name / "x509crl" / "intermediate.pem"
+                changed.enter_context(_changed(bed, other, {path: lambda path: pki.write_public(path, crl)}))
+        yield
+
+
+@contextlib.contextmanager
+def without_crls(bed: Testbed, node: Node) -> Iterator[None]:
+    """A node has no revocation list at all, so that it cannot know of any certificate whether it was revoked."""
+    control.required(bed, node)
+    folder = _keys(bed) / node.name / "x509crl"
+    lists = sorted(folder.iterdir()) if folder.is_dir() else []
+    if not lists:
+        raise BadInput(
+            bed.scenario.name, node.name, "no revocation list", "one that it can lose", "name another gateway"
+        )
+    with _changed(bed, node, dict.fromkeys(lists, Path.unlink)):
+        yield
+
+
+def expired(bed: Testbed, node: Node) -> contextlib.AbstractContextManager[None]:
+    """The node's certificate is of its own authority, and its time is over."""
+    authority = pki.authority_of(_keys(bed), "intermediate")
+    return _presents(bed, node, authority.leaf(leaf_of(bed, node), expired=True))
+
+
+def of_another_authority(bed: Testbed, node: Node) -> contextlib.AbstractContextManager[None]:
+    """The node's certificate says what it should, and its authority's name too, but another key signed it."""
+    return _presents(bed, node, false_authority(bed).leaf(leaf_of(bed, node)))
+
+
+@contextlib.contextmanager
+def of_another_node(bed: Testbed, node: Node, other: Node) -> Iterator[None]:
+    """The node's certificate is valid, and it and the node say that it is another node."""
+    leaf = leaf_of(bed, other)
+    pair = pki.authority_of(_keys(bed), "intermediate").leaf(leaf)
+    identity = ", ".join(part.rfc4514_string() for part in leaf.subject.rdns)
+    claims = control.overlaid(bed, node.name, of_connection=f'local {{ id = "{identity}" }}')
+    with _presents(bed, node, pair), claims:
+        yield
+
+
+@contextlib.contextmanager
+def offers_only(bed: Testbed, node: Node, layer: str, proposal: str) -> Iterator[None]:
+    """The node proposes this for IKE or ESP and nothing else, in the keywords of swanctl.conf."""
+    control.required(bed, node)
+    if layer == "IKE":
+        made = control.overlaid(bed, node.name, of_connection=f"proposals = {proposal}")
+    else:
+        made = control.overlaid(bed, node.name, of_child=f"esp_proposals = {proposal}")
+    with made:
+        yield
+
+
+def refuses_peer(bed: Testbed, journal: Journal, node: Node, why: str) -> None:
+    """A gateway says, since the journal began, that it refuses its peer for that reason. Raises `Unmet`."""
+    says(bed, journal, node, REFUSALS[why].said, f"{node.name} refuses its peer: {why}")
+
+
+def is_told(bed: Testbed, journal: Journal, node: Node, notify: str) -> None:
+    """A gateway says, since the journal began, that its peer told it so (RFC 7296, 3.10.1). Raises `Unmet`."""
+    says(bed, journal, node, rf"received {notify} (error|notify)", f"{node.name} is told {notify}")
+
+
+def false_authority(bed: Testbed) -> Authority:
+    """An intermediate authority of the same name as the testbed's, below a root of the same name, with other keys."""
+    plan = _plan(bed)
+    return Authority.root(plan.root).intermediate(plan.intermediate)
+
+
+def leaf_of(bed: Testbed, node: Node) -> Leaf:
+    """What a node's certificate shall say."""
+    found = next((leaf for leaf in _plan(bed).leaves if leaf.node == node.name), None)
+    if found is None:
+        listed = ", ".join(leaf.node for leaf in _plan(bed).leaves)
+        raise BadInput(bed.scenario.name, node.name, "no certificate", f"one of: {listed}", "name another node")
+    return found
+
+
+def certificate_of(bed: Testbed, node: Node) -> x509.Certificate:
+    """The certificate a node presents now."""
+    leaf_of(bed, node)
+    return x509.load_pem_x509_certificate((_keys(bed) / node.name / "x509" / f"{node.name}.pem").read_bytes())
+
+
+def _presents(bed: Testbed, node: Node, pair: pki.Pair) -> contextlib.AbstractContextManager[None]:
+    """The node presents this certificate instead of its own."""
+    certificate, key = pair
+    tree, file = _keys(bed) / node.name, f"{node.name}.pem"
+    writers: Mapping[Path, Write] = {
+        tree / "x509" / file: lambda path: pki.write_public(path, certificate),
+        tree / "private" / file: lambda path: pki.write_key(path, key),
+    }
+    return _changed(bed, node, writers)
+
+
+@contextlib.contextmanager
+def _changed(bed: Testbed, node: Node, writers: Mapping[Path, Write]) -> Iterator[None]:
+    """These files of a node's credentials are written anew, and have their content and mode again afterwards."""
+    kept = {path: (path.read_bytes(), path.stat().st_mode & 0o777) for path in writers}
+    try:
+        for path, write in writers.items():
+            write(path)
+        _take_effect(bed, node)
+        yield
+    finally:
+        for path, (content, mode) in kept.items():
+            path.write_bytes(content)
+            path.chmod(mode)
+        _take_effect(bed, node)
+
+
+def _take_effect(bed: Testbed, node: Node) -> None:
+    for gateway in bed.gateways():
+        control.forget(bed, gateway.name)
+    control.load_credentials(bed, node.name)
+    # Who starts a tunnel by itself comes last: it gives up where its peer has no connections for a moment.
+    for gateway in sorted(bed.gateways(), key=lambda gateway: config.starts(bed.scenario, gateway.name)):
+        control.renew(bed, gateway.name)
+
+
+def _plan(bed: Testbed) -> pki.Plan:
+    path = bed.scenario.configs / "pki.yaml"
+    if not path.exists():
+        raise BadInput(bed.scenario.name, "pki.yaml", "none", "a scenario with certificates", "leave the sentence out")
+    return pki.read(path, bed.scenario.nodes)
+
+
+def _keys(bed: Testbed) -> Path:
+    return bed.state / "pki"

@@ -1,0 +1,1 @@
+"""What nodes see: frames recorded, packets read, probes sent, the firewall's trace, logs."""

@@ -1,0 +1,228 @@
+"""What every node saw meanwhile: the evidence for each verdict.
+
+    with bed.record() as recording:
+        ...                                    # something happens
+    recording.settle()
+    recording.on("isp_link_a")                 # the packets that crossed a link, each told once
+
+All nodes watch all their interfaces, so a packet's way can be read off: where it entered, what it became, where it
+ended. Frames come with the machine's one clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
+
+from tunnelbed import waiting
+from tunnelbed.engines.agents import Agent, Agents, Frame
+from tunnelbed.errors import DeadlinePassed
+from tunnelbed.observe.packets import is_ike, is_informational
+from tunnelbed.observe.pcapng import ETHERNET, Pcapng
+
+# Seconds without a frame anywhere after which nothing is under way any more: a packet stays in a node for less than
+# 10 ms, user-space ESP included (measured 2 to 7 ms on two busy cores).
+QUIET = 0.03
+SETTLE_SECONDS = 2.0
+# IEEE 802's ethertype for local experiments, from a locally administered address.
+MARKER = 0x88B5
+MARKER_MAC = "02:00:00:00:00:01"
+BROADCAST = "ff:ff:ff:ff:ff:ff"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One packet at one interface of one node."""
+
+    frame: Frame
+
+    @property
+    def node(self) -> str:
+        """Who saw it."""
+        return self.frame.node
+
+    @property
+    def network(self) -> str:
+        """Where: a network's name, which is its interface's, or `ipsec0`."""
+        return self.frame.interface
+
+    @property
+    def outgoing(self) -> bool:
+        """Whether the node sent it."""
+        return self.frame.outgoing
+
+    @cached_property
+    def packet(self) -> Packet:
+        """The frame as Scapy reads it; from a TUN device, which has no link header, the IP packet alone."""
+        data = self.frame.data
+        if self.frame.hardware == ETHERNET:
+            return Ether(data)
+        if not data:
+            return Raw(data)
+        return IP(data) if data[0] >> 4 == 4 else IPv6(data)
+
+    def __str__(self) -> str:
+        """One line: when, who, where, what."""
+        way = "out" if self.outgoing else "in"
+        return f"{self.frame.at % 60:09.6f} {self.node:12} {way:3} {self.network:15} {self.packet.summary()}"
+
+
+@dataclass
+class Recording:
+    """The frames of all nodes between a beginning and an end."""
+
+    agents: Agents
+    watched: Mapping[str, Sequence[str]]
+    frames: list[Frame] = field(default_factory=list)
+    _heard: threading.Event = field(default_factory=threading.Event)
+
+    def hear(self, frame: Frame) -> None:
+        """Take a frame from a node."""
+        self.frames.append(frame)
+        self._heard.set()
+
+    def sync(self) -> None:
+        """Return when everything seen so far is in the recording. Raises `NodeFailed` where a node lost frames."""
+        self.agents.each(tuple(self.watched), lambda agent: agent.sync())
+
+    def settle(self) -> None:
+        """Return when nothing is under way any more, and every node has shown that it sees each of its networks.
+
+        A marker crosses every network and is told by all who have a foot there; then nothing moves anywhere for
+        `QUIET` seconds, stretched, but gateways that ask each other for a sign of life: of thirty, one always does.
+        Afterwards the recording can prove that something did *not* happen. Raises
+        `DeadlinePassed` where a marker is not seen, with the networks and nodes.
+        """
+        self._mark()
+
+        def quiet() -> bool:
+            until = time.monotonic() + waiting.stretched(QUIET)
+            looked = len(self.frames)
+            while True:
+                self._heard.clear()
+                frames = self.frames[looked:]
+                looked += len(frames)
+                if not all(is_informational(Sighting(frame).packet) for frame in frames):
+                    return False
+                if not self._heard.wait(max(0.0, until - time.monotonic())):
+                    return True
+
+        with contextlib.suppress(DeadlinePassed):  # a busy testbed: what matters was waited for by name
+            waiting.until(quiet, SETTLE_SECONDS, "the testbed to be quiet")
+        self.sync()
+
+    def _mark(self) -> None:
+        """Send a marker across every network at once; return when everybody else there has seen it."""
+        sends: dict[str, dict[str, bytes]] = {}
+        unseen: dict[tuple[str, bytes], str] = {}
+        for network in dict.fromkeys(name for names in self.watched.values() for name in names):
+            # The last node there: the first is more often the one in the middle, which would send most of them.
+            *others, sender = [node for node, names in self.watched.items() if network in names]
+            token = secrets.token_bytes(16)
+            sends.setdefault(sender, {})[network] = bytes(
+                Ether(src=MARKER_MAC, dst=BROADCAST, type=MARKER) / Raw(token)
+            )
+            unseen |= {(other, token): network for other in others}
+
+        def send(agent: Agent) -> None:
+            for network, frame in sends[agent.node].items():
+                agent.send_frame(network, frame)
+
+        looked = len(self.frames)
+        self.agents.each(tuple(sends), send)
+
+        def check() -> Sequence[str]:
+            nonlocal looked
+            frames = self.frames[looked:]
+            looked += len(frames)
+            for frame in frames:
+                unseen.pop((frame.node, frame.data[14:30]), None)
+            return [f"{network} by {other}" for (other, _), network in unseen.items()]
+
+        # Raises with those that are missing.
+        waiting.until(check, SETTLE_SECONDS, "no marker to be missing", every=0.002, good=lambda missing: not missing)
+
+    def until(self, wanted: Callable[[Sighting], bool], seconds: float) -> Sighting | None:
+        """The first sighting that is wanted, waiting up to `seconds` for it; None if it never came."""
+        looked = 0
+        found: Sighting | None = None
+
+        def check() -> bool:
+            nonlocal looked, found
+            frames = self.frames[looked:]
+            looked += len(frames)
+            found = next((sighting for frame in frames if wanted(sighting := Sighting(frame))), None)
+            return found is not None
+
+        with contextlib.suppress(DeadlinePassed):
+            waiting.until(check, seconds, "a packet", every=0.002)
+        return found
+
+    @property
+    def sightings(self) -> Sequence[Sighting]:
+        """Everything but our own markers, in the order of time."""
+        frames = [frame for frame in self.frames if frame.data[12:14] != MARKER.to_bytes(2, "big")]
+        return [Sighting(frame) for frame in sorted(frames, key=lambda frame: frame.at)]
+
+    def on(self, network: str) -> Sequence[Sighting]:
+        """What crossed a network, each packet once: what its nodes sent on it.
+
+        What they received there is no measure: behind ESP in the kernel, a capture shows the decrypted packet as if it
+        had come in by the same interface.
+        """
+        return [seen for seen in self.sightings if seen.network == network and seen.outgoing]
+
+    def arrivals(self, node: str) -> Sequence[Sighting]:
+        """What came to a node."""
+        return [seen for seen in self.sightings if seen.node == node and not seen.outgoing]
+
+    def departures(self, node: str) -> Sequence[Sighting]:
+        """What a node sent."""
+        return [seen for seen in self.sightings if seen.node == node and seen.outgoing]
+
+    def way_of(self, is_it: Callable[[Packet], bool]) -> Sequence[Sighting]:
+        """Where a packet was seen, from the first place to the last."""
+        return [seen for seen in self.sightings if is_it(seen.packet)]
+
+    def stalls(self, since: int, is_it: Callable[[Packet], bool]) -> frozenset[tuple[str, str, bool]] | None:
+        """The places at which a packet was seen since so many frames; None while gateways negotiate (IKE).
+
+        Two attempts that end at the same places, with no IKE under way, are followed by a third that does.
+        """
+        sightings = [Sighting(frame) for frame in self.frames[since:]]
+        if any(is_ike(seen.packet) for seen in sightings):
+            return None
+        return frozenset((seen.node, seen.network, seen.outgoing) for seen in sightings if is_it(seen.packet))
+
+    def save(self, path: Path) -> Path:
+        """Write it all as pcapng, an interface for each place: `gateway-a isp_link_a`."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(Pcapng(path)) as file:
+            for seen in self.sightings:
+                file.write(seen.frame, f"{seen.node} {seen.network}")
+        return path
+
+
+@contextlib.contextmanager
+def record(agents: Agents, watched: Mapping[str, Sequence[str]]) -> Iterator[Recording]:
+    """Record at these nodes, each with its networks; the recording can be read while it goes on and afterwards.
+
+    Every node has answered before the body runs, so what happens in it is seen.
+    """
+    recording = Recording(agents, watched)
+    agents.each(tuple(watched), lambda agent: agent.watch(recording.hear))
+    try:
+        yield recording
+    finally:
+        agents.each(tuple(watched), lambda agent: agent.unwatch())

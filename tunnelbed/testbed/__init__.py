@@ -1,0 +1,1 @@
+"""One scenario on one engine: up, down, status, options, readiness, a run of its sentences."""

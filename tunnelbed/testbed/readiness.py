@@ -1,0 +1,99 @@
+"""When a testbed is ready: every node has said so, and every check of its own passes."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tunnelbed import waiting
+from tunnelbed.engines import Engine, Progress
+from tunnelbed.errors import DeadlinePassed, NodeFailed
+from tunnelbed.topology import yaml_sections
+from tunnelbed.topology.model import Node, Scenario
+
+READY = "tunnelbed: ready"
+# A node configures itself within a second; a foreign processor under emulation takes much longer.
+NODE_SECONDS = 20.0
+# A node that runs containers starts an engine and unpacks images first.
+CARRYING_SECONDS = 60.0
+CHECK_SECONDS = 20.0
+# Of many nodes, so many are named.
+SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """The question whether a testbed is ready, put to its engine; checks run in `pool`, side by side."""
+
+    scenario: Scenario
+    engine: Engine
+    project: str
+    pool: ThreadPoolExecutor
+
+    def wait(self, progress: Progress, *, own: bool) -> None:
+        """Wait until every node is ready and, with `own`, every node's own check passes.
+
+        Raises `NodeFailed` for a node that has stopped or does not pass, `DeadlinePassed` with those not ready in time.
+        """
+        nodes = self.scenario.nodes.values()
+        progress("waiting for the nodes")
+        seconds = CARRYING_SECONDS if any(node.carried for node in nodes) else NODE_SECONDS
+        waiting.until(self._unready(), seconds, "every node to be ready", good=lambda names: not names)
+        checked = [node for node in nodes if node.check and own]
+        if checked:
+            names = [node.name for node in checked]
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            progress(f"checking from {', '.join(names[:SHOWN])}{more}")
+        list(self.pool.map(self._passes, checked))
+
+    def _unready(self) -> Callable[[], Sequence[str]]:
+        """A check that names the nodes that have not said they are ready, as far as is known.
+
+        It asks one after another until one is not, which is then the last to be asked again: many nodes that are still
+        busy are not kept from it by as many questions.
+        """
+        unready = deque(self.scenario.nodes)
+
+        def check() -> Sequence[str]:
+            states = self.engine.states(self.project)
+            for name in unready:
+                if states.get(name) == "dead":
+                    raise NodeFailed(name, "is dead: what ran it has ended", "take the testbed down, and up again")
+                if states.get(name) == "exited":
+                    files = yaml_sections.shorten(self.scenario.configs / name)
+                    said = _last_lines(self.engine.log(self.project, name))
+                    raise NodeFailed(name, said, f"mend {files}, or its command in the stack")
+            while unready and unready[0] in states and READY in self.engine.log(self.project, unready[0]):
+                unready.popleft()
+            unready.rotate(-1)
+            return list(unready)
+
+        return check
+
+    def _passes(self, node: Node) -> None:
+        said = ""
+
+        def attempt() -> bool:
+            nonlocal said
+            done = self.engine.run(self.project, node.name, node.check, check=False)
+            said = _last_lines(done.output)
+            return done.status == 0
+
+        try:
+            waiting.until(attempt, CHECK_SECONDS, "the check", every=0.1)
+        except DeadlinePassed as late:
+            raise NodeFailed(
+                node.name,
+                f"its check `{' '.join(node.check)}` does not pass: {said}",
+                f"see the gateways' logs, `invoke logs --scenario {self.scenario.name}`",
+            ) from late
+
+
+def _last_lines(text: str, count: int = 5) -> str:
+    """The last that a node said itself; what charon does is dated, what is wrong is not."""
+    lines = text.strip().splitlines()
+    undated = [line for line in lines if not re.match(r"\d{4}-\d\d-\d\dT", line)]
+    return "\n".join((undated or lines)[-count:])

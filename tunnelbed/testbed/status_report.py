@@ -1,0 +1,106 @@
+"""Testbeds as a person reads them, and as a script does."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from tunnelbed.testbed.testbed import NodeStatus, Testbed
+from tunnelbed.testbed.verification import Outcome, summary
+from tunnelbed.vpn.strongswan.sas import Tunnel
+
+# Characters in a line that is long enough for whatever there is.
+PIPED = 1000
+HEADINGS = ("node", "role", "site", "addresses", "state", "tunnel")
+
+
+def heading(bed: Testbed) -> str:
+    """One line: the testbed, and who does what for it."""
+    options = bed.options
+    facts = {**bed.engine.describe(), "network driver": (options.driver if options else "") or bed.engine.driver}
+    if options and options.image:
+        facts["images"] = options.image
+    return f"{bed.name}: " + ", ".join(f"{key} {value}" for key, value in facts.items())
+
+
+def table(statuses: Sequence[NodeStatus], width: int | None = None) -> str:
+    """The nodes as a table, a line each where there is room; `width` in characters, the terminal's unless told.
+
+    Whoever reads it through a pipe (`grep`) gets a line each in any case. Nothing is cut short.
+    """
+    terminal = Console().is_terminal
+    console = Console(file=io.StringIO(), width=width or (None if terminal else PIPED), force_terminal=terminal)
+    rows = [_cells(status) for status in statuses]
+    style = [None if status.state == "running" else "red" for status in statuses]
+    words = [[word for cell in column for word in cell.split()] for column in zip(HEADINGS, *rows, strict=True)]
+    whole = ""
+    # In a terminal's usual width every word keeps whole; where not all can, they go on in the next line.
+    for widths in ([max(map(len, column), default=0) for column in words], [None] * len(words)):
+        made = Table(box=None, pad_edge=False)
+        for name, least in zip(HEADINGS, widths, strict=True):
+            made.add_column(name, overflow="fold", min_width=least)
+        for row, colour in zip(rows, style, strict=True):
+            made.add_row(*row, style=colour)
+        with console.capture() as said:
+            console.print(made)
+        whole = said.get().rstrip("\n")
+        if all(word in whole for column in words for word in column):
+            break
+    return whole
+
+
+def as_json(beds: Sequence[Testbed]) -> str:
+    """The same for a script: a list of testbeds, each with its nodes."""
+    return json.dumps(
+        [
+            {
+                "testbed": bed.name,
+                "scenario": bed.scenario.name,
+                "instance": bed.instance,
+                "project": bed.project,
+                "up": bed.is_up(),
+                "options": asdict(bed.options) if bed.options else None,
+                **bed.engine.describe(),
+                "nodes": [asdict(status) for status in bed.status()],
+            }
+            for bed in beds
+        ],
+        indent=2,
+    )
+
+
+def outcomes(found: Sequence[Outcome]) -> str:
+    """What came of each scenario's features: a line each, then every sentence that does not hold."""
+    lines = [f"{outcome.scenario}: {summary(outcome)}" for outcome in found]
+    for outcome in found:
+        lines += [f"  does not hold: {sentence}" for sentence in outcome.failed]
+        lines += [f"  could not be judged: {sentence}" for sentence in outcome.errors]
+    return "\n".join(lines)
+
+
+def removed(counts: Mapping[str, int]) -> str:
+    """What `down` took away: `removed 10 containers, 7 networks, 7 links, 5 keys`."""
+    told = [f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in counts.items() if count]
+    return f"removed {', '.join(told)}" if told else "nothing was there"
+
+
+def _cells(status: NodeStatus) -> tuple[str, ...]:
+    """What the table says of a node, in the order of the headings."""
+    addresses = " ".join(status.addresses)
+    return status.node, status.role, status.site, addresses, status.state, _tunnels(status)
+
+
+def _tunnels(status: NodeStatus) -> str:
+    if not status.data_plane:
+        return ""
+    told = ", ".join(_tunnel(tunnel) for tunnel in status.tunnels) or "none yet"
+    return f"{told} (ESP in {'the kernel' if status.data_plane == 'kernel' else 'user space'})"
+
+
+def _tunnel(tunnel: Tunnel) -> str:
+    return f"{tunnel.name} {'up' if tunnel.carries else tunnel.state.lower()}"

@@ -1,0 +1,151 @@
+"""Running the features of scenarios, one behave a scenario, and what came of it.
+
+behave itself stays outside: it is started as a command, and its JSON report is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunnelbed import shell
+from tunnelbed.engines import Progress
+from tunnelbed.errors import BadInput
+from tunnelbed.topology.model import Scenario, testbed_name
+
+HOLDS, FAILED, COULD_NOT_RUN = 0, 1, 2
+LAUNCHER = Path(__file__).resolve().parents[2] / "scripts" / "sentences.py"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to run: scenarios of the folder `root`, and behave's own choices."""
+
+    root: Path
+    scenarios: Sequence[Scenario]
+    settings: Mapping[str, str]
+    tags: Sequence[str] = ()
+    junit: Path | None = None
+    stop: bool = False
+    reports: Path = Path("reports")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one scenario's features: sentences by how they ended, and the time it took in seconds.
+
+    `failed` are expectations that do not hold, `errors` sentences that could not be judged.
+    """
+
+    scenario: str
+    passed: int
+    failed: Sequence[str]
+    errors: Sequence[str]
+    seconds: float
+    status: int
+    output: str
+
+    @property
+    def code(self) -> int:
+        """The exit code: 0 all hold, 1 one failed, 2 something could not be run."""
+        if self.failed:
+            return FAILED
+        return COULD_NOT_RUN if self.errors or self.status or not self.passed else HOLDS
+
+
+def run(asked: Asked, jobs: int, progress: Progress) -> Sequence[Outcome]:
+    """Run each scenario's features, `jobs` scenarios at a time, in the order given.
+
+    One at a time, behave speaks to the terminal as it goes; several at a time, each speaks when it has ended.
+    """
+    if jobs < 1:
+        raise BadInput("--jobs", "", jobs, "1 or more", "correct it")
+    quiet = jobs > 1 and len(asked.scenarios) > 1
+
+    under_way: list[subprocess.Popen[str]] = []
+
+    def one(scene: Scenario) -> Outcome:
+        outcome = _one(asked, scene, under_way, quiet=quiet)
+        if quiet:
+            progress(f"{scene.name}: {summary(outcome)}")
+        return outcome
+
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        try:
+            return list(pool.map(one, asked.scenarios))
+        except shell.Terminated:
+            # Each takes down what it brought up, for which the pool waits; what has not begun is never begun.
+            for process in under_way:
+                process.terminate()
+            raise
+
+
+def summary(outcome: Outcome) -> str:
+    """One line: `53 sentences hold, 0 fail, 0 could not be judged (7.1 s)`."""
+    failed, errors = len(outcome.failed), len(outcome.errors)
+    told = f"{outcome.passed} sentences hold, {failed} fail, {errors} could not be judged ({outcome.seconds:.1f} s)"
+    return told if outcome.passed or failed or errors else f"no sentence was run: {_last(outcome.output)}"
+
+
+def _one(asked: Asked, scene: Scenario, under_way: list[subprocess.Popen[str]], *, quiet: bool) -> Outcome:
+    """Run one scenario's features to their end; meanwhile their behave is among those `under_way`."""
+    report = asked.reports / "verify" / f"{testbed_name(scene.name, asked.settings.get('instance', ''))}.json"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    command = [
+        sys.executable,
+        str(LAUNCHER),
+        *("--format", "pretty" if not quiet else "plain", "--outfile", "-"),
+        *("--format", "json", "--outfile", str(report)),
+        "--no-skipped",
+        *("--tags", f"@scenario.{scene.name}"),
+        *(word for tag in asked.tags for word in ("--tags", tag)),
+        *(("--junit", "--junit-directory", str(asked.junit / scene.name)) if asked.junit else ()),
+        *(("--stop",) if asked.stop else ()),
+        *(word for key, value in asked.settings.items() if value for word in ("-D", f"{key}={value}")),
+        *("-D", f"path={asked.root}"),
+        str(scene.features),
+    ]
+    shell.log.info("%s", shell.quoted(command))
+    began = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE if quiet else None, text=True) as process:
+        under_way.append(process)
+        output, _ = process.communicate()
+        under_way.remove(process)
+    passed, failed, errors = _read(report)
+    return Outcome(scene.name, passed, failed, errors, time.monotonic() - began, process.returncode, output or "")
+
+
+def _read(report: Path) -> tuple[int, Sequence[str], Sequence[str]]:
+    """Passed, failed and undecided sentences in behave's JSON report; nothing where behave wrote none."""
+    features = []
+    with contextlib.suppress(OSError, ValueError):
+        features = json.loads(report.read_text(encoding="utf-8"))
+    passed = 0
+    failed: list[str] = []
+    errors: list[str] = []
+    for feature in features:
+        for element in feature.get("elements", ()):
+            for step in element["steps"]:
+                status = step.get("result", {}).get("status")
+                sentence = f"{step['location']}: {step['keyword']} {step['name']}"
+                passed += status == "passed"
+                if status == "failed":
+                    failed.append(sentence)
+                elif status in ("error", "undefined", "hook_error"):
+                    errors.append(sentence)
+        if feature.get("status") in ("error", "hook_error") and not errors:
+            errors.append(f"{feature['location']}: {feature['name']}")
+    return passed, failed, errors
+
+
+def _last(output: str) -> str:
+    lines = output.strip().splitlines()
+    return lines[-1] if lines else "behave said nothing"

@@ -1,0 +1,139 @@
+"""A scenario's nouns: networks, nodes, and how they are attached.
+
+Values only, checked where they are read (`scenario.py`); addresses are `ipaddress` objects from there on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import Path
+
+from tunnelbed.errors import BadInput
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+Subnet = IPv4Network | IPv6Network
+
+# IFNAMSIZ in linux/if.h is 16 with the closing zero; a network's name is its interface's name.
+LONGEST_NAME = 15
+
+
+@dataclass(frozen=True)
+class Network:
+    """One L2 segment. `role` is isp_link, intranet or internet where the stack's labels say so."""
+
+    name: str
+    subnets: tuple[Subnet, ...]
+    role: str = ""
+    site: str = ""
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A node's foot in a network: the interface of that network's name, and its addresses."""
+
+    network: str
+    addresses: tuple[Interface, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One host of the scenario, and what Compose says of it that any engine needs."""
+
+    name: str
+    attachments: tuple[Attachment, ...]
+    role: str = ""
+    site: str = ""
+    image: str = ""
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
+    privileged: bool = False
+    check: tuple[str, ...] = ()
+    # Images for containers that the node itself runs.
+    carried: tuple[str, ...] = ()
+    # Capabilities taken away from those an engine gives by itself; ALL takes away every one.
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Every address of the node, in the order of the stack."""
+        return tuple(interface.ip for attachment in self.attachments for interface in attachment.addresses)
+
+    def addresses_on(self, network: str) -> tuple[Interface, ...]:
+        """The node's addresses on a network, in the order of the stack; none where it has no foot."""
+        return tuple(
+            own for attachment in self.attachments if attachment.network == network for own in attachment.addresses
+        )
+
+    def address_on(self, network: str) -> Address | None:
+        """The first of them."""
+        return next((own.ip for own in self.addresses_on(network)), None)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A named virtual network and the files that define it."""
+
+    name: str
+    stack: Path
+    configs: Path
+    features: Path
+    networks: Mapping[str, Network]
+    nodes: Mapping[str, Node]
+    # What Compose merges into the stack, in the nested form of a scenario.
+    overlay: Path | None = None
+
+    def node(self, name: str) -> Node:
+        """The node of that name; `BadInput` lists those there are."""
+        if name not in self.nodes:
+            raise BadInput("--node", "", repr(name), f"one of: {', '.join(self.nodes)}", "choose one of them")
+        return self.nodes[name]
+
+    def having(self, role: str = "", site: str = "") -> tuple[Node, ...]:
+        """The nodes of a role, of a site, or both, in the order of the stack."""
+        return tuple(
+            node for node in self.nodes.values() if (not role or node.role == role) and (not site or node.site == site)
+        )
+
+    def on(self, network: str) -> tuple[Node, ...]:
+        """The nodes with a foot in a network, in the order of the stack."""
+        return tuple(node for node in self.nodes.values() if any(at.network == network for at in node.attachments))
+
+    @cached_property
+    def sites(self) -> tuple[str, ...]:
+        """The sites' names, in the order of the stack."""
+        return tuple(dict.fromkeys(node.site for node in self.nodes.values() if node.site))
+
+    @cached_property
+    def inside(self) -> tuple[Subnet, ...]:
+        """The subnets behind gateways: the addresses that no network outside may show."""
+        return tuple(self._subnets("intranet"))
+
+    def owner(self, address: Address) -> Node | None:
+        """The node that has an address in the stack; the first where scenarios use one twice."""
+        return next((node for node in self.nodes.values() if address in node.addresses), None)
+
+    def owners(self, address: Address, near: Node) -> tuple[Node, ...]:
+        """Who may be meant by an address at a node: whoever has it on the node's own networks, else whoever has it."""
+        near_by = {at.network for at in near.attachments}
+        networks = {
+            node.name: {at.network for at in node.attachments if any(found.ip == address for found in at.addresses)}
+            for node in self.nodes.values()
+        }
+        beside = [name for name, there in networks.items() if there & near_by]
+        return tuple(self.nodes[name] for name in beside or (name for name, there in networks.items() if there))
+
+    def _subnets(self, role: str) -> Iterator[Subnet]:
+        for network in self.networks.values():
+            if network.role == role:
+                yield from network.subnets
+
+
+def testbed_name(scene: str, instance: str) -> str:
+    """The name of a scenario's testbed, or of another instance of it: `ipv6`, `ipv6.mine`."""
+    return f"{scene}.{instance}" if instance else scene

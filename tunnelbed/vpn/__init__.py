@@ -1,0 +1,1 @@
+"""The VPNs that nodes run, and their keys."""

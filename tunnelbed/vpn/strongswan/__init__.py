@@ -1,0 +1,1 @@
+"""strongSwan: its files, its daemon charon, what its logs say."""
