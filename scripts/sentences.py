@@ -59,7 +59,8 @@ def phrases() -> str:
     load_step_modules([str(ROOT / "steps")])
     by_file: dict[Path, list[str]] = {}
     known = {id(matcher): matcher for kind in registry.steps.values() for matcher in kind}
-    for matcher in sorted(known.values(), key=lambda matcher: (matcher.location.filename, matcher.location.line)):
+    spoken_now = [matcher for matcher in known.values() if not hasattr(matcher.func, "retired")]
+    for matcher in sorted(spoken_now, key=lambda matcher: (matcher.location.filename, matcher.location.line)):
         what = (matcher.func.__doc__ or "").strip()
         by_file.setdefault(Path(matcher.location.filename), []).append(f"- `{spoken(matcher.pattern)}`  \n  {what}")
     sections = [INTRODUCTION]

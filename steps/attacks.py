@@ -7,6 +7,7 @@ from behave import register_type, step
 from behave.runner import Context
 from changing import change
 from nouns import node
+from retired import formerly
 
 from tunnelbed.checks.node_logs import Journal
 from tunnelbed.errors import BadInput
@@ -63,7 +64,8 @@ def poses(context: Context, attacker: str, gateway: str) -> None:
     change(context, rogue_gateway.posing(context.bed, node(context, attacker), node(context, gateway)))
 
 
-@step("{asking:Node} asks {target:Node} for a tunnel")
+@step("{asking:Node} initiates a tunnel with {target:Node}")
+@formerly("{asking:Node} asks {target:Node} for a tunnel")
 def asks_for_tunnel(context: Context, asking: str, target: str) -> None:
     """A gateway, or a stranger that poses as one, asks another one for a tunnel, while every node records."""
     who, whom = node(context, asking), node(context, target)

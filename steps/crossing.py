@@ -5,6 +5,7 @@ from __future__ import annotations
 from behave import step
 from behave.runner import Context
 from nouns import links, node, nodes, pairs, pinged
+from retired import formerly
 
 from tunnelbed.checks import application, confidentiality, reachability
 from tunnelbed.errors import BadInput
@@ -27,7 +28,8 @@ def asks_once(context: Context, sources: str) -> None:
     _ask(context, sources, 0.0)
 
 
-@step("{speakers:Nodes} says the same again")
+@step("{speakers:Nodes} sends its last packets again")
+@formerly("{speakers:Nodes} says the same again")
 def says_again(context: Context, speakers: str) -> None:
     """What it said when the server was asked last is sent once more, packet by packet, while every node records.
 

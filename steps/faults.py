@@ -7,6 +7,7 @@ from behave import register_type, step
 from behave.runner import Context
 from changing import change, since
 from nouns import links, node, nodes
+from retired import formerly
 
 from tunnelbed.faults import links_and_nodes
 
@@ -62,7 +63,8 @@ def drops_large(context: Context, networks: str, size: int) -> None:
         change(context, links_and_nodes.narrow(context.bed, network, size))
 
 
-@step("{gateway:Node} takes its tunnel with {peer:Node} down")
+@step("{gateway:Node} ends its tunnel with {peer:Node}")
+@formerly("{gateway:Node} takes its tunnel with {peer:Node} down")
 def takes_down(context: Context, gateway: str, peer: str) -> None:
     """The gateway ends the tunnel and tells its peer; what starts one on demand stays."""
     change(context, links_and_nodes.tunnel_down(context.bed, node(context, gateway), node(context, peer)))

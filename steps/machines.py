@@ -6,6 +6,7 @@ import parse
 from behave import register_type, step
 from behave.runner import Context
 from nouns import links, node, nodes
+from retired import formerly
 
 from tunnelbed.checks import firewall, node_hardening
 
@@ -28,14 +29,16 @@ def has_capabilities(context: Context, holders: str, names: list[str]) -> None:
         node_hardening.may_exactly(context.bed, holder, names)
 
 
-@step("{places:Nodes} stands only in {networks:Links}")
+@step("{places:Nodes} has interfaces only in {networks:Links}")
+@formerly("{places:Nodes} stands only in {networks:Links}")
 def stands_only(context: Context, places: str, networks: str) -> None:
     """The node has an interface in each of these networks, and in no other."""
     for place in nodes(context, places):
         node_hardening.stands_only_in(context.bed, place, links(context, networks))
 
 
-@step("{place:Node} stands only in {first:Links} and {second:Links}")
+@step("{place:Node} has interfaces only in {first:Links} and {second:Links}")
+@formerly("{place:Node} stands only in {first:Links} and {second:Links}")
 def stands_only_in_two(context: Context, place: str, first: str, second: str) -> None:
     """Likewise, for a node between two networks."""
     both = [*links(context, first), *links(context, second)]
@@ -48,7 +51,8 @@ def no_address_twice(context: Context) -> None:
     node_hardening.no_address_twice(context.bed)
 
 
-@step("{believer:Node} believes no packet from {face:Node} on {networks:Links}")
+@step("{believer:Node} accepts no packet from {face:Node} on {networks:Links}")
+@formerly("{believer:Node} believes no packet from {face:Node} on {networks:Links}")
 def believes_none(context: Context, believer: str, face: str, networks: str) -> None:
     """A packet with that node's address that comes in there, where it cannot come from, is refused for its source."""
     for network in links(context, networks):

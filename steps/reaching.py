@@ -8,6 +8,7 @@ from functools import partial
 from behave import step
 from behave.runner import Context
 from nouns import node, nodes, pairs, pinged
+from retired import formerly
 
 from tunnelbed.checks import application, packet_trace, reachability, traceroute
 from tunnelbed.observe.probes import Datagram, Knock, Ping
@@ -134,46 +135,53 @@ def no_ipv4(context: Context) -> None:
     reachability.speaks_only(context.bed, 6)
 
 
-@step("{sources:Nodes} is told that {address} is unreachable")
+@step("{sources:Nodes} receives an ICMP error that {address} is unreachable")
+@formerly("{sources:Nodes} is told that {address} is unreachable")
 def told_unreachable(context: Context, sources: str, address: str) -> None:
     """A ping there is answered by an ICMP error (destination unreachable), which comes back to the sender."""
     for source in nodes(context, sources):
         reachability.told_unreachable(context.bed, source, ipaddress.ip_address(address))
 
 
-@step("{sources:Nodes} is told which packets fit the tunnel to {target:Node}")
+@step("{sources:Nodes} receives the MTU for packets to {target:Node}")
+@formerly("{sources:Nodes} is told which packets fit the tunnel to {target:Node}")
 def told_too_large(context: Context, sources: str, target: str) -> None:
     """A packet as large as the link's is answered by an ICMP error (fragmentation needed, packet too big)."""
     for source in nodes(context, sources):
         reachability.told_too_large(context.bed, source, node(context, target))
 
 
-@step("{source:Node} is told which answers fit the tunnel to {target:Node}")
+@step("{source:Node} receives the MTU for answers to {target:Node}")
+@formerly("{source:Node} is told which answers fit the tunnel to {target:Node}")
 def told_answer_too_large(context: Context, source: str, target: str) -> None:
     """Likewise, for an answer to the last ping as large as the link's: who may only answer sends nothing else."""
     reachability.told_too_large(context.bed, node(context, source), node(context, target), pinged(context))
 
 
-@step("{sources:Nodes} is told nothing about answers to {target:Node} that nobody asked for")
+@step("{sources:Nodes} receives no ICMP error about unsolicited answers to {target:Node}")
+@formerly("{sources:Nodes} is told nothing about answers to {target:Node} that nobody asked for")
 def stray_not_told(context: Context, sources: str, target: str) -> None:
     """One that does not fit the tunnel leaves, and nobody says a word about it, as somebody would about a ping."""
     for source in nodes(context, sources):
         reachability.stray_not_told(context.bed, source, node(context, target))
 
 
-@step("{source:Node} sees {gateway:Node} on its way to {target:Node}")
+@step("{source:Node} sees {gateway:Node} on its path to {target:Node}")
+@formerly("{source:Node} sees {gateway:Node} on its way to {target:Node}")
 def sees(context: Context, source: str, gateway: str, target: str) -> None:
     """A ping whose hops are used up at the gateway is answered by it, as traceroute would like it."""
     traceroute.sees(context.bed, node(context, source), node(context, gateway), node(context, target))
 
 
-@step("{source:Node} sees {gateway:Node} on the way of its answer to {target:Node}")
+@step("{source:Node} sees {gateway:Node} on the path of its answer to {target:Node}")
+@formerly("{source:Node} sees {gateway:Node} on the way of its answer to {target:Node}")
 def sees_answering(context: Context, source: str, gateway: str, target: str) -> None:
     """Likewise, for the answer to the last ping, sent once more."""
     traceroute.sees(context.bed, node(context, source), node(context, gateway), node(context, target), pinged(context))
 
 
-@step("{source:Node} does not see {gateway:Node} on the way of answers that {target:Node} never asked for")
+@step("{source:Node} does not see {gateway:Node} on the path of unsolicited answers to {target:Node}")
+@formerly("{source:Node} does not see {gateway:Node} on the way of answers that {target:Node} never asked for")
 def does_not_see(context: Context, source: str, gateway: str, target: str) -> None:
     """An answer to no ping whose hops are used up at the gateway is answered by nobody."""
     traceroute.does_not_see(context.bed, node(context, source), node(context, gateway), node(context, target))

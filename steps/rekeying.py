@@ -6,6 +6,7 @@ import parse
 from behave import register_type, step
 from behave.runner import Context
 from nouns import links, node
+from retired import formerly
 
 from tunnelbed.checks import rekeying
 from tunnelbed.checks.rekeying import Rekeying
@@ -45,7 +46,8 @@ def nothing_lost(context: Context, traffic: str) -> None:
     rekeying.nothing_lost(context.bed, made)
 
 
-@step("ESP with new numbers crosses {networks:Links}")
+@step("ESP with new SPIs crosses {networks:Links}")
+@formerly("ESP with new numbers crosses {networks:Links}")
 def new_numbers(context: Context, networks: str) -> None:
     """ESP crossed each of the networks with the SPIs agreed anew, both ways, and none of them is an old one."""
     for network in links(context, networks):

@@ -9,6 +9,7 @@ from behave import register_type, step
 from behave.runner import Context
 from changing import change, journal
 from nouns import node
+from retired import formerly
 
 from tunnelbed.checks import node_logs as journals
 from tunnelbed.faults import credentials
@@ -72,15 +73,17 @@ def refuses(context: Context, gateway: str, why: str) -> None:
     credentials.refuses_peer(context.bed, journal(context), asked, why)
 
 
-@step("{gateway:Node} is told {notify:Notify}")
+@step("{gateway:Node} receives the notify {notify:Notify}")
+@formerly("{gateway:Node} is told {notify:Notify}")
 def is_told(context: Context, gateway: str, notify: str) -> None:
     """It says that its peer answered so, in IKE's own words: `AUTHENTICATION_FAILED`."""
     asked = node(context, gateway)
     credentials.is_told(context.bed, journal(context), asked, notify)
 
 
-@step('{speaker:Node} says "{text}"')
+@step('the log of {speaker:Node} has "{text}"')
+@formerly('{speaker:Node} says "{text}"')
 def says(context: Context, speaker: str, text: str) -> None:
     """Its log has that text in a line, since what changed last."""
     asked = node(context, speaker)
-    journals.says(context.bed, journal(context), asked, re.escape(text), f'{asked.name} says "{text}"')
+    journals.says(context.bed, journal(context), asked, re.escape(text), f'the log of {asked.name} has "{text}"')

@@ -6,6 +6,7 @@ from behave import step
 from behave.runner import Context
 from changing import change
 from nouns import node, nodes
+from retired import formerly
 
 from tunnelbed.checks import security_associations
 from tunnelbed.vpn.strongswan import control
@@ -72,7 +73,8 @@ def selects(context: Context, gateway: str, local: str, remote: str) -> None:
     security_associations.selects(context.bed, node(context, gateway), local.split(" and "), remote.split(" and "))
 
 
-@step('{gateway:Node} knows its peer as "{identity}"')
+@step('{gateway:Node} has a peer authenticated as "{identity}"')
+@formerly('{gateway:Node} knows its peer as "{identity}"')
 def knows_peer(context: Context, gateway: str, identity: str) -> None:
     """The peer of one of the gateway's tunnels proved that identity."""
     security_associations.knows_peer_as(context.bed, node(context, gateway), identity)
@@ -86,7 +88,8 @@ def ends_tunnels(context: Context, gateways: str) -> None:
         control.end_tunnels(context.bed, gateway.name)
 
 
-@step("{gateways:Nodes} forgets its connections")
+@step("{gateways:Nodes} unloads its connections")
+@formerly("{gateways:Nodes} forgets its connections")
 def forgets(context: Context, gateways: str) -> None:
     """A gateway's tunnels end at once, and nothing starts another, as if nobody had ever configured one."""
     for gateway in nodes(context, gateways):

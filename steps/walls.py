@@ -6,6 +6,7 @@ from behave import step
 from behave.runner import Context
 from changing import change
 from nouns import node, nodes, pairs
+from retired import formerly
 
 from tunnelbed.checks import firewall, reachability
 from tunnelbed.faults import open_firewall
@@ -58,7 +59,8 @@ def drops_error(context: Context, gateway: str, source: str) -> None:
     firewall.decides_error(context.bed, node(context, gateway), node(context, source), None, "drop")
 
 
-@step("{gateway:Node} does not hand {kinds:Kinds} from {source:Node} to {address:Address} on")
+@step("{gateway:Node} does not redirect {kinds:Kinds} from {source:Node} to {address:Address}")
+@formerly("{gateway:Node} does not hand {kinds:Kinds} from {source:Node} to {address:Address} on")
 def hands_nothing_on(context: Context, gateway: str, kinds: list[str], source: str, address: Address) -> None:
     """Such a packet keeps its target and is dropped, as if there were no rule that hands it on (DNAT)."""
     firewall.hands_nothing_on(context.bed, node(context, gateway), node(context, source), address, kinds)
@@ -73,7 +75,8 @@ def isolated(context: Context, sources: str, targets: str) -> None:
                 reachability.cannot_reach(context.bed, one, other, probe)
 
 
-@step("the firewall of {gateway:Node} lets everything pass")
+@step("the firewall of {gateway:Node} accepts everything")
+@formerly("the firewall of {gateway:Node} lets everything pass")
 def lets_everything_pass(context: Context, gateway: str) -> None:
     """Its filters are gone until the scenario ends, NAT is not: what stops a packet now is another line of defence."""
     change(context, open_firewall.opened(context.bed, node(context, gateway)))

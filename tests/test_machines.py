@@ -58,7 +58,7 @@ def test_a_capability_that_does_not_exist_is_no_failure_of_the_network(checkout:
 
 def test_a_network_too_many_is_told(checkout: Checkout) -> None:
     one = bed(checkout, {"ip -json link show": links("inside", "outside")})
-    with pytest.raises(Unmet, match=r"client stands only in inside\nseen: +in inside and outside"):
+    with pytest.raises(Unmet, match=r"client has interfaces only in inside\nseen: +in inside and outside"):
         node_hardening.stands_only_in(one, one.scenario.nodes["client"], [one.scenario.networks["inside"]])
 
 
@@ -87,7 +87,7 @@ def test_the_same_address_on_two_networks_is_well(checkout: Checkout) -> None:
 def test_a_source_that_was_not_refused_is_told(checkout: Checkout) -> None:
     one = bed(checkout, {"cat /proc/net/netstat": NETSTAT.format(7)})
     nodes, networks = one.scenario.nodes, one.scenario.networks
-    with pytest.raises(Unmet, match="gateway believes no packet from client on outside"):
+    with pytest.raises(Unmet, match="gateway accepts no packet from client on outside"):
         node_hardening.refuses_source(one, nodes["gateway"], nodes["client"], networks["outside"], 0.0)
 
 

@@ -9,19 +9,19 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     And every gateway has exactly the capabilities NET_ADMIN, NET_RAW and NET_BIND_SERVICE
 
   Scenario: A node stands where the plan puts it
-    Then every client of site A stands only in the intranet of site A
-    And every client of site B stands only in the intranet of site B
-    And the server stands only in the intranet of site S
-    And gateway A stands only in the ISP link of site A and the intranet of site A
-    And gateway B stands only in the ISP link of site B and the intranet of site B
-    And gateway S stands only in the ISP link of site S and the intranet of site S
+    Then every client of site A has interfaces only in the intranet of site A
+    And every client of site B has interfaces only in the intranet of site B
+    And the server has interfaces only in the intranet of site S
+    And gateway A has interfaces only in the ISP link of site A and the intranet of site A
+    And gateway B has interfaces only in the ISP link of site B and the intranet of site B
+    And gateway S has interfaces only in the ISP link of site S and the intranet of site S
     And no two nodes have the same address
 
   Scenario: No router believes an address from the wrong side
-    Then the router believes no packet from the Internet on any ISP link
-    And gateway A believes no packet from client A1 on the ISP link of site A
-    And gateway B believes no packet from client B1 on the ISP link of site B
-    And gateway S believes no packet from the server on the ISP link of site S
+    Then the router accepts no packet from the Internet on any ISP link
+    And gateway A accepts no packet from client A1 on the ISP link of site A
+    And gateway B accepts no packet from client B1 on the ISP link of site B
+    And gateway S accepts no packet from the server on the ISP link of site S
 
   Scenario: The Internet knows no way to a private network
     When the Internet pings every client
@@ -54,39 +54,39 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     And the firewall of gateway S drops ICMP and TCP port 80 from a neighbour of the server to the Internet
 
   Scenario: The cloud's gateway hands on requests to the application, whatever else the sites' let out
-    When the firewall of gateway A lets everything pass
-    And the firewall of gateway B lets everything pass
+    When the firewall of gateway A accepts everything
+    And the firewall of gateway B accepts everything
     Then client A1 cannot reach gateway S on TCP port 22
     And client B1 cannot reach gateway S on TCP port 22
 
   Scenario: Without a tunnel nobody's request is handed on
-    When gateway S forgets its connections
-    Then gateway A does not hand TCP port 8080 from client A1 to 10.1.0.99 on
-    And gateway B does not hand TCP port 8080 from client B1 to 10.1.0.99 on
-    And gateway S does not hand TCP port 8080 from gateway A to 172.30.30.30 on
-    And gateway S does not hand TCP port 8080 from gateway B to 172.30.30.30 on
+    When gateway S unloads its connections
+    Then gateway A does not redirect TCP port 8080 from client A1 to 10.1.0.99
+    And gateway B does not redirect TCP port 8080 from client B1 to 10.1.0.99
+    And gateway S does not redirect TCP port 8080 from gateway A to 172.30.30.30
+    And gateway S does not redirect TCP port 8080 from gateway B to 172.30.30.30
 
   Scenario: A conversation does not outlive its tunnel in clear
     When every client asks the server
-    And every gateway forgets its connections
-    And every client says the same again
+    And every gateway unloads its connections
+    And every client sends its last packets again
     Then nothing crosses any ISP link
-    When the server says the same again
+    When the server sends its last packets again
     Then nothing crosses any ISP link
 
   Scenario: The cloud's gateway takes nothing in clear for a part of a conversation
     When every client asks the server
-    And every gateway forgets its connections
-    And the firewall of gateway A lets everything pass
-    And the firewall of gateway B lets everything pass
-    And every client says the same again
+    And every gateway unloads its connections
+    And the firewall of gateway A accepts everything
+    And the firewall of gateway B accepts everything
+    And every client sends its last packets again
     Then TCP port 8080 crosses the ISP link of site S
     But nothing crosses the intranet of site S
 
   Scenario: A site's gateway takes nothing in clear for a part of a conversation
     When every client asks the server
-    And every gateway forgets its connections
-    And the firewall of gateway S lets everything pass
-    And the server says the same again
+    And every gateway unloads its connections
+    And the firewall of gateway S accepts everything
+    And the server sends its last packets again
     Then nothing crosses the intranet of site A
     And nothing crosses the intranet of site B

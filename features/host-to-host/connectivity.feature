@@ -30,7 +30,7 @@ Feature: Three sites with the same addresses reach one server, from gateway to g
     But no TCP port 30000 crosses cloud_network_s
 
   Scenario Outline: Each site has a server of its own, and if site <site>'s tunnel came up last
-    When gateway <site> asks gateway S for a tunnel
+    When gateway <site> initiates a tunnel with gateway S
     Then client A1 gets a pong from the server through the tunnel
     And client B1 gets a pong from the server through the tunnel
 

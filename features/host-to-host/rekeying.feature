@@ -8,7 +8,7 @@ Feature: The gateways' tunnels change their keys, and no client notices
   Scenario Outline: New keys for what crosses the links
     When gateway <site> changes its ESP keys while client <site>1 asks the server
     Then no request is lost
-    And ESP with new numbers crosses the ISP link of site <site>
+    And ESP with new SPIs crosses the ISP link of site <site>
     And the new ESP keys come from a key exchange of their own, ecp384
 
     Examples:

@@ -6,7 +6,7 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
     When the certificate of gateway A is revoked
     And client A1 asks the server once
     Then gateway S refuses its peer: certificate revoked
-    And gateway A is told AUTHENTICATION_FAILED
+    And gateway A receives the notify AUTHENTICATION_FAILED
     And gateway A has no tunnel
     And no ESP crosses the ISP link of site A
     And no private address is seen beyond a gateway
@@ -26,8 +26,8 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
     And client A1 asks the server once
     And client B1 asks the server once
     Then gateway S refuses its peer: certificate not known to be good
-    And gateway A is told AUTHENTICATION_FAILED
-    And gateway B is told AUTHENTICATION_FAILED
+    And gateway A receives the notify AUTHENTICATION_FAILED
+    And gateway B receives the notify AUTHENTICATION_FAILED
     And no ESP crosses any ISP link
     And no private address is seen beyond a gateway
 
@@ -48,7 +48,7 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
 
   Scenario Outline: A site comes in the other's name
     When gateway <site> presents a valid certificate of gateway <other>
-    And gateway <site> asks gateway S for a tunnel
+    And gateway <site> initiates a tunnel with gateway S
     Then gateway S refuses its peer: identity unknown
     And gateway <site> has no tunnel
     And no ESP crosses the ISP link of site <site>
@@ -60,7 +60,7 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
 
   Scenario Outline: The cloud comes in a site's name
     When gateway S presents a valid certificate of gateway <other>
-    And gateway <site> asks gateway S for a tunnel
+    And gateway <site> initiates a tunnel with gateway S
     Then gateway <site> has no tunnel
     And no ESP crosses the ISP link of site <site>
 
@@ -71,7 +71,7 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
 
   Scenario Outline: A site has no list of revoked certificates
     When gateway <site> has no CRL
-    And gateway <site> asks gateway S for a tunnel
+    And gateway <site> initiates a tunnel with gateway S
     Then gateway <site> refuses its peer: certificate not known to be good
     And gateway <site> has no tunnel
     And no ESP crosses the ISP link of site <site>
@@ -83,9 +83,9 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
 
   Scenario Outline: A site offers weak <layer> only
     When gateway <site> offers only <layer> <proposal>
-    And gateway <site> asks gateway S for a tunnel
+    And gateway <site> initiates a tunnel with gateway S
     Then gateway S refuses its peer: no common proposal
-    And gateway <site> is told NO_PROPOSAL_CHOSEN
+    And gateway <site> receives the notify NO_PROPOSAL_CHOSEN
     And gateway <site> has no tunnel
     And no ESP crosses the ISP link of site <site>
 
@@ -98,9 +98,9 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
 
   Scenario Outline: The cloud takes weak <layer> only
     When gateway S offers only <layer> <proposal>
-    And gateway <site> asks gateway S for a tunnel
+    And gateway <site> initiates a tunnel with gateway S
     Then gateway S refuses its peer: no common proposal
-    And gateway <site> is told NO_PROPOSAL_CHOSEN
+    And gateway <site> receives the notify NO_PROPOSAL_CHOSEN
     And gateway <site> has no tunnel
     And no ESP crosses any ISP link
 
@@ -121,7 +121,7 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
 
   Scenario: A stranger between the sites asks for a tunnel in the cloud's name
     When the router poses as gateway S
-    And the router asks gateway A for a tunnel
+    And the router initiates a tunnel with gateway A
     Then gateway A refuses its peer: certificate of an unknown authority
     And gateway A has no tunnel
     And no ESP crosses the ISP link of site A

@@ -9,9 +9,9 @@ Feature: Tunnels between gateways, from the start, with exactly the proposals ag
 
   Scenario: IKEv2, AES-GCM and P-384, certificates of known gateways
     Then the tunnels of every gateway use exactly IKE aes256gcm16-prfsha384-ecp384 and ESP aes256gcm16-ecp384
-    And gateway A knows its peer as "C=FI, O=CSE4300, CN=CSE4300 Cloud 172.30.30.30"
-    And gateway S knows its peer as "C=FI, O=CSE4300, CN=CSE4300 Site A 172.16.16.16"
-    And gateway S knows its peer as "C=FI, O=CSE4300, CN=CSE4300 Site B 172.18.18.18"
+    And gateway A has a peer authenticated as "C=FI, O=CSE4300, CN=CSE4300 Cloud 172.30.30.30"
+    And gateway S has a peer authenticated as "C=FI, O=CSE4300, CN=CSE4300 Site A 172.16.16.16"
+    And gateway S has a peer authenticated as "C=FI, O=CSE4300, CN=CSE4300 Site B 172.18.18.18"
 
   Scenario: A tunnel covers two gateways, no more
     Then gateway A protects exactly 172.16.16.16/32 towards 172.30.30.30/32

@@ -7,7 +7,7 @@ Feature: Tunnels change their keys, and nobody notices
   Scenario Outline: New keys for what crosses the links
     When <gateway> changes its ESP keys while client A1 pings the server
     Then no ping is lost
-    And ESP with new numbers crosses the ISP link of site A
+    And ESP with new SPIs crosses the ISP link of site A
     And the new ESP keys come from a key exchange of their own, ecp384
 
     Examples:

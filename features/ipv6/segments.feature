@@ -12,4 +12,4 @@ Feature: Over IPv6, each network is a segment of its own
     And client B2 can reach client B1 outside the tunnel
 
   Scenario: Errors find their way back through the gateway
-    Then the server is told that 2001:db8:ffff::1 is unreachable
+    Then the server receives an ICMP error that 2001:db8:ffff::1 is unreachable

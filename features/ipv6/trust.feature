@@ -9,7 +9,7 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
     When the certificate of gateway A is revoked
     And client A1 asks the server once
     Then gateway S refuses its peer: certificate revoked
-    And gateway A is told AUTHENTICATION_FAILED
+    And gateway A receives the notify AUTHENTICATION_FAILED
     And gateway A has no tunnel
     And only IKE cross the ISP link of site A
     And no private address is seen beyond a gateway
@@ -29,8 +29,8 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
     And client A1 asks the server once
     And client B1 asks the server once
     Then gateway S refuses its peer: certificate not known to be good
-    And gateway A is told AUTHENTICATION_FAILED
-    And gateway B is told AUTHENTICATION_FAILED
+    And gateway A receives the notify AUTHENTICATION_FAILED
+    And gateway B receives the notify AUTHENTICATION_FAILED
     And no ESP crosses any ISP link
     And no private address is seen beyond a gateway
 
@@ -85,8 +85,8 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
     And client A1 asks the server once
     And client B1 asks the server once
     Then gateway S refuses its peer: no common proposal
-    And gateway A is told NO_PROPOSAL_CHOSEN
-    And gateway B is told NO_PROPOSAL_CHOSEN
+    And gateway A receives the notify NO_PROPOSAL_CHOSEN
+    And gateway B receives the notify NO_PROPOSAL_CHOSEN
     And every gateway has no tunnel
     And no ESP crosses any ISP link
     And no private address is seen beyond a gateway
@@ -120,7 +120,7 @@ Feature: A gateway speaks only with the peer it knows, as well protected as agre
 
   Scenario: A stranger between the sites asks for a tunnel in the cloud's name
     When the router poses as gateway S
-    And the router asks gateway A for a tunnel
+    And the router initiates a tunnel with gateway A
     Then gateway A refuses its peer: certificate of an unknown authority
     And gateway A has no tunnel
     And only IKE cross the ISP link of site A

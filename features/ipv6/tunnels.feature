@@ -12,9 +12,9 @@ Feature: IPv6 tunnels on demand, with exactly the proposals agreed
   Scenario: IKEv2, AES-GCM and P-384, certificates of known gateways
     When every client asks the server
     Then the tunnels of every gateway use exactly IKE aes256gcm16-prfsha384-ecp384 and ESP aes256gcm16-ecp384
-    And gateway A knows its peer as "C=FI, O=CSE4300, CN=CSE4300 Cloud fc00:4300:aaec::aaec"
-    And gateway S knows its peer as "C=FI, O=CSE4300, CN=CSE4300 Site A fc00:4300:aaea::aaea"
-    And gateway S knows its peer as "C=FI, O=CSE4300, CN=CSE4300 Site B fc00:4300:aaeb::aaeb"
+    And gateway A has a peer authenticated as "C=FI, O=CSE4300, CN=CSE4300 Cloud fc00:4300:aaec::aaec"
+    And gateway S has a peer authenticated as "C=FI, O=CSE4300, CN=CSE4300 Site A fc00:4300:aaea::aaea"
+    And gateway S has a peer authenticated as "C=FI, O=CSE4300, CN=CSE4300 Site B fc00:4300:aaeb::aaeb"
 
   Scenario: A tunnel covers a site and the cloud, no more
     When every client asks the server

@@ -9,19 +9,19 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     And every gateway has exactly the capabilities NET_ADMIN, NET_RAW and NET_BIND_SERVICE
 
   Scenario: A node stands where the plan puts it
-    Then every client of site A stands only in the intranet of site A
-    And every client of site B stands only in the intranet of site B
-    And the server stands only in the intranet of site S
-    And gateway A stands only in the ISP link of site A and the intranet of site A
-    And gateway B stands only in the ISP link of site B and the intranet of site B
-    And gateway S stands only in the ISP link of site S and the intranet of site S
+    Then every client of site A has interfaces only in the intranet of site A
+    And every client of site B has interfaces only in the intranet of site B
+    And the server has interfaces only in the intranet of site S
+    And gateway A has interfaces only in the ISP link of site A and the intranet of site A
+    And gateway B has interfaces only in the ISP link of site B and the intranet of site B
+    And gateway S has interfaces only in the ISP link of site S and the intranet of site S
     And no two nodes have the same address
 
   Scenario: No router believes an address from the wrong side
-    Then the router believes no packet from the Internet on any ISP link
-    And gateway A believes no packet from client A1 on the ISP link of site A
-    And gateway B believes no packet from client B1 on the ISP link of site B
-    And gateway S believes no packet from the server on the ISP link of site S
+    Then the router accepts no packet from the Internet on any ISP link
+    And gateway A accepts no packet from client A1 on the ISP link of site A
+    And gateway B accepts no packet from client B1 on the ISP link of site B
+    And gateway S accepts no packet from the server on the ISP link of site S
 
   Scenario: A gateway itself hears its peers only, and from them IKE and ESP
     Then the firewall of gateway A drops ICMP and TCP port 22 from client A1 to gateway A
@@ -59,18 +59,18 @@ Feature: Every node keeps to its place, even when another line of defence is gon
 
   Scenario: Who sends too much for the tunnel is told
     Given every client can reach the server
-    Then client A1 is told which packets fit the tunnel to the server
-    And client B1 is told which packets fit the tunnel to the server
-    But client A1 is told nothing about answers to the server that nobody asked for
-    And client B1 is told nothing about answers to the server that nobody asked for
+    Then client A1 receives the MTU for packets to the server
+    And client B1 receives the MTU for packets to the server
+    But client A1 receives no ICMP error about unsolicited answers to the server
+    And client B1 receives no ICMP error about unsolicited answers to the server
     When client A1 pings the server
-    Then the server is told which answers fit the tunnel to client A1
-    But the server is told nothing about answers to client A1 that nobody asked for
+    Then the server receives the MTU for answers to client A1
+    But the server receives no ICMP error about unsolicited answers to client A1
 
   Scenario Outline: A site whose gateway forgot its tunnel falls silent
     Given <client> can reach the server
     When <client> pings the server
-    And <gateway> forgets its connections
+    And <gateway> unloads its connections
     And a plain answer forged as from the server and put on <link> does not reach <client>
     And <client> pings the server
     Then no ICMP crosses <link>
@@ -83,7 +83,7 @@ Feature: Every node keeps to its place, even when another line of defence is gon
   Scenario: The cloud, whose gateway forgot its tunnels, falls silent towards the sites
     Given client A1 can reach the server
     When client A1 pings the server
-    And gateway S forgets its connections
+    And gateway S unloads its connections
     And the server answers the ping of client A1 again
     Then no ICMP crosses the ISP link of site S
     When the server pings client A1
@@ -105,15 +105,15 @@ Feature: Every node keeps to its place, even when another line of defence is gon
 
   Scenario: The sites' gateways let only answers in, whatever the cloud's lets out
     Given every client can reach the server
-    When the firewall of gateway S lets everything pass
+    When the firewall of gateway S accepts everything
     Then the server cannot reach client A1
     And the server cannot reach client B1
     And the server cannot reach client B1 on TCP port 8080
 
   Scenario: The cloud's gateway lets only requests to the application in, whatever the sites' let out
     Given every client can reach the server
-    When the firewall of gateway A lets everything pass
-    And the firewall of gateway B lets everything pass
+    When the firewall of gateway A accepts everything
+    And the firewall of gateway B accepts everything
     Then client A1 cannot reach the server on TCP port 22
     And client B1 cannot reach the server on UDP port 8080
     And the firewall of gateway S drops ICMP and TCP port 8080 from client A1 to a neighbour of the server
@@ -121,8 +121,8 @@ Feature: Every node keeps to its place, even when another line of defence is gon
 
   Scenario: A conversation does not outlive its tunnel in clear
     When every client asks the server
-    And every gateway forgets its connections
-    And every client says the same again
+    And every gateway unloads its connections
+    And every client sends its last packets again
     Then nothing crosses any ISP link
-    When the server says the same again
+    When the server sends its last packets again
     Then nothing crosses any ISP link

@@ -48,7 +48,7 @@ Feature: After a fault the tunnels come back by themselves, and until then nothi
 
   Scenario Outline: <gateway> takes the tunnel down
     When client A1 asks the server
-    And <gateway> takes its tunnel with <peer> down
+    And <gateway> ends its tunnel with <peer>
     Then <peer> has no tunnel with <gateway>
     And every client of site A gets a pong from the server through the tunnel within 10 s
 

@@ -12,4 +12,4 @@ Feature: Each network is a segment of its own
     And client B2 can reach client B1 outside the tunnel
 
   Scenario: Errors find their way back through the gateway
-    Then the server is told that 198.51.100.1 is unreachable
+    Then the server receives an ICMP error that 198.51.100.1 is unreachable

@@ -12,9 +12,9 @@ Feature: Tunnels on demand, with exactly the proposals agreed
   Scenario: IKEv2, AES-GCM and P-384, certificates of known gateways
     When every client asks the server
     Then the tunnels of every gateway use exactly IKE aes256gcm16-prfsha384-ecp384 and ESP aes256gcm16-ecp384
-    And gateway A knows its peer as "C=FI, O=CSE4300, CN=CSE4300 Cloud 172.28.28.28"
-    And gateway S knows its peer as "C=FI, O=CSE4300, CN=CSE4300 Site A 172.26.26.26"
-    And gateway S knows its peer as "C=FI, O=CSE4300, CN=CSE4300 Site B 172.27.27.27"
+    And gateway A has a peer authenticated as "C=FI, O=CSE4300, CN=CSE4300 Cloud 172.28.28.28"
+    And gateway S has a peer authenticated as "C=FI, O=CSE4300, CN=CSE4300 Site A 172.26.26.26"
+    And gateway S has a peer authenticated as "C=FI, O=CSE4300, CN=CSE4300 Site B 172.27.27.27"
 
   Scenario: A tunnel covers a site and the cloud, no more
     When every client asks the server

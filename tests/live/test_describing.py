@@ -16,7 +16,7 @@ def test_what_is_described_is_proven(mine: Path) -> None:
         "every host cannot reach every gateway on TCP port 22",
         "gateway A protects exactly 10.1.0.0/24 towards 10.2.0.0/24",
         "every host has exactly the capabilities NET_ADMIN and NET_RAW",
-        "gateway B stands only in isp_link and intranet_b",
+        "gateway B has interfaces only in isp_link and intranet_b",
         "no two nodes have the same address",
     ):
         assert f" {sentence}\n" in said

@@ -56,15 +56,15 @@ REFUTATIONS = (
         says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
     ),
     telling(
-        "the router asks gateway A for a tunnel",
+        "the router initiates a tunnel with gateway A",
         given="the router poses as gateway S",
         then="gateway A refuses its peer: certificate of an unknown authority",
         expected="gateway-a refuses its peer: certificate of an unknown authority",
         seen="* other lines",
     ),
     impossible(
-        "the router asks gateway A for a tunnel",
-        possible=("the router poses as gateway S", "the router asks gateway A for a tunnel"),
+        "the router initiates a tunnel with gateway A",
+        possible=("the router poses as gateway S", "the router initiates a tunnel with gateway A"),
         says="site-to-site: router: found no stranger there, expected one that poses as a gateway; *",
     ),
 )

@@ -45,12 +45,12 @@ REFUTATIONS = (
         seen="none",
     ),
     impossible(
-        "the router says the same again",
-        possible=("client A1 asks the server", "client A1 says the same again"),
+        "the router sends its last packets again",
+        possible=("client A1 asks the server", "client A1 sends its last packets again"),
         says="When: found none, expected a request before this sentence; *",
     ),
     telling(
-        "client A1 says the same again",
+        "client A1 sends its last packets again",
         given=("client A1 asks the server", "client A1 pings the Internet"),
         then="TCP port 8080 crosses the intranet of site A",
         expected="TCP port 8080 crosses intranet_a",

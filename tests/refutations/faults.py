@@ -23,8 +23,8 @@ REFUTATIONS = (
     telling(
         "charon is killed on gateway A",
         given="the ISP link of site A comes back at gateway A",
-        then='gateway A says "starting it again"',
-        expected='gateway-a says "starting it again"',
+        then='the log of gateway A has "starting it again"',
+        expected='the log of gateway-a has "starting it again"',
         seen="*",
     ),
     impossible(
@@ -81,21 +81,21 @@ REFUTATIONS = (
         says="site-to-site: found 'the ISP link of site X', expected one of: isp_link_a (isp_link), *",
     ),
     telling(
-        "gateway A takes its tunnel with gateway S down",
+        "gateway A ends its tunnel with gateway S",
         given=TUNNEL,
         then="gateway A has no tunnel",
         expected="gateway-a has no tunnel",
         seen="cloud is up",
     ),
     impossible(
-        "gateway A takes its tunnel with gateway S down",
+        "gateway A ends its tunnel with gateway S",
         given="every gateway ends its tunnels",
-        possible=(TUNNEL, "gateway A takes its tunnel with gateway S down"),
+        possible=(TUNNEL, "gateway A ends its tunnel with gateway S"),
         says="site-to-site: gateway-a: found none, expected a tunnel with gateway-s; *",
     ),
     impossible(
-        "client A1 takes its tunnel with gateway S down",
-        possible=(TUNNEL, "gateway A takes its tunnel with gateway S down"),
+        "client A1 ends its tunnel with gateway S",
+        possible=(TUNNEL, "gateway A ends its tunnel with gateway S"),
         says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
     ),
     untrue(

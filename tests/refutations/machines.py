@@ -13,17 +13,17 @@ REFUTATIONS = (
         seen="NET_ADMIN NET_RAW SYS_TIME",
     ),
     untrue(
-        "client A1 stands only in the intranet of site A",
+        "client A1 has interfaces only in the intranet of site A",
         broken=EXTRA_LINK,
-        expected="client-a1 stands only in intranet_a",
+        expected="client-a1 has interfaces only in intranet_a",
         seen="in internet_link and intranet_a",
     ),
     untrue(
-        "gateway A stands only in the ISP link of site A and the intranet of site A",
+        "gateway A has interfaces only in the ISP link of site A and the intranet of site A",
         broken=told(
             "gateway-a", "ip link add internet_link type veth peer name other", undo="ip link delete internet_link"
         ),
-        expected="gateway-a stands only in intranet_a and isp_link_a",
+        expected="gateway-a has interfaces only in intranet_a and isp_link_a",
         seen="in internet_link and intranet_a and isp_link_a",
     ),
     untrue(
@@ -37,13 +37,13 @@ REFUTATIONS = (
         seen="10.1.0.3 on intranet_a belongs to client-a1 and client-a2",
     ),
     untrue(
-        "the router believes no packet from the Internet on the ISP link of site A",
+        "the router accepts no packet from the Internet on the ISP link of site A",
         broken=told(
             "router",
             "ip route add 203.0.113.10/32 dev isp_link_a",
             undo="ip route delete 203.0.113.10/32 dev isp_link_a",
         ),
-        expected="router believes no packet from internet on isp_link_a",
+        expected="router accepts no packet from internet on isp_link_a",
         seen="it was not refused for its source",
     ),
 )

@@ -45,7 +45,7 @@ REFUTATIONS = (
         seen="1 of 100 lost",
     ),
     untrue(
-        "ESP with new numbers crosses the ISP link of site A",
+        "ESP with new SPIs crosses the ISP link of site A",
         given=TUNNEL,
         when=NEW_ESP,
         otherwise=NEW_IKE,
@@ -53,7 +53,7 @@ REFUTATIONS = (
         seen="the old ones are still agreed: *, *",
     ),
     untrue(
-        "ESP with new numbers crosses the ISP link of site B",
+        "ESP with new SPIs crosses the ISP link of site B",
         given=(TUNNEL, "client B1 can reach the server"),
         when="gateway B changes its ESP keys while client B1 pings the server",
         otherwise=NEW_ESP,

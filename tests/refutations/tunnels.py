@@ -90,10 +90,10 @@ REFUTATIONS = (
         seen="10.1.0.0/24 === 10.3.0.0/16",
     ),
     untrue(
-        'gateway A knows its peer as "C=FI, O=CSE4300, CN=CSE4300 Cloud 172.28.28.28"',
+        'gateway A has a peer authenticated as "C=FI, O=CSE4300, CN=CSE4300 Cloud 172.28.28.28"',
         when=TUNNEL,
         broken=ANY_PEER,
-        expected="gateway-a knows its peer as C=FI, O=CSE4300, CN=CSE4300 Cloud 172.28.28.28",
+        expected="gateway-a has a peer authenticated as C=FI, O=CSE4300, CN=CSE4300 Cloud 172.28.28.28",
         seen="C=FI, O=CSE4300, CN=CSE4300 Site B 172.27.27.27",
     ),
     telling(
@@ -104,12 +104,12 @@ REFUTATIONS = (
         seen="cloud is up",
     ),
     impossible(
-        "client A1 forgets its connections",
-        possible="gateway A forgets its connections",
+        "client A1 unloads its connections",
+        possible="gateway A unloads its connections",
         says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
     ),
     telling(
-        "gateway A forgets its connections",
+        "gateway A unloads its connections",
         given=TUNNEL,
         then=("client A1 asks the server once", "gateway A has no tunnel"),
         expected="gateway-a has no tunnel",

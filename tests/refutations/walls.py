@@ -46,7 +46,7 @@ REFUTATIONS = (
         seen="it arrived: *client-b1*in*intranet_b*ICMP*",
     ),
     telling(
-        "the firewall of gateway A lets everything pass",
+        "the firewall of gateway A accepts everything",
         then="client A1 can reach the Internet",
         expected="client-a1 reaches internet by ping",
         seen="no answer; the probe was last seen entering gateway-a by intranet_a",
@@ -67,9 +67,9 @@ REFUTATIONS = (
         scenario="ipv6",
     ),
     untrue(
-        "gateway A does not hand TCP port 8080 from client A1 to 10.1.0.99 on",
+        "gateway A does not redirect TCP port 8080 from client A1 to 10.1.0.99",
         unbroken=rules("gateway-a", "flush chain ip nat prerouting"),
-        expected="gateway-a does not hand TCP port 8080 from client-a1 to 10.1.0.99 on",
+        expected="gateway-a does not redirect TCP port 8080 from client-a1 to 10.1.0.99",
         seen="*dnat to*",
     ),
 )

@@ -149,7 +149,7 @@ def _agreed(bed: Testbed) -> Iterator[str]:
             if peer != gateway and any(tunnel.carries for tunnel in bed.tunnels(gateway.name, peer)):
                 yield f"{said[gateway.name]} has a tunnel with {said[peer.name]}"
         for identity in dict.fromkeys(tunnel.remote_id for tunnel in tunnels):
-            yield f'{said[gateway.name]} knows its peer as "{identity}"'
+            yield f'{said[gateway.name]} has a peer authenticated as "{identity}"'
         for ours, theirs in dict.fromkeys((child.local, child.remote) for one in tunnels for child in one.children):
             if _holds(partial(security_associations.selects, bed, gateway, ours, theirs)):
                 yield f"{said[gateway.name]} protects exactly {' and '.join(ours)} towards {' and '.join(theirs)}"
@@ -177,7 +177,7 @@ def _machines(bed: Testbed) -> Iterator[str]:
         # Of two networks, the sentence is about one node.
         spoken = [naming.spoken(bed.scenario, bed.scenario.node(name)) for name in those]
         for called in _called(bed.scenario, those, ()) if len(names) == 1 else spoken:
-            yield f"{called} stands only in {' and '.join(names)}"
+            yield f"{called} has interfaces only in {' and '.join(names)}"
     if _holds(partial(node_hardening.no_address_twice, bed)):
         yield "no two nodes have the same address"
 

@@ -115,7 +115,7 @@ def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> No
     """
     (trace,) = traced(bed, node, misplaced(bed, node, face, network), ["ICMP"])
     if nftrace.decision(trace) != "drop" or "fib saddr" not in trace[-1]:
-        expected = f"{node.name} believes no packet from {face.name} on {network.name}"
+        expected = f"{node.name} accepts no packet from {face.name} on {network.name}"
         raise Unmet(expected, "it was not refused for its source", ["trace:", *(f"  {line}" for line in trace)])
 
 
@@ -148,7 +148,7 @@ def hands_nothing_on(bed: Testbed, gateway: Node, source: Node, address: Address
     for kind, trace in zip(kinds, traced(bed, gateway, packets, kinds), strict=True):
         changed = next((line for line in trace if re.search(r"\bdnat\b.*verdict accept", line)), "")
         if changed or nftrace.decision(trace) != "drop":
-            expected = f"{gateway.name} does not hand {kind} {packets.said} on"
+            expected = f"{gateway.name} does not redirect {kind} {packets.said}"
             told = [f"  {line}" for line in trace]
             raise Unmet(expected, changed or nftrace.decision(trace) or "no decision", ["trace:", *told])
 

@@ -43,7 +43,7 @@ def stands_only_in(bed: Testbed, node: Node, networks: Sequence[Network]) -> Non
     found = {name for name in found if name in bed.scenario.networks}
     wanted = {network.name for network in networks}
     if found != wanted:
-        expected = f"{node.name} stands only in {' and '.join(sorted(wanted))}"
+        expected = f"{node.name} has interfaces only in {' and '.join(sorted(wanted))}"
         raise unmet(bed, expected, f"in {' and '.join(sorted(found)) or 'no network'}")
 
 
@@ -78,7 +78,7 @@ def refuses_source(bed: Testbed, node: Node, face: Node, network: Network, secon
     try:
         waiting.until(lambda: refused(_said(bed, node, "cat", "/proc/net/netstat")) - before, seconds, "a refusal")
     except DeadlinePassed:
-        expected = f"{node.name} believes no packet from {face.name} on {network.name}"
+        expected = f"{node.name} accepts no packet from {face.name} on {network.name}"
         raise unmet(bed, expected, "it was not refused for its source") from None
 
 

@@ -131,7 +131,7 @@ def seen_as(bed: Testbed, source: Node, target: Node, face: Node, probe: Probe) 
 def told_unreachable(bed: Testbed, source: Node, address: Address) -> None:
     """A ping to an address without a route is answered by an ICMP error, which comes back. Raises `Unmet`."""
     probe = Ping()
-    expected = f"{source.name} is told that {address} is unreachable"
+    expected = f"{source.name} receives an ICMP error that {address} is unreachable"
 
     def tells(seen: Sighting) -> bool:
         return seen.node == source.name and not seen.outgoing and _unreachable(seen.packet) and probe.shows(seen.packet)
@@ -158,7 +158,7 @@ def told_too_large(bed: Testbed, source: Node, target: Node, asked: Ping | None 
     packet = addressed(bed, source, target, make)
     recording, told = _sent_too_large(bed, source, packet, probe, ON_ITS_WAY)
     if not told:
-        expected = f"{source.name} is told which {what} fit the tunnel to {target.name}"
+        expected = f"{source.name} receives the MTU for {what} to {target.name}"
         seen = f"no word; {_how_far(recording, is_it)}"
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source), probe.shows)
 
@@ -168,7 +168,7 @@ def stray_not_told(bed: Testbed, source: Node, target: Node) -> None:
     probe = Ping()
     packet = addressed(bed, source, target, probe.answer)
     recording, told = _sent_too_large(bed, source, packet, probe, 0.0)
-    expected = f"{source.name} is told nothing about answers to {target.name} that nobody asked for"
+    expected = f"{source.name} receives no ICMP error about unsolicited answers to {target.name}"
     if told:
         raise unmet(bed, expected, told[0], recording, gateways_of(bed, source), probe.shows)
     if not recording.way_of(probe.answers):

@@ -134,7 +134,9 @@ def knows_peer_as(bed: Testbed, gateway: Node, identity: str) -> None:
     established(bed, gateway)
     found = [tunnel.remote_id for tunnel in _of(bed, gateway, None)]
     if identity not in found:
-        raise unmet(bed, f"{gateway.name} knows its peer as {identity}", ", ".join(found), nodes=[gateway.name])
+        raise unmet(
+            bed, f"{gateway.name} has a peer authenticated as {identity}", ", ".join(found), nodes=[gateway.name]
+        )
 
 
 @contextlib.contextmanager

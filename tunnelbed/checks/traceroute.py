@@ -31,14 +31,16 @@ def sees(bed: Testbed, source: Node, gateway: Node, target: Node, asked: Ping | 
     """
     told, recording, probe = _told(bed, source, gateway, target, asked, answering=asked is not None)
     if not told:
-        expected = f"{source.name} is told by {gateway.name} that its hops towards {target.name} are used up"
+        expected = f"{source.name} receives a time exceeded error from {gateway.name} about packets to {target.name}"
         raise unmet(bed, expected, "no word", recording, gateways_of(bed, source, gateway), probe.shows)
 
 
 def does_not_see(bed: Testbed, source: Node, gateway: Node, target: Node) -> None:
     """An answer that the target never asked for gets as far as the gateway, and that says nothing. Raises `Unmet`."""
     told, recording, probe = _told(bed, source, gateway, target, None, answering=True)
-    expected = f"{source.name} is told nothing by {gateway.name} about answers that {target.name} never asked for"
+    expected = (
+        f"{source.name} receives no time exceeded error from {gateway.name} about unsolicited answers to {target.name}"
+    )
     if told:
         raise unmet(bed, expected, str(told[0]), recording, gateways_of(bed, source, gateway), probe.shows)
     if not any(probe.shows(seen.packet) for seen in recording.arrivals(gateway.name)):

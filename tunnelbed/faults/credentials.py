@@ -112,7 +112,7 @@ def refuses_peer(bed: Testbed, journal: Journal, node: Node, why: str) -> None:
 
 def is_told(bed: Testbed, journal: Journal, node: Node, notify: str) -> None:
     """A gateway says, since the journal began, that its peer told it so (RFC 7296, 3.10.1). Raises `Unmet`."""
-    says(bed, journal, node, rf"received {notify} (error|notify)", f"{node.name} is told {notify}")
+    says(bed, journal, node, rf"received {notify} (error|notify)", f"{node.name} receives the notify {notify}")
 
 
 def false_authority(bed: Testbed) -> Authority:

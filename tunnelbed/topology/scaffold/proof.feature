@@ -5,7 +5,7 @@ Feature: Two sites reach each other through their tunnel, and nobody reads along
   Scenario: The hosts reach each other through the tunnel
     Then host A can reach host B through the tunnel
     And host B can reach host A through the tunnel
-    And host A is told which packets fit the tunnel to host B
+    And host A receives the MTU for packets to host B
 
   Scenario: Only the tunnel crosses the link
     When host A pings host B

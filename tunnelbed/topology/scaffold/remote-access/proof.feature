@@ -6,7 +6,7 @@ Feature: Laptops behind a NAT reach the office through tunnels of their own, wit
     Then every laptop can reach the server through the tunnel
     And the server can reach every laptop through the tunnel
     And laptop 1 reaches the server and is seen there as laptop 1
-    And laptop 1 is told which packets fit the tunnel to the server
+    And laptop 1 receives the MTU for packets to the server
 
   Scenario: Nobody in the cafe or beyond it reads along
     When every laptop pings the server
@@ -16,7 +16,7 @@ Feature: Laptops behind a NAT reach the office through tunnels of their own, wit
   Scenario: The office knows each laptop by its certificate
     Then every laptop has a tunnel with the gateway
     And the gateway has a tunnel with laptop 1
-    And the gateway knows its peer as "O=$name, CN=Laptop 1"
+    And the gateway has a peer authenticated as "O=$name, CN=Laptop 1"
     And the tunnels of the gateway use exactly IKE aes256gcm16-prfsha384-ecp384 and ESP aes256gcm16-ecp384
 
   Scenario: A laptop speaks with the office only
@@ -35,7 +35,7 @@ $apart
 
   Scenario: A laptop is stolen
     When the certificate of laptop 1 is revoked
-    And laptop 1 asks the gateway for a tunnel
+    And laptop 1 initiates a tunnel with the gateway
     Then the gateway refuses its peer: certificate revoked
     And laptop 1 cannot reach the server
     And the server cannot reach laptop 1
