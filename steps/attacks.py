@@ -33,7 +33,7 @@ def replayed(context: Context, sender: str, receiver: str) -> None:
 
 @step("ESP from {sender:Node} to {receiver:Node} is forged for their tunnel")
 def forged(context: Context, sender: str, receiver: str) -> None:
-    """Likewise, with later sequence numbers and random content: by somebody who knows the SPI but no key."""
+    """Likewise, with later sequence numbers and random content: by an attacker who knows the SPI but no key."""
     attack(
         context, esp_attacks.attack(context.bed, node(context, sender), node(context, receiver), esp_attacks.altered)
     )
@@ -60,14 +60,14 @@ def drops(context: Context, gateway: str, why: str) -> None:
 
 @step("{attacker:Node} poses as {gateway:Node}")
 def poses(context: Context, attacker: str, gateway: str) -> None:
-    """It takes the gateway's address and speaks IKE in its name, with a certificate of its own making."""
+    """A rogue gateway: it takes the gateway's address and identity, with a self-made certificate."""
     change(context, rogue_gateway.posing(context.bed, node(context, attacker), node(context, gateway)))
 
 
 @step("{asking:Node} initiates a tunnel with {target:Node}")
 @formerly("{asking:Node} asks {target:Node} for a tunnel")
 def asks_for_tunnel(context: Context, asking: str, target: str) -> None:
-    """A gateway, or a stranger that poses as one, asks another one for a tunnel, while every node records."""
+    """A gateway, or a rogue one, starts the negotiation of a tunnel with another, while every node records."""
     who, whom = node(context, asking), node(context, target)
     context.journal = Journal(context.bed)
     with context.bed.record() as recording:

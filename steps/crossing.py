@@ -31,9 +31,9 @@ def asks_once(context: Context, sources: str) -> None:
 @step("{speakers:Nodes} sends its last packets again")
 @formerly("{speakers:Nodes} says the same again")
 def says_again(context: Context, speakers: str) -> None:
-    """What it said when the server was asked last is sent once more, packet by packet, while every node records.
+    """Every packet of the node's part in the last request is sent once more, while every node records.
 
-    A firewall that keeps track of conversations takes it for a part of that one.
+    A stateful firewall (conntrack) takes them for a part of that connection.
     """
     who = nodes(context, speakers)
     if not isinstance(context.conversation, Recording):

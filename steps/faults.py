@@ -23,7 +23,7 @@ register_type(Process=parse_process)
 
 @step("{restarting:Node} restarts")
 def restarts(context: Context, restarting: str) -> None:
-    """The node is told to stop, stops at once and starts again."""
+    """The engine stops the node at once and starts it again."""
     change(context, links_and_nodes.restarted(context.bed, node(context, restarting)))
 
 
@@ -58,7 +58,7 @@ def loses_packets(context: Context, networks: str, count: int) -> None:
 
 @step("{networks:Links} silently drops packets larger than {size:d} bytes")
 def drops_large(context: Context, networks: str, size: int) -> None:
-    """An IP packet of more bytes does not get there, and nobody is told, until the scenario ends."""
+    """A larger IP packet is dropped without an ICMP error, until the scenario ends."""
     for network in links(context, networks):
         change(context, links_and_nodes.narrow(context.bed, network, size))
 
@@ -66,7 +66,7 @@ def drops_large(context: Context, networks: str, size: int) -> None:
 @step("{gateway:Node} ends its tunnel with {peer:Node}")
 @formerly("{gateway:Node} takes its tunnel with {peer:Node} down")
 def takes_down(context: Context, gateway: str, peer: str) -> None:
-    """The gateway ends the tunnel and tells its peer; what starts one on demand stays."""
+    """The gateway deletes the tunnel and notifies its peer; trap policies stay."""
     change(context, links_and_nodes.tunnel_down(context.bed, node(context, gateway), node(context, peer)))
 
 

@@ -1,4 +1,4 @@
-"""Phrases: the host, kept apart from its testbed, and what nodes may do."""
+"""Phrases: isolation of the host from the testbed, and capabilities of nodes."""
 
 from __future__ import annotations
 

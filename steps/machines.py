@@ -1,4 +1,4 @@
-"""Phrases: what a node may do, where it stands, and whom it believes."""
+"""Phrases: capabilities, interfaces, and source address checks of nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phrases: who reaches whom, by which way, and as whom they are seen."""
+"""Phrases: who reaches whom, by which path, and with which source address."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def can_reach_tcp_through_tunnel(context: Context, sources: str, targets: str, p
 def cannot_reach(context: Context, sources: str, targets: str) -> None:
     """A ping is seen to be stopped on its way, by each IP version that both have, while a control arrives.
 
-    An end of tunnels guards its own door: it is not reached as long as it answers nothing and hands nothing on. What
-    its firewall lets in, `the firewall of ... drops ...` tells.
+    A gateway with tunnels counts as reached only if it replies or forwards. For what its firewall accepts, use
+    `the firewall of ... drops ...`.
     """
     for source, target in pairs(context, sources, targets):
         with packet_trace.explained(context.bed, source, target):
@@ -146,7 +146,7 @@ def told_unreachable(context: Context, sources: str, address: str) -> None:
 @step("{sources:Nodes} receives the MTU for packets to {target:Node}")
 @formerly("{sources:Nodes} is told which packets fit the tunnel to {target:Node}")
 def told_too_large(context: Context, sources: str, target: str) -> None:
-    """A packet as large as the link's is answered by an ICMP error (fragmentation needed, packet too big)."""
+    """A packet that fills the link is answered by an ICMP error with the MTU (RFC 1191, RFC 8201)."""
     for source in nodes(context, sources):
         reachability.told_too_large(context.bed, source, node(context, target))
 
@@ -154,14 +154,14 @@ def told_too_large(context: Context, sources: str, target: str) -> None:
 @step("{source:Node} receives the MTU for answers to {target:Node}")
 @formerly("{source:Node} is told which answers fit the tunnel to {target:Node}")
 def told_answer_too_large(context: Context, source: str, target: str) -> None:
-    """Likewise, for an answer to the last ping as large as the link's: who may only answer sends nothing else."""
+    """Likewise, for an answer to the last ping, as large as the link allows: for nodes that may only answer."""
     reachability.told_too_large(context.bed, node(context, source), node(context, target), pinged(context))
 
 
 @step("{sources:Nodes} receives no ICMP error about unsolicited answers to {target:Node}")
 @formerly("{sources:Nodes} is told nothing about answers to {target:Node} that nobody asked for")
 def stray_not_told(context: Context, sources: str, target: str) -> None:
-    """One that does not fit the tunnel leaves, and nobody says a word about it, as somebody would about a ping."""
+    """One that does not fit the tunnel leaves, and no ICMP error comes back, as one would for a ping."""
     for source in nodes(context, sources):
         reachability.stray_not_told(context.bed, source, node(context, target))
 
@@ -169,7 +169,7 @@ def stray_not_told(context: Context, sources: str, target: str) -> None:
 @step("{source:Node} sees {gateway:Node} on its path to {target:Node}")
 @formerly("{source:Node} sees {gateway:Node} on its way to {target:Node}")
 def sees(context: Context, source: str, gateway: str, target: str) -> None:
-    """A ping whose hops are used up at the gateway is answered by it, as traceroute would like it."""
+    """A ping whose TTL ends at the gateway is answered by it: traceroute shows the gateway."""
     traceroute.sees(context.bed, node(context, source), node(context, gateway), node(context, target))
 
 
@@ -183,5 +183,5 @@ def sees_answering(context: Context, source: str, gateway: str, target: str) -> 
 @step("{source:Node} does not see {gateway:Node} on the path of unsolicited answers to {target:Node}")
 @formerly("{source:Node} does not see {gateway:Node} on the way of answers that {target:Node} never asked for")
 def does_not_see(context: Context, source: str, gateway: str, target: str) -> None:
-    """An answer to no ping whose hops are used up at the gateway is answered by nobody."""
+    """An unsolicited ping answer whose TTL ends at the gateway is answered by nobody."""
     traceroute.does_not_see(context.bed, node(context, source), node(context, gateway), node(context, target))

@@ -1,4 +1,4 @@
-"""Phrases: networks as layer 2 knows them."""
+"""Phrases: layer 2: broadcasts, multicast, MACs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phrases: broken trust, and what a gateway says to it."""
+"""Phrases: broken certificates and proposals, and what gateways do then."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def presents_expired(context: Context, holder: str) -> None:
 
 @step("{holder:Node} presents a certificate of another authority")
 def presents_foreign(context: Context, holder: str) -> None:
-    """Its certificate says what it should, authority's name included; the authority's key is another."""
+    """Its certificate has the right names, the issuer's too, and is signed by another authority's key."""
     change(context, credentials.of_another_authority(context.bed, node(context, holder)))
 
 
@@ -62,13 +62,13 @@ def presents_other(context: Context, holder: str, other: str) -> None:
 
 @step("{gateway:Node} offers only {layer:Layer} {proposal}")
 def offers_only(context: Context, gateway: str, layer: str, proposal: str) -> None:
-    """It proposes this and nothing else, in swanctl.conf's keywords: `IKE aes128-sha256-modp2048`."""
+    """It proposes only this, in swanctl.conf's keywords: `IKE aes128-sha256-modp2048`."""
     change(context, credentials.offers_only(context.bed, node(context, gateway), layer, proposal))
 
 
 @step("{gateway:Node} refuses its peer: {why:Refusal}")
 def refuses(context: Context, gateway: str, why: str) -> None:
-    """It says so, since what changed last."""
+    """Its log gives that reason, since the last change."""
     asked = node(context, gateway)
     credentials.refuses_peer(context.bed, journal(context), asked, why)
 
@@ -76,7 +76,7 @@ def refuses(context: Context, gateway: str, why: str) -> None:
 @step("{gateway:Node} receives the notify {notify:Notify}")
 @formerly("{gateway:Node} is told {notify:Notify}")
 def is_told(context: Context, gateway: str, notify: str) -> None:
-    """It says that its peer answered so, in IKE's own words: `AUTHENTICATION_FAILED`."""
+    """Its peer answered with this IKE notify (RFC 7296, 3.10.1): `AUTHENTICATION_FAILED`."""
     asked = node(context, gateway)
     credentials.is_told(context.bed, journal(context), asked, notify)
 
@@ -84,6 +84,6 @@ def is_told(context: Context, gateway: str, notify: str) -> None:
 @step('the log of {speaker:Node} has "{text}"')
 @formerly('{speaker:Node} says "{text}"')
 def says(context: Context, speaker: str, text: str) -> None:
-    """Its log has that text in a line, since what changed last."""
+    """A line of its log contains that text, since the last change."""
     asked = node(context, speaker)
     journals.says(context.bed, journal(context), asked, re.escape(text), f'the log of {asked.name} has "{text}"')

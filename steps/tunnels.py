@@ -21,7 +21,7 @@ def has_tunnel(context: Context, gateways: str) -> None:
 
 @step("{gateways:Nodes} has a tunnel with {peer:Node}")
 def has_tunnel_with(context: Context, gateways: str, peer: str) -> None:
-    """Likewise, with that peer: whose address is at the other end, or who proved its identity from behind a NAT."""
+    """Likewise, with that peer: known by its address, or behind a NAT by its authenticated identity."""
     for gateway in nodes(context, gateways):
         security_associations.established(context.bed, gateway, node(context, peer))
 
@@ -53,7 +53,7 @@ def has_no_tunnel_with(context: Context, gateways: str, peer: str) -> None:
 
 @step("{gateways:Nodes} has no tunnel with {peer:Node} within {seconds:Seconds} s")
 def has_no_tunnel_within(context: Context, gateways: str, peer: str, seconds: float) -> None:
-    """Likewise, by that time: it gives up a peer that has been silent for long enough."""
+    """Likewise, by that time: dead peer detection gives up a silent peer."""
     bed, whom = context.bed, node(context, peer)
     security_associations.each(
         bed, nodes(context, gateways), lambda one: security_associations.no_tunnel(bed, one, whom, seconds=seconds)
@@ -82,7 +82,7 @@ def knows_peer(context: Context, gateway: str, identity: str) -> None:
 
 @step("{gateways:Nodes} ends its tunnels")
 def ends_tunnels(context: Context, gateways: str) -> None:
-    """At once, and without waiting for the peer; what starts one on demand stays."""
+    """At once, without waiting for the peer; trap policies stay."""
     for gateway in nodes(context, gateways):
         control.required(context.bed, gateway)
         control.end_tunnels(context.bed, gateway.name)
@@ -91,6 +91,6 @@ def ends_tunnels(context: Context, gateways: str) -> None:
 @step("{gateways:Nodes} unloads its connections")
 @formerly("{gateways:Nodes} forgets its connections")
 def forgets(context: Context, gateways: str) -> None:
-    """A gateway's tunnels end at once, and nothing starts another, as if nobody had ever configured one."""
+    """A gateway's tunnels end at once and its connections are unloaded: nothing starts another tunnel."""
     for gateway in nodes(context, gateways):
         change(context, security_associations.forgotten(context.bed, gateway))

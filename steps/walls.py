@@ -49,7 +49,7 @@ def accepts(context: Context, gateway: str, kinds: list[str], sources: str, targ
 
 @step("the firewall of {gateway:Node} accepts an error from {source:Node} about its IKE with {peer:Node}")
 def accepts_error(context: Context, gateway: str, source: str, peer: str) -> None:
-    """An ICMP error about a packet that belongs to a conversation of the gateway's own."""
+    """An ICMP error about a packet of a connection that the gateway itself has (conntrack: related)."""
     firewall.decides_error(context.bed, node(context, gateway), node(context, source), node(context, peer), "accept")
 
 
@@ -62,7 +62,7 @@ def drops_error(context: Context, gateway: str, source: str) -> None:
 @step("{gateway:Node} does not redirect {kinds:Kinds} from {source:Node} to {address:Address}")
 @formerly("{gateway:Node} does not hand {kinds:Kinds} from {source:Node} to {address:Address} on")
 def hands_nothing_on(context: Context, gateway: str, kinds: list[str], source: str, address: Address) -> None:
-    """Such a packet keeps its target and is dropped, as if there were no rule that hands it on (DNAT)."""
+    """Such a packet keeps its target and is dropped, as if there were no DNAT rule."""
     firewall.hands_nothing_on(context.bed, node(context, gateway), node(context, source), address, kinds)
 
 
@@ -78,5 +78,5 @@ def isolated(context: Context, sources: str, targets: str) -> None:
 @step("the firewall of {gateway:Node} accepts everything")
 @formerly("the firewall of {gateway:Node} lets everything pass")
 def lets_everything_pass(context: Context, gateway: str) -> None:
-    """Its filters are gone until the scenario ends, NAT is not: what stops a packet now is another line of defence."""
+    """Its filter chains accept everything until the scenario ends, NAT stays: whatever stops a packet now is not a filter."""
     change(context, open_firewall.opened(context.bed, node(context, gateway)))
