@@ -78,5 +78,5 @@ def isolated(context: Context, sources: str, targets: str) -> None:
 @step("the firewall of {gateway:Node} accepts everything")
 @formerly("the firewall of {gateway:Node} lets everything pass")
 def lets_everything_pass(context: Context, gateway: str) -> None:
-    """Its filter chains accept everything until the scenario ends, NAT stays: whatever stops a packet now is not a filter."""
+    """Its filter chains accept everything until the scenario ends; NAT stays. What stops a packet now is no filter."""
     change(context, open_firewall.opened(context.bed, node(context, gateway)))
