@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import AbstractContextManager, nullcontext
 
 from behave.runner import Context
 
+from tunnelbed import waiting
 from tunnelbed.checks.node_logs import Journal
 from tunnelbed.errors import BadInput
 
@@ -26,5 +26,5 @@ def journal(context: Context) -> Journal:
 
 
 def since(context: Context) -> float:
-    """The moment of the last change or attack (of `time.monotonic`); now, where there was none."""
-    return context.journal.at if isinstance(context.journal, Journal) else time.monotonic()
+    """The moment of the last change or attack (of `waiting.now`); now, where there was none."""
+    return context.journal.at if isinstance(context.journal, Journal) else waiting.now()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from itertools import count
 
 import pytest
 
 from tunnelbed.errors import BadInput, DeadlinePassed
-from tunnelbed.waiting import PATIENCE_VARIABLE, be_patient, own_patience, stretched, told, until
+from tunnelbed.waiting import PATIENCE_VARIABLE, be_patient, measured_by, now, own_patience, stretched, told, until
 
 
 def test_what_is_so_already_is_not_waited_for() -> None:
@@ -73,3 +74,27 @@ def test_patience_for_one_engine_is_not_kept_for_the_next(monkeypatch: pytest.Mo
         be_patient(10)
         assert stretched(1) == float(before or 10)
     assert stretched(1) == float(before or 1)
+
+
+class Leaping:
+    """A clock on which every wait is over at once."""
+
+    def __init__(self) -> None:
+        self.moment = 0.0
+
+    def now(self) -> float:
+        return self.moment
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.moment += seconds
+        return event.is_set()
+
+
+def test_waits_are_measured_by_another_clock_while_it_counts() -> None:
+    clock = Leaping()
+    began = time.monotonic()
+    with measured_by(clock), pytest.raises(DeadlinePassed):
+        until(lambda: False, 3600, "what never comes")
+    assert clock.moment == pytest.approx(3600, abs=1)
+    assert time.monotonic() - began < 10
+    assert now() != clock.now()

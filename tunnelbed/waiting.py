@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from tunnelbed.errors import BadInput, DeadlinePassed
 
@@ -23,6 +23,50 @@ MOST_PATIENCE = 1000
 # From one look to the next passes this part of what was waited already: most looks start a process on a node, and what
 # took a second is told a twentieth later.
 LEISURE = 0.05
+
+
+class Clock(Protocol):
+    """What seconds are counted by: the machine's clock, or one of a network that is computed (`measured_by`)."""
+
+    def now(self) -> float:
+        """Seconds since some moment; never less than before."""
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Return when the event is set or so many seconds have passed; whether it is set."""
+
+
+class _MachineClock:
+    """The machine's own."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        return event.wait(seconds)
+
+
+# The last one counts.
+_clocks: list[Clock] = [_MachineClock()]
+
+
+@contextlib.contextmanager
+def measured_by(clock: Clock) -> Iterator[None]:
+    """Let this process count seconds by another clock while the body runs: one that does not wait for time to pass."""
+    _clocks.append(clock)
+    try:
+        yield
+    finally:
+        _clocks.remove(clock)
+
+
+def now() -> float:
+    """The moment, in seconds, by the clock that counts."""
+    return _clocks[-1].now()
+
+
+def pause(event: threading.Event, seconds: float) -> bool:
+    """Return when the event is set or so many seconds have passed by the clock that counts; whether it is set."""
+    return _clocks[-1].wait(event, seconds)
 
 
 def until(
@@ -40,17 +84,16 @@ def until(
     `stretched`: a slow machine has no time for much looking, either.
     """
     seconds, every = stretched(seconds), stretched(every)
-    began = time.monotonic()
+    began = now()
     deadline = began + seconds
-    pause = threading.Event()
+    never = threading.Event()
     while True:
         last = check()
         if good(last):
             return last
-        now = time.monotonic()
-        if now >= deadline:
+        if (moment := now()) >= deadline:
             raise DeadlinePassed(what, seconds, last)
-        pause.wait(max(every, min(LEISURE * (now - began), deadline - now)))
+        pause(never, max(every, min(LEISURE * (moment - began), deadline - moment)))
 
 
 def be_patient(factor: float) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from collections.abc import Sequence
 
 from tunnelbed import waiting
@@ -23,11 +22,11 @@ WRITTEN = 2.0
 
 
 class Journal:
-    """The logs of all nodes since this was made, `at` a moment of `time.monotonic`."""
+    """The logs of all nodes since this was made, `at` a moment of `waiting.now`."""
 
     def __init__(self, bed: Testbed) -> None:
         self._bed = bed
-        self.at = time.monotonic()
+        self.at = waiting.now()
         names = list(bed.scenario.nodes)
         marks = bed.pool.map(lambda name: bed.engine.mark(bed.project, name), names)
         self._begun = dict(zip(names, marks, strict=True))

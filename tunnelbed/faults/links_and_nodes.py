@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import time
 from collections.abc import Iterator, Sequence
 
 from tunnelbed import waiting
@@ -142,22 +141,22 @@ def tunnel_down(bed: Testbed, gateway: Node, peer: Node) -> Iterator[None]:
 def answered_within(
     bed: Testbed, sources: Sequence[Node], server: Node, seconds: float, since: float, *, tunnel: bool | None = None
 ) -> None:
-    """Every source gets its pong before `seconds`, stretched, have passed since a moment (of `time.monotonic`).
+    """Every source gets its pong before `seconds`, stretched, have passed since a moment (of `waiting.now`).
 
     A failure tells how long was waited, and who was answered by then and when. Raises `Unmet`.
     """
     answered: list[str] = []
     allowed, factor = waiting.stretched(seconds), waiting.stretched(1)
     for source in sources:
-        left = since + allowed - time.monotonic()
+        left = since + allowed - waiting.now()
         try:
             application.gets_pong(bed, source, server, tunnel=tunnel, patience=max(left, 0.0) / factor)
         except Unmet as unmet:
             told = "; ".join(answered) or "nobody before it"
-            passed = time.monotonic() - since
+            passed = waiting.now() - since
             expected = f"{unmet.expected} within {waiting.told(seconds)}"
             raise Unmet(expected, f"after {passed:.1f} s: {unmet.seen} (answered: {told})", unmet.evidence) from unmet
-        passed = time.monotonic() - since
+        passed = waiting.now() - since
         answered.append(f"{source.name} after {passed:.1f} s")
         if passed > allowed:
             raise Unmet(f"{source.name} gets a pong within {waiting.told(seconds)}", "; ".join(answered))

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -107,7 +106,7 @@ class Recording:
         self._mark()
 
         def quiet() -> bool:
-            until = time.monotonic() + waiting.stretched(QUIET)
+            until = waiting.now() + waiting.stretched(QUIET)
             looked = len(self.frames)
             while True:
                 self._heard.clear()
@@ -115,7 +114,7 @@ class Recording:
                 looked += len(frames)
                 if not all(is_informational(Sighting(frame).packet) for frame in frames):
                     return False
-                if not self._heard.wait(max(0.0, until - time.monotonic())):
+                if not waiting.pause(self._heard, max(0.0, until - waiting.now())):
                     return True
 
         with contextlib.suppress(DeadlinePassed):  # a busy testbed: what matters was waited for by name
