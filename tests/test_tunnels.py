@@ -93,6 +93,7 @@ def test_whose_identity_cannot_be_told_is_not_said_to_have_no_tunnel(checkout: C
     [
         ("start_action = start", True, False),
         ("start_action = trap|start", True, False),
+        ("start_action = trapstart", False, False),
         ("start_action = trap", False, False),
         ("# start_action = start", False, False),
         ("vips = 0.0.0.0", False, True),
@@ -112,8 +113,14 @@ def test_what_connections_ask_for(checkout: Checkout, line: str, starts: bool, b
     assert (config.starts(scene, "server"), config.borrows(scene, "server")) == (False, False)
 
 
+def test_what_connections_ask_for_is_read_where_it_is_included(checkout: Checkout) -> None:
+    checkout.configure("client/swanctl.conf", "include conf.d/*.conf\n")
+    checkout.configure("client/conf.d/office.conf", "connections { office { vips = :: } }\n")
+    assert config.borrows(compose_file.load("tiny", checkout.root), "client")
+
+
 def test_peers_are_what_connections_call_them(checkout: Checkout) -> None:
-    said = "remote_addrs = 192.0.2.1, vpn.example\n# remote_addrs = x\n remote_addrs=%any\n"
+    said = "connections { a { remote_addrs = 192.0.2.1, vpn.example\n# remote_addrs = x\n } b { remote_addrs=%any } }\n"
     checkout.configure("client/swanctl.conf", said)
     scene = compose_file.load("tiny", checkout.root)
     assert config.peers(scene, "client") == ["192.0.2.1", "vpn.example", "%any"]

@@ -1,6 +1,6 @@
 """What a node's swanctl.conf asks for, as far as it must be known without asking charon.
 
-The file itself, without what it includes. Whatever charon has loaded, `daemon.connections` tells.
+Whatever charon has loaded, `daemon.connections` tells.
 """
 
 from __future__ import annotations
@@ -10,12 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tunnelbed.topology.model import Scenario
-
-# In swanctl.conf(5): a child that needs nobody's traffic, a connection that asks to be lent addresses, and its peers.
-STARTS = re.compile(r"(?<![\w.-])start_action[ \t]*=[^\n}]*\bstart\b")
-BORROWS = re.compile(r"(?<![\w.-])vips[ \t]*=[ \t]*[^\s}]")
-PEERS = re.compile(r"(?<![\w.-])remote_addrs[ \t]*=[ \t]*([^\n}]+)")
-COMMENT = re.compile(r"#.*")
+from tunnelbed.vpn.strongswan import swanctl_conf
+from tunnelbed.vpn.strongswan.swanctl_conf import Tree
 
 
 def file(scene: Scenario, node: str) -> Path:
@@ -24,20 +20,21 @@ def file(scene: Scenario, node: str) -> Path:
 
 
 def starts(scene: Scenario, node: str) -> bool:
-    """Whether a node starts a tunnel by itself."""
-    return STARTS.search(_text(scene, node)) is not None
+    """Whether a node starts a tunnel by itself: a child that waits for nobody's traffic."""
+    return any("start" in re.split(r"[|\s]+", said) for said in _connections(scene, node).everywhere("start_action"))
 
 
 def borrows(scene: Scenario, node: str) -> bool:
     """Whether a node asks gateways to lend it addresses."""
-    return BORROWS.search(_text(scene, node)) is not None
+    return any(_connections(scene, node).everywhere("vips"))
 
 
 def peers(scene: Scenario, node: str) -> Sequence[str]:
     """The peers of a node as it calls them: addresses, names, ranges, `%any`."""
-    return [word for said in PEERS.findall(_text(scene, node)) for word in re.split(r"[,\s]+", said) if word]
+    said = _connections(scene, node).everywhere("remote_addrs")
+    return [word for words in said for word in re.split(r"[,\s]+", words) if word]
 
 
-def _text(scene: Scenario, node: str) -> str:
+def _connections(scene: Scenario, node: str) -> Tree:
     path = file(scene, node)
-    return COMMENT.sub("", path.read_text(encoding="utf-8", errors="replace")) if path.exists() else ""
+    return swanctl_conf.read(path).tree() if path.exists() else Tree({}, {})
