@@ -52,7 +52,7 @@ def test_a_line_stands_under_its_heading_without_what_the_kernel_counts() -> Non
 
 
 def test_what_a_node_is_lent_is_no_part_of_its_state_and_what_it_takes_is(checkout: Checkout) -> None:
-    checkout.configure("client/swanctl.conf", "vips = 0.0.0.0\n")
+    checkout.configure("client/swanctl.conf", "connections { office { vips = 0.0.0.0 } }\n")
     bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
     said = """== address
 2: ipsec0    inet 10.2.0.1/32 scope global ipsec0
