@@ -48,8 +48,9 @@ HELP = {
     ),
     "from": "the node that asks: `client-a1`, or as in a sentence: `client A1`",
     "to": "the node that is asked, likewise, or any IP address",
-    "tcp": "ask for a connection on this TCP port, instead of a ping",
-    "udp": "send a UDP datagram to this port, instead of a ping",
+    "on": "the kind of packet, as a sentence calls it: `TCP port 80`, `UDP port 53`; a ping by default",
+    "tcp": "ask for a connection on this TCP port: short for `--on 'TCP port N'`",
+    "udp": "send a UDP datagram to this port: short for `--on 'UDP port N'`",
     "ports": "TCP ports to try besides a ping, with commas: `22,8080`",
     "size": "make the packet so many bytes large, IP header included, and let nobody part it",
     "network": "only what crosses this network, each packet once",
@@ -255,12 +256,13 @@ def capture(
         raise done.lost[0]
 
 
-@task("scenario", "from", "to", "tcp", "udp", "size", "instance", "path")
+@task("scenario", "from", "to", "on", "tcp", "udp", "size", "instance", "path")
 def trace(
     _: Context,
     scenario: str,
     from_: str,
     to: str,
+    on: str = "",
     tcp: int = 0,
     udp: int = 0,
     size: int = 0,
@@ -275,7 +277,10 @@ def trace(
     from tunnelbed.checks import packet_trace as tracing  # noqa: PLC0415
 
     bed = _testbed(scenario, instance, path)
-    found = tracing.trace(bed, tracing.asked(bed, from_, to, tcp, udp, size))
+    short = [f"{name} port {port}" for name, port in (("TCP", tcp), ("UDP", udp)) if port]
+    if len(asked := [*([on] if on else []), *short]) > 1:
+        raise BadInput("trace", "", " and ".join(asked), "one of --on, --tcp and --udp", "trace one, then the other")
+    found = tracing.trace(bed, tracing.asked(bed, from_, to, "".join(asked), size))
     print("\n".join(found.told))
     if not found.answered:
         raise Exit(code=1)

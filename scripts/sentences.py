@@ -32,7 +32,7 @@ Every sentence a feature can say, made by `invoke phrases` from the steps themse
 - `{nodes}`: likewise, or several: `every client`, `every client of site B`, `every gateway`, `every node`.
 - `{networks}`: a network by its name (`isp_link_a`) or by role and site (`the ISP link of site A`); several:
   `any ISP link`, `every intranet`.
-- `{kinds}`: kinds of packets: `IKE and ESP`, `ICMP`, `TCP port 80`.
+- `{kind}`: a kind of packet: `TCP port 80`, `UDP port 53`, `ICMP`; `{kinds}`: likewise, or several: `IKE and ESP`.
 - `{address}` an IP address; `{port}` a number; `{seconds}` a number, may have a fraction.
 """
 

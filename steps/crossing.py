@@ -9,7 +9,7 @@ from retired import formerly
 
 from tunnelbed.checks import application, confidentiality, reachability
 from tunnelbed.errors import BadInput
-from tunnelbed.observe.probes import Knock, Ping
+from tunnelbed.observe.probes import Ping, registry
 from tunnelbed.observe.recording import Recording
 
 # Seconds a client goes on asking while it is recorded: a tunnel on demand needs a second request.
@@ -112,14 +112,14 @@ def forged(context: Context, face: str, networks: str, target: str) -> None:
 
 
 @step(
-    "a plain request forged as from {face:Node} to {aim:Node} on TCP port {port:Port} and put on {networks:Links} "
+    "a plain request forged as from {face:Node} to {aim:Node} on {kind:Kind} and put on {networks:Links} "
     "does not reach {target:Node}"
 )
-def forged_request(context: Context, face: str, aim: str, port: int, networks: str, target: str) -> None:
+def forged_request(context: Context, face: str, aim: str, kind: str, networks: str, target: str) -> None:
     """Likewise, for a request to a node that would hand it on to the target (DNAT)."""
     for network in links(context, networks):
         who, where, to = node(context, face), node(context, target), node(context, aim)
-        confidentiality.forged_does_not_arrive(context.bed, who, where, network, Knock(port), to)
+        confidentiality.forged_does_not_arrive(context.bed, who, where, network, registry.probe(kind), to)
 
 
 @step("a plain answer forged as from {face:Node} and put on {networks:Links} does not reach {target:Node}")

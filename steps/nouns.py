@@ -14,11 +14,11 @@ from behave import register_type
 from behave.runner import Context
 
 from tunnelbed.errors import BadInput
-from tunnelbed.observe.probes import Ping
+from tunnelbed.observe.probes import Ping, registry
 from tunnelbed.topology import naming
 from tunnelbed.topology.model import Address, Network, Node
 
-KIND = r"[A-Z][A-Za-z0-9]+(?: port \d+)?"
+KIND = registry.WORDS
 
 
 @parse.with_pattern(naming.NODE)
@@ -63,6 +63,12 @@ def parse_kinds(text: str) -> list[str]:
     return [kind for part in text.split(", ") for kind in part.split(" and ")]
 
 
+@parse.with_pattern(KIND)
+def parse_kind(text: str) -> str:
+    """A kind of packet: `TCP port 80`, `UDP port 53`, `ICMP`."""
+    return text
+
+
 @parse.with_pattern("IKE|ESP")
 def parse_layer(text: str) -> str:
     """One of the two layers of a tunnel: `IKE` or `ESP`."""
@@ -76,6 +82,7 @@ register_type(
     Address=parse_address,
     Port=parse_port,
     Seconds=parse_seconds,
+    Kind=parse_kind,
     Kinds=parse_kinds,
     Layer=parse_layer,
 )

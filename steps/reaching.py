@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from functools import partial
 
 from behave import step
 from behave.runner import Context
@@ -11,10 +10,10 @@ from nouns import node, nodes, pairs, pinged
 from retired import formerly
 
 from tunnelbed.checks import application, packet_trace, reachability, traceroute
-from tunnelbed.observe.probes import Datagram, Knock, Ping
+from tunnelbed.observe.probes import Ping, TcpSyn, registry
 
 # How the application's client begins.
-ASKS = partial(Knock, application.PORT)
+ASKS = TcpSyn(application.PORT).name
 
 
 @step("{sources:Nodes} can reach {targets:Nodes}")
@@ -41,20 +40,20 @@ def can_reach_outside_tunnel(context: Context, sources: str, targets: str) -> No
             reachability.reaches(context.bed, source, target, Ping(), tunnel=False)
 
 
-@step("{sources:Nodes} can reach {targets:Nodes} on TCP port {port:Port}")
-def can_reach_tcp(context: Context, sources: str, targets: str, port: int) -> None:
-    """A TCP connection is accepted."""
+@step("{sources:Nodes} can reach {targets:Nodes} on {kind:Kind}")
+def can_reach_on(context: Context, sources: str, targets: str, kind: str) -> None:
+    """A connection to that port is accepted: `TCP port 80`. Not for UDP: nothing answers a datagram."""
     for source, target in pairs(context, sources, targets):
-        with packet_trace.explained(context.bed, source, target, partial(Knock, port)):
-            reachability.reaches(context.bed, source, target, Knock(port))
+        with packet_trace.explained(context.bed, source, target, kind):
+            reachability.reaches(context.bed, source, target, registry.answerable(kind))
 
 
-@step("{sources:Nodes} can reach {targets:Nodes} on TCP port {port:Port} through the tunnel")
-def can_reach_tcp_through_tunnel(context: Context, sources: str, targets: str, port: int) -> None:
-    """A TCP connection is accepted, through the tunnel and not readable outside it."""
+@step("{sources:Nodes} can reach {targets:Nodes} on {kind:Kind} through the tunnel")
+def can_reach_on_through_tunnel(context: Context, sources: str, targets: str, kind: str) -> None:
+    """A connection to that port is accepted, through the tunnel and not readable outside it."""
     for source, target in pairs(context, sources, targets):
-        with packet_trace.explained(context.bed, source, target, partial(Knock, port)):
-            reachability.reaches(context.bed, source, target, Knock(port), tunnel=True)
+        with packet_trace.explained(context.bed, source, target, kind):
+            reachability.reaches(context.bed, source, target, registry.answerable(kind), tunnel=True)
 
 
 @step("{sources:Nodes} cannot reach {targets:Nodes}")
@@ -69,20 +68,12 @@ def cannot_reach(context: Context, sources: str, targets: str) -> None:
             reachability.cannot_reach(context.bed, source, target, Ping())
 
 
-@step("{sources:Nodes} cannot reach {targets:Nodes} on TCP port {port:Port}")
-def cannot_reach_tcp(context: Context, sources: str, targets: str, port: int) -> None:
-    """The first packet of a TCP connection is seen to be stopped on its way, as `cannot reach` of a ping."""
+@step("{sources:Nodes} cannot reach {targets:Nodes} on {kind:Kind}")
+def cannot_reach_on(context: Context, sources: str, targets: str, kind: str) -> None:
+    """The first packet to that port (`TCP port 80`, `UDP port 53`) is seen to be stopped, as a ping above."""
     for source, target in pairs(context, sources, targets):
-        with packet_trace.explained(context.bed, source, target, partial(Knock, port)):
-            reachability.cannot_reach(context.bed, source, target, Knock(port))
-
-
-@step("{sources:Nodes} cannot reach {targets:Nodes} on UDP port {port:Port}")
-def cannot_reach_udp(context: Context, sources: str, targets: str, port: int) -> None:
-    """A UDP datagram is seen to be stopped on its way, as `cannot reach` of a ping."""
-    for source, target in pairs(context, sources, targets):
-        with packet_trace.explained(context.bed, source, target, partial(Datagram, port)):
-            reachability.cannot_reach(context.bed, source, target, Datagram(port))
+        with packet_trace.explained(context.bed, source, target, kind):
+            reachability.cannot_reach(context.bed, source, target, registry.probe(kind))
 
 
 @step("{sources:Nodes} gets a pong from {server:Node}")

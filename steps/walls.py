@@ -10,7 +10,7 @@ from retired import formerly
 
 from tunnelbed.checks import firewall, reachability
 from tunnelbed.faults import open_firewall
-from tunnelbed.observe.probes import Datagram, Knock, Ping
+from tunnelbed.observe.probes import registry
 from tunnelbed.topology.model import Address
 
 # The application's port: where a server listens, a wall that lets something through would show.
@@ -68,11 +68,11 @@ def hands_nothing_on(context: Context, gateway: str, kinds: list[str], source: s
 
 @step("{sources:Nodes} is isolated from {targets:Nodes}")
 def isolated(context: Context, sources: str, targets: str) -> None:
-    """Neither reaches the other, by ping, TCP or UDP; each try is seen to be stopped on its way."""
+    """Neither reaches the other, by ping, TCP, UDP or another kind that can be traced; each is seen to be stopped."""
     for source, target in pairs(context, sources, targets):
         for one, other in ((source, target), (target, source)):
-            for probe in (Ping(), Knock(PORT), Datagram(PORT)):
-                reachability.cannot_reach(context.bed, one, other, probe)
+            for kind in registry.questions():
+                reachability.cannot_reach(context.bed, one, other, kind.of(PORT))
 
 
 @step("the firewall of {gateway:Node} accepts everything")

@@ -12,6 +12,7 @@ from tunnelbed.checks import firewall
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
 from tunnelbed.observe import nftrace
+from tunnelbed.observe.probes import PacketTooBig, Ping, TcpSyn
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
 
@@ -106,16 +107,33 @@ def test_a_packet_traced_before_is_not_taken_for_the_next() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "protocol"),
-    [("ICMP", "1"), ("ESP", "50"), ("TCP port 80", "6 th dport 80"), ("UDP port 53", "17 th dport 53")],
+    [
+        ("ICMP", "1 @th,64,128"),
+        ("ESP", "50 @th,64,128"),
+        ("TCP port 80", "tcp @th,32,32"),
+        ("UDP port 9", "udp @th,64,128"),
+    ],
 )
-def test_a_packet_is_traced_by_its_addresses_protocol_and_port(kind: str, protocol: str) -> None:
-    packet = firewall.probe_of(kind).packet(ip_address("192.0.2.1"), ip_address("192.0.2.9"))
-    assert firewall._match(packet) == f"ip saddr 192.0.2.1 ip daddr 192.0.2.9 meta l4proto {protocol}"
+def test_a_packet_is_traced_by_its_addresses_protocol_and_mark(kind: str, protocol: str) -> None:
+    probe = firewall.probe_of(kind)
+    packet = probe.packet(ip_address("192.0.2.1"), ip_address("192.0.2.9"))
+    mark = f"{probe.number:08x}" if isinstance(probe, TcpSyn) else probe.token.hex()  # type: ignore[attr-defined]
+    addresses = "ip saddr 192.0.2.1 ip daddr 192.0.2.9"
+    assert firewall._match(packet, probe) == f"{addresses} meta l4proto {protocol} 0x{mark}"
 
 
 def test_ipv6_is_traced_as_such() -> None:
-    packet = firewall.probe_of("ICMP").packet(ip_address("2001:db8::1"), ip_address("2001:db8::9"))
-    assert firewall._match(packet) == "ip6 saddr 2001:db8::1 ip6 daddr 2001:db8::9 meta l4proto 58"
+    probe = firewall.probe_of("ICMP")
+    packet = probe.packet(ip_address("2001:db8::1"), ip_address("2001:db8::9"))
+    expected = "ip6 saddr 2001:db8::1 ip6 daddr 2001:db8::9 meta l4proto 58 "
+    assert firewall._match(packet, probe).startswith(expected)
+
+
+def test_an_error_is_traced_as_any_icmp_between_these_addresses() -> None:
+    ends = ip_address("192.0.2.1"), ip_address("192.0.2.9")
+    probe = PacketTooBig(Ping().packet(*ends))
+    match = firewall._match(probe.packet(*ends), probe)
+    assert match == "ip saddr 192.0.2.1 ip daddr 192.0.2.9 meta l4proto 1"
 
 
 def test_a_datagram_comes_from_ike_s_port() -> None:
@@ -133,5 +151,5 @@ def test_a_kind_of_packet_is_made_for_its_name(kind: str, name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["TCP", "ICMP port 8", "IKE", "ESP port 1", ""])
 def test_a_kind_that_cannot_be_sent_is_answered_with_those_that_can(kind: str) -> None:
-    with pytest.raises(BadInput, match="ICMP, ESP, TCP port N or UDP port N"):
+    with pytest.raises(BadInput, match="ESP, ICMP, TCP port N or UDP port N"):
         firewall.probe_of(kind)

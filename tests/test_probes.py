@@ -11,7 +11,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from tests.conftest import MAC
-from tunnelbed.observe.probes import Datagram, Knock, Ping, Probe
+from tunnelbed.observe.probes import Datagram, Ping, Probe, TcpSyn
 
 OLD = ip_address("192.0.2.1"), ip_address("192.0.2.9")
 NEW = ip_address("2001:db8::1"), ip_address("2001:db8::9")
@@ -23,7 +23,7 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize("probe", [Ping(), Knock(80), Datagram(53)], ids=lambda probe: probe.name)
+@pytest.mark.parametrize("probe", [Ping(), TcpSyn(80), Datagram(53)], ids=lambda probe: probe.name)
 @pytest.mark.parametrize(("pair", "error"), ERRORS)
 def test_an_error_that_quotes_a_probe_is_neither_its_question_nor_its_answer(
     pair: tuple[object, object], error: Packet, probe: Probe

@@ -82,7 +82,7 @@ def test_where_nobody_asked_no_text_was_kept_secret(bed: Bed) -> None:
 def test_a_kind_that_no_packet_is_ever_called_is_refused(bed: Bed, said: str) -> None:
     network = bed.scenario.networks["outside"]
     for judge in (confidentiality.crosses, confidentiality.does_not_cross):
-        with pytest.raises(BadInput, match=f"found {said}, expected ESP, IKE, ICMP, ICMPv6, TCP port N or UDP port N"):
+        with pytest.raises(BadInput, match=f"found {said}, expected ESP, ICMP, ICMPv6, IKE, TCP port N or UDP port N"):
             judge(bed, recorded(bed, PING), network, said)
 
 

@@ -21,7 +21,7 @@ from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
 from tunnelbed.observe import nftrace
 from tunnelbed.observe.pcapng import ETHERNET
-from tunnelbed.observe.probes import Datagram, Knock, Ping
+from tunnelbed.observe.probes import Datagram, Ping, TcpSyn
 from tunnelbed.observe.recording import Recording
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
@@ -186,7 +186,7 @@ def test_an_error_is_told_with_who_sent_it(bed: Bed) -> None:
         ),
         (IP(src=CLIENT, dst=SERVER) / ESP(spi=0xC0FFEE), "10.1.0.3 > 192.0.2.2  ESP SPI 00c0ffee, 28 bytes, ttl 64"),
         (
-            Knock(80, from_port=40000).packet(ip_address(CLIENT), ip_address(SERVER)),
+            TcpSyn(80, from_port=40000).packet(ip_address(CLIENT), ip_address(SERVER)),
             "10.1.0.3 > 192.0.2.2  TCP 40000 > 80 S, 40 bytes, ttl 64",
         ),
         (
@@ -217,14 +217,15 @@ def test_a_failure_that_has_no_time_or_no_address_is_told_as_it_was(
         (("client", "nobody"), "tiny"),
         (("client", "client"), "--to"),
         (("client", "2001:db8::1"), "--to"),
-        (("client", "server", 70000), "--tcp"),
-        (("client", "server", 0, -1), "--udp"),
-        (("client", "server", 80, 80), "--udp"),
-        (("client", "server", 0, 0, 20), "--size"),
-        (("client", "server", 0, 0, 9000), "--size"),
+        (("client", "server", "TCP port 70000"), "port"),
+        (("client", "server", "UDP port 0"), "port"),
+        (("client", "server", "TCP"), "kind of packet"),
+        (("client", "server", "ESP"), "kind of packet"),
+        (("client", "server", "", 20), "--size"),
+        (("client", "server", "", 9000), "--size"),
     ],
 )
-def test_what_cannot_be_asked_is_told_in_a_line(bed: Bed, words: tuple[str, str, int], key: str) -> None:
+def test_what_cannot_be_asked_is_told_in_a_line(bed: Bed, words: tuple[str, str], key: str) -> None:
     with pytest.raises(BadInput, match=r"found .*, expected ") as wrong:
         packet_trace.asked(bed, *words)
     assert wrong.value.where == key

@@ -176,7 +176,7 @@ REFUTATIONS = (
         "no Icmp crosses the ISP link of site A",
         given="client A1 pings the server",
         possible="no ICMP crosses the ISP link of site A",
-        says="Then: found Icmp, expected ESP, IKE, ICMP, ICMPv6, TCP port N or UDP port N; *",
+        says="Then: found Icmp, expected ESP, ICMP, ICMPv6, IKE, TCP port N or UDP port N; *",
     ),
     impossible(
         "the server answers the ping of client A1 again",

@@ -6,7 +6,6 @@ where it must be, and something was seen to cross the link at all.
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -18,22 +17,20 @@ from tunnelbed.checks.address_selection import away, inside
 from tunnelbed.checks.reachability import ON_ITS_WAY, control_arrives
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import BadInput, TunnelbedError
-from tunnelbed.observe.packets import from_or_to, is_neighbour_discovery, kind, kinds
+from tunnelbed.observe.kinds import check, kind, kinds
+from tunnelbed.observe.packets import from_or_to, is_neighbour_discovery
 from tunnelbed.observe.probes import Marked, Ping, Probe
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Network, Node
 
-# Kinds of packets as sentences name them, in the words of `wire.kinds`.
-KIND = re.compile(r"ESP|IKE|ICMP|ICMPv6|(TCP|UDP) port \d+")
-
 
 def only_crosses(bed: Testbed, recording: Recording, networks: Iterable[Network], wanted: Sequence[str]) -> None:
-    """Each network was crossed by these kinds of packet (`wire.kinds`) and by no other.
+    """Each network was crossed by these kinds of packet (`observe.kinds`) and by no other.
 
     Neighbour discovery is no traffic and does not count. Raises `Unmet`, also where nothing crossed.
     """
-    _check_kinds(wanted)
+    check(wanted)
     for network in networks:
         crossed = _traffic(recording, network)
         expected = f"only {' and '.join(sorted(set(wanted)))} cross {network.name}"
@@ -46,7 +43,7 @@ def only_crosses(bed: Testbed, recording: Recording, networks: Iterable[Network]
 
 def crosses(bed: Testbed, recording: Recording, network: Network, wanted: str) -> None:
     """At least one packet of a kind crossed a network. Raises `Unmet`."""
-    _check_kinds([wanted])
+    check([wanted])
     crossed = [seen.packet for seen in _traffic(recording, network)]
     if not any(wanted in kinds(packet) for packet in crossed):
         counted = Counter(kind(packet) for packet in crossed)
@@ -56,7 +53,7 @@ def crosses(bed: Testbed, recording: Recording, network: Network, wanted: str) -
 
 def does_not_cross(bed: Testbed, recording: Recording, network: Network, unwanted: str) -> None:
     """No packet of a kind crossed a network; a settled recording would have seen it. Raises `Unmet`."""
-    _check_kinds([unwanted])
+    check([unwanted])
     if found := [seen for seen in recording.on(network.name) if unwanted in kinds(seen.packet)]:
         raise unmet(bed, f"no {unwanted} crosses {network.name}", str(found[0]), recording)
 
@@ -153,14 +150,6 @@ def _is_stopped(  # what, how it is known, and where
         raise TunnelbedError(f"{expected}: cannot be judged, since it was not seen to enter {gateway.name}")
     if arrived := [seen for seen in recording.arrivals(target.name) if is_it(seen.packet)]:
         raise unmet(bed, expected, f"it arrived: {arrived[0]}", recording, [gateway.name], mark.shows)
-
-
-def _check_kinds(said: Iterable[str]) -> None:
-    """A kind that no packet can ever be would make each verdict that there is none true."""
-    for one in said:
-        if not KIND.fullmatch(one):
-            expected = "ESP, IKE, ICMP, ICMPv6, TCP port N or UDP port N"
-            raise BadInput("Then", "", one, expected, "correct the sentence")
 
 
 def _traffic(recording: Recording, network: Network) -> Sequence[Sighting]:

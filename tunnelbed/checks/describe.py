@@ -18,7 +18,7 @@ from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.observe.packets import ends, is_esp
-from tunnelbed.observe.probes import Knock, Ping, Probe
+from tunnelbed.observe.probes import Ping, Probe, TcpSyn
 from tunnelbed.observe.recording import Recording
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import naming
@@ -80,7 +80,7 @@ def _facts(bed: Testbed, source: Node, target: Node, port: int) -> Sequence[Fact
         address_towards(bed, source, target)
     except BadInput:
         return ()
-    make: type[Ping] | partial[Knock] = partial(Knock, port) if port else Ping
+    make: type[Ping] | partial[TcpSyn] = partial(TcpSyn, port) if port else Ping
     where = f" on TCP port {port}" if port else ""
     looked = _look(bed, source, target, make())
     if not looked.answered:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet import IP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
@@ -18,7 +18,7 @@ from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.observe import nftrace
 from tunnelbed.observe.packets import IKE_PORT
-from tunnelbed.observe.probes import Complaint, Datagram, Knock, Ping, Probe, Sealed
+from tunnelbed.observe.probes import Datagram, PacketTooBig, Probe, registry
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import yaml_sections
 from tunnelbed.topology.model import Address, Network, Node
@@ -30,18 +30,10 @@ DISCARD_PORT = 9
 ATTEMPT = 0.1
 
 
-def probe_of(kind: str) -> Probe:
-    """The packet that a kind asks for: `ICMP`, `TCP port 8080`, `UDP port 53`, `ESP`.
-
-    A datagram comes from IKE's port, as a rule that looks at that alone would like it.
-    """
-    match = re.fullmatch(r"(ICMP|ESP|TCP|UDP)(?: port (\d+))?", kind)
-    if match and match[1] in ("ICMP", "ESP") and not match[2]:
-        return Ping() if match[1] == "ICMP" else Sealed()
-    if match and match[1] in ("TCP", "UDP") and match[2]:
-        port = int(match[2])
-        return Knock(port) if match[1] == "TCP" else Datagram(port, from_port=IKE_PORT)
-    raise BadInput("Then", "", kind, "ICMP, ESP, TCP port N or UDP port N", "correct the sentence")
+def probe_of(words: str) -> Probe:
+    """The packet that a kind asks for: `ICMP`, `TCP port 8080`, `UDP port 53`, `ESP`. Raises `BadInput`."""
+    kind, port = registry.meant(words, registry.kinds())
+    return kind.posing(port)
 
 
 def _nft(bed: Testbed, node: Node, *words: str) -> str:
@@ -128,7 +120,7 @@ def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, 
     other = peer or source
     theirs = address_towards(bed, gateway, other)
     sent = _ike(bed, gateway, peer) if peer else Datagram(DISCARD_PORT, from_port=IKE_PORT)
-    error = Complaint(sent.packet(source_address(bed, gateway, theirs), theirs))
+    error = PacketTooBig(sent.packet(source_address(bed, gateway, theirs), theirs))
     (trace,) = _traces(bed, gateway, packets, [error])
     if (found := nftrace.decision(trace)) != verdict:
         about = f"IKE with {peer.name}" if peer else "nothing that was sent"
@@ -173,7 +165,7 @@ def _trace(
 ) -> Sequence[str]:
     """The trace of one packet; it is sent until there is one, since the first may come before the tracing."""
     packet = probe.packet(packets.sender, packets.receiver)
-    nftrace.begin(bed.node(gateway).agent, [_match(packet)])
+    nftrace.begin(bed.node(gateway).agent, [_match(packet, probe)])
     earlier = {name for name, _ in nftrace.told(lines)}
     found: Sequence[str] = ()
 
@@ -193,12 +185,11 @@ def _trace(
     return found
 
 
-def _match(packet: Packet) -> str:
-    """What an nftables rule asks of a packet to know it: addresses, protocol, and port."""
+def _match(packet: Packet, probe: Probe) -> str:
+    """What an nftables rule asks of a probe's packet to know it: its addresses, and what the probe's kind says."""
     header = type(packet)(bytes(packet))
-    family, protocol = ("ip", header.proto) if isinstance(header, IP) else ("ip6", header.nh)
-    port = f" th dport {packet.payload.dport}" if isinstance(packet.payload, TCP | UDP) else ""
-    return f"{family} saddr {header.src} {family} daddr {header.dst} meta l4proto {protocol}{port}"
+    family, version = ("ip", 4) if isinstance(header, IP) else ("ip6", 6)
+    return f"{family} saddr {header.src} {family} daddr {header.dst} {probe.nft_asks(version)}"
 
 
 def _send(bed: Testbed, gateway: Node, packets: Flow, packet: Packet) -> None:

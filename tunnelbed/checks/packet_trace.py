@@ -24,18 +24,17 @@ from tunnelbed.checks.reachability import ATTEMPT, FRAG_NEEDED, UNREACHABLE
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.observe import nftrace
+from tunnelbed.observe.kinds import kind
 from tunnelbed.observe.packets import (
-    ICMPV6_PROTOCOL,
     ends,
     ip_of,
     is_esp,
     is_ike,
     is_informational,
     is_neighbour_discovery,
-    kind,
     spi,
 )
-from tunnelbed.observe.probes import LINK_MTU, Datagram, Knock, Ping, filled
+from tunnelbed.observe.probes import LINK_MTU, Ping, Question, filled, registry
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import naming
@@ -43,12 +42,9 @@ from tunnelbed.topology.model import Address, Node
 
 # The first packets may come before `nft monitor` hears anything.
 UNHEARD = 3
-LAST_PORT = 65535
 WHO_HAS, IS_AT = 1, 2  # RFC 826
 # What charon says in its log where no tunnel comes of it.
 COMPLAINT = re.compile(r"\[IKE\].*(notify error|failed|mismatch|giving up|unacceptable|no \w+ found|not found)")
-# What a packet can be recognised by in every firewall.
-Question = Ping | Knock | Datagram
 
 
 @dataclass(frozen=True)
@@ -96,21 +92,15 @@ class Way:
         return [*rows, self.outcome]
 
 
-def asked(bed: Testbed, said: str, to: str, tcp: int = 0, udp: int = 0, size: int = 0) -> Asked:
-    """What somebody asks for in a task's words: nodes as sentences call them, `to` perhaps an address; a port or none.
+def asked(bed: Testbed, said: str, to: str, by: str = "", size: int = 0) -> Asked:
+    """What somebody asks for in a task's words: nodes as sentences call them, `to` perhaps an address.
 
-    Raises `BadInput`.
+    `by` is the kind of packet, as sentences call it, `TCP port 80`; a ping by default. Raises `BadInput`.
     """
     source = naming.node(bed.scenario, said)
     target = _address(bed, source, to)
-    for option, port in (("--tcp", tcp), ("--udp", udp)):
-        if not 0 <= port <= LAST_PORT:
-            raise BadInput(option, "", port, f"a port: 1 to {LAST_PORT}", "correct it")
-    if tcp and udp:
-        raise BadInput("--udp", "", udp, "no --tcp beside it", "ask for one of them, then for the other")
-    make: Callable[[], Question] = Ping
-    if tcp or udp:
-        make = partial(Knock, tcp) if tcp else partial(Datagram, udp)
+    kind, port = registry.meant(by or Ping.said, registry.questions())
+    make: Callable[[], Question] = partial(kind.of, port)
     least = len(make().packet(source_address(bed, source, target), target))
     if size and not least <= size <= LINK_MTU:
         raise BadInput("--size", "", size, f"{least} to {LINK_MTU} bytes", "correct it")
@@ -142,9 +132,7 @@ def trace(bed: Testbed, wanted: Asked) -> Way:
 
 
 @contextlib.contextmanager
-def explained(
-    bed: Testbed, source: Node, to: Node | Address | None, make: Callable[[], Question] = Ping
-) -> Iterator[None]:
+def explained(bed: Testbed, source: Node, to: Node | Address | None, by: str = Ping.said) -> Iterator[None]:
     """What does not hold in the body is told with the way of one more packet of that kind.
 
     Nobody else may be proving the testbed. A hasty one has no time for it, and what is for no address has no way.
@@ -156,7 +144,8 @@ def explained(
             raise
         with contextlib.suppress(TunnelbedError):
             address = address_towards(bed, source, to) if isinstance(to, Node) else to
-            way = _traced(bed, Asked(source, address, make))
+            kind, port = registry.meant(by, registry.questions())
+            way = _traced(bed, Asked(source, address, partial(kind.of, port)))
             told = ["one more, traced:", *(f"  {line}" for line in way.told)]
             raise Unmet(failed.expected, failed.seen, [*told, *failed.evidence]) from failed
         raise
@@ -255,7 +244,7 @@ class Attempt:
     def outcome(self) -> tuple[str, bool]:
         """What came of it, in one sentence, and whether it was answered; a datagram need only arrive."""
         arrived = self._arrivals()
-        end = self.answer or (arrived[0] if arrived and isinstance(self.probe, Datagram) else None)
+        end = self.answer or (arrived[0] if arrived and not self.probe.answered else None)
         # What comes in is seen before the node's own firewall has its say.
         if end and not self._dropped(end.node):
             took = (end.frame.at - self.own[0].frame.at) * 1000
@@ -355,7 +344,7 @@ def once(bed: Testbed, wanted: Asked, heard: Mapping[str, list[str]]) -> Attempt
     packet = probe.packet(source_address(bed, wanted.source, wanted.target), wanted.target)
     if wanted.size:
         packet = filled(packet, wanted.size)
-    expressions = matches(probe, wanted.target.version)
+    expressions = probe.nft_matches(wanted.target.version)
     bed.agents.each(tuple(heard), lambda agent: nftrace.begin(agent, expressions))
     looked = {node: len(lines) for node, lines in heard.items()}
     refused = ""
@@ -385,21 +374,6 @@ def _in_order(sightings: Sequence[Sighting]) -> Sequence[Sighting]:
         replace(seen.frame, at=max(seen.frame.at, left.get((seen.network, seen.frame.data), 0.0))) for seen in sightings
     ]
     return [Sighting(frame) for frame in sorted(frames, key=lambda frame: (frame.at, not frame.outgoing))]
-
-
-def matches(probe: Question, version: int) -> Sequence[str]:
-    """What nftables asks of a packet to know the probe, its answer, and an ICMP error about it, whatever NAT did.
-
-    Raw payload expressions (nft(8)): an offset and a length, both in bits, from the transport header on.
-    """
-    quoted = 8 + (20 if version == 4 else 40)  # RFC 792, RFC 4443: an error's header, then the packet from its IP on
-    icmp = f"meta l4proto {1 if version == 4 else ICMPV6_PROTOCOL}"
-    if isinstance(probe, Knock):
-        asks, number, answer = 4, f"{probe.number:#x}", f"{(probe.number + 1) % (1 << 32):#x}"
-        found = [f"meta l4proto tcp @th,{asks * 8},32 {number}", f"meta l4proto tcp @th,64,32 {answer}"]
-        return [*found, f"{icmp} @th,{(quoted + asks) * 8},32 {number}"]
-    protocol, token = "meta l4proto udp" if isinstance(probe, Datagram) else icmp, f"0x{probe.token.hex()}"
-    return [f"{protocol} @th,64,128 {token}", f"{icmp} @th,{(quoted + 8) * 8},128 {token}"]
 
 
 def describe(packet: Packet) -> str:

@@ -1,10 +1,10 @@
-"""What a packet is, as seen on a wire: ESP, IKE, neighbour discovery, or anything else."""
+"""What can be read off a packet: its addresses, and whether it is ESP, IKE or neighbour discovery."""
 
 from __future__ import annotations
 
 import ipaddress
 
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import (
     ICMPv6MLDMultAddrRec,
     ICMPv6MLDone,
@@ -39,40 +39,12 @@ def ip_of(packet: Packet) -> Packet | None:
     return packet.getlayer(IP) or packet.getlayer(IPv6)
 
 
-def kind(packet: Packet) -> str:
-    """What a packet is, in the words of a report: ESP, IKE, neighbour discovery, ICMP, TCP port 80, or Scapy's name.
-
-    A port is the receiver's.
-    """
-    for is_it, name in ((is_esp, "ESP"), (is_ike, "IKE"), (is_neighbour_discovery, "neighbour discovery")):
-        if is_it(packet):
-            return name
-    header = ip_of(packet)
-    if header is None:
-        return str(packet.lastlayer().name)
-    for layer in (TCP, UDP):
-        if layer in packet:
-            return f"{layer.__name__} port {packet[layer].dport}"
-    if ICMP in packet:
-        return "ICMP"
-    return "ICMPv6" if _protocol(header) == ICMPV6_PROTOCOL else str(header.payload.name)
-
-
-def kinds(packet: Packet) -> set[str]:
-    """Every name by which a packet may be called: `kind`, that of the sender's port, and ICMPv6 is ICMP, too."""
-    name = kind(packet)
-    if name == "ICMPv6":
-        return {name, "ICMP"}
-    ported = next((layer for layer in (TCP, UDP) if name.startswith(f"{layer.__name__} port")), None)
-    return {name, f"{ported.__name__} port {packet[ported].sport}"} if ported else {name}
-
-
 def is_esp(packet: Packet) -> bool:
     """ESP itself, or ESP in UDP as it passes a NAT (RFC 3948)."""
     header = ip_of(packet)
     if header is None:
         return False
-    if _protocol(header) == ESP_PROTOCOL:
+    if protocol(header) == ESP_PROTOCOL:
         return True
     return _uses(packet, NAT_T_PORT) and not is_ike(packet)
 
@@ -137,7 +109,8 @@ def _listens_to(packet: Packet) -> list[str]:
     return [layer.dst for layer in every if isinstance(layer, ICMPv6MLDMultAddrRec)]
 
 
-def _protocol(header: Packet) -> int:
+def protocol(header: Packet) -> int:
+    """The number of what an IP header carries; behind IPv6's extension headers, that of the first of them."""
     return int(header.proto if isinstance(header, IP) else header.nh)
 
 
