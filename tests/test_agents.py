@@ -109,6 +109,23 @@ def test_a_node_that_lost_frames_says_so_and_nothing_is_judged() -> None:
     agent.close()
 
 
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        (b"Traceback (most recent call last):\n", "JSONDecodeError: Expecting value"),
+        (b'{"id": 99, "ok": 1}\n', "KeyError: 99"),
+    ],
+)
+def test_a_message_that_is_none_ends_the_conversation_and_is_told(message: bytes, cause: str) -> None:
+    node = Late()
+    agent = Agent(OneNode(node, own_clocks=False), "project", "odd")
+    node._said.put(message)
+    waiting.until(lambda: agent.ended, 5.0, "the end of the conversation")
+    with pytest.raises(NodeFailed, match=f"^odd: the conversation with it ended by {cause}") as failed:
+        agent.sync()
+    assert failed.value.__cause__ is not None
+
+
 def test_a_conversation_that_has_ended_is_not_waited_for() -> None:
     node = Late()
     agent = Agent(OneNode(node, own_clocks=False), "project", "late")

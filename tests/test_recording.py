@@ -14,6 +14,7 @@ from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
+from tests.conftest import MAC
 from tunnelbed.engines.agents import Agent, Agents, Frame
 from tunnelbed.errors import DeadlinePassed
 from tunnelbed.observe.packets import NO_ESP_MARKER, is_esp, is_ike, is_informational
@@ -99,8 +100,8 @@ def test_a_marker_crosses_every_network_and_is_no_sighting() -> None:
     wires = Wires()
     wires.recording.settle()
     assert wires.sent == 3
-    assert {frame.interface for frame in wires.recording.frames} == {"link_a", "link_b", "inside"}
-    assert all(frame.data[12:14] == MARKER.to_bytes(2, "big") for frame in wires.recording.frames)
+    assert {seen.network for seen in wires.recording.heard} == {"link_a", "link_b", "inside"}
+    assert all(seen.frame.data[12:14] == MARKER.to_bytes(2, "big") for seen in wires.recording.heard)
     assert wires.recording.sightings == []
 
 
@@ -143,3 +144,23 @@ def test_what_keeps_a_nat_awake_is_no_esp() -> None:
     assert (is_esp(kept), is_ike(kept), is_informational(kept)) == (False, True, True)
     sealed = IP() / UDP(sport=4500, dport=4500) / Raw(b"\xff" * 60)
     assert (is_esp(sealed), is_ike(sealed)) == (True, False)
+
+
+def test_each_frame_is_dissected_once_however_often_verdicts_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    dissected = []
+
+    def dissect(data: bytes) -> Packet:
+        dissected.append(data)
+        return Ether(data)
+
+    monkeypatch.setattr("tunnelbed.observe.recording.Ether", dissect)
+    recording = Recording(cast("Agents", None), {})
+    for number in range(300):
+        data = bytes(Ether(dst=MAC) / PING / number.to_bytes(2, "big"))
+        recording.hear(Frame("router", "link_a", outgoing=True, hardware=ETHERNET, at=float(-number), data=data))
+    recording.until(lambda seen: is_esp(seen.packet), 0.0)
+    for _ in range(16):
+        assert not [seen for seen in recording.on("link_a") if is_esp(seen.packet)]
+    recording.stalls(0, is_ike)
+    assert recording.sightings[0].frame.at == -299.0
+    assert len(dissected) == 300

@@ -26,7 +26,7 @@ from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.observe.packets import is_neighbour_discovery
 from tunnelbed.observe.pcapng import ETHERNET
 from tunnelbed.observe.probes import Ping
-from tunnelbed.observe.recording import Recording
+from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
 
@@ -44,7 +44,7 @@ def recorded(bed: Bed, *packets: Packet) -> Recording:
         Frame("gateway", "outside", outgoing=True, hardware=ETHERNET, at=at, data=bytes(packet))
         for at, packet in enumerate(packets)
     ]
-    return Recording(Agents(bed.engine, bed.project), {}, frames)
+    return Recording(Agents(bed.engine, bed.project), {}, [Sighting(frame) for frame in frames])
 
 
 def test_where_nothing_crossed_what_had_to_cross_failed(bed: Bed) -> None:
@@ -68,7 +68,7 @@ def test_where_nothing_crossed_no_text_was_kept_secret(bed: Bed) -> None:
     said = Ping()
     inside = Frame("client", "inside", outgoing=True, hardware=ETHERNET, at=0.0, data=bytes(PING / Raw(said.token)))
     seen = recorded(bed)
-    seen.frames.append(inside)
+    seen.hear(inside)
     with pytest.raises(TunnelbedError, match="nothing was seen to cross outside"):
         confidentiality.text_is_unreadable(bed, seen, [said], [bed.scenario.networks["outside"]])
 

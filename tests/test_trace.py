@@ -50,7 +50,7 @@ class Seen:
 
     def at(self, node: str, way: str, network: str, packet: Packet, at: float | None = None) -> None:
         """A node saw a packet come or go."""
-        at = len(self.recording.frames) / 1000 if at is None else at
+        at = len(self.recording.heard) / 1000 if at is None else at
         self.recording.hear(Frame(node, network, way == "out", ETHERNET, at, bytes(Ether(dst=MAC) / packet)))
 
     def asks(self, sender: str = CLIENT) -> Packet:

@@ -10,7 +10,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from scapy.layers.inet import ICMP, TCP
@@ -370,10 +370,11 @@ def _in_order(sightings: Sequence[Sighting]) -> Sequence[Sighting]:
     for seen in sightings:
         if seen.outgoing:
             left.setdefault((seen.network, seen.frame.data), seen.frame.at)
-    frames = [
-        replace(seen.frame, at=max(seen.frame.at, left.get((seen.network, seen.frame.data), 0.0))) for seen in sightings
+    moved = [
+        seen if (at := left.get((seen.network, seen.frame.data), 0.0)) <= seen.frame.at else seen.moved(at)
+        for seen in sightings
     ]
-    return [Sighting(frame) for frame in sorted(frames, key=lambda frame: (frame.at, not frame.outgoing))]
+    return sorted(moved, key=lambda seen: (seen.frame.at, not seen.outgoing))
 
 
 def describe(packet: Packet) -> str:

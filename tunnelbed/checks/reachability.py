@@ -57,7 +57,7 @@ class Stuck:
         if not self._hasty:
             return False
         before, self._last = self._last, self._recording.stalls(self._seen, self._is_it)
-        self._seen = len(self._recording.frames)
+        self._seen = len(self._recording.heard)
         return self._last is not None and self._last == before
 
 
@@ -71,10 +71,11 @@ def reaches(
     expected = _sentence(source, "reaches", target, probe, tunnel)
     address = address_towards(bed, source, target)
     with bed.record() as recording:
-        answer = _ask(bed, source, address, probe, recording, bed.patience if patience is None else patience)
+        answer, refused = _ask(bed, source, address, probe, recording, bed.patience if patience is None else patience)
         recording.sync()
     if answer is None:
-        seen = f"no answer; {_how_far(recording, probe.asks)}"
+        why = f"{source.name} does not send it: {refused}" if refused else _how_far(recording, probe.asks)
+        seen = f"no answer; {why}"
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source, target), probe.shows)
     if not any(probe.asks(seen.packet) for seen in recording.arrivals(target.name)):
         seen = f"{address} answered, and {target.name} never saw the probe; {_how_far(recording, probe.asks)}"
@@ -306,23 +307,25 @@ def in_clear(bed: Testbed, recording: Recording, network: Network, probe: Marked
 
 def _ask(
     bed: Testbed, source: Node, address: Address, probe: Probe, recording: Recording, patience: float
-) -> Sighting | None:
-    """Send the probe until an answer comes or patience ends."""
+) -> tuple[Sighting | None, str]:
+    """Send the probe until an answer comes or patience ends; the answer, and why the source refused the last try."""
     answer: Sighting | None = None
+    refused = ""
     stuck = Stuck(bed, recording, probe.asks)
 
     def is_answer(seen: Sighting) -> bool:
         return seen.node == source.name and not seen.outgoing and probe.answers(seen.packet)
 
     def attempt() -> bool:
-        nonlocal answer
-        if not _send_to(bed, source, address, probe):
+        nonlocal answer, refused
+        refused = _send_to(bed, source, address, probe)
+        if not refused:
             answer = recording.until(is_answer, ATTEMPT)
         return answer is not None or stuck.again()
 
     with contextlib.suppress(DeadlinePassed):
         waiting.until(attempt, patience, "an answer")
-    return answer
+    return answer, refused
 
 
 def _send_to(bed: Testbed, source: Node, address: Address, probe: Probe) -> str:

@@ -56,6 +56,8 @@ class Agent:
         self._lock = threading.Lock()
         self._next = 0
         self._ended = False
+        # What was wrong with the last message, where that ended the conversation.
+        self._wrong: Exception | None = None
         self._tell: Callable[[Frame], None] | None = None
         # What commands that are listened to have written, by the number of the request.
         self._lines: dict[int, list[str]] = {}
@@ -161,11 +163,15 @@ class Agent:
 
     def _listen(self) -> None:
         rest = b""
-        with contextlib.suppress(OSError, ValueError):
+        try:
             while data := self._stream.receive():
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
                     self._heard(json.loads(line))
+        except OSError:
+            pass  # the end of the stream
+        except Exception as wrong:  # noqa: BLE001 # a fault of ours, or of the agent's: whoever asks next is told
+            self._wrong = wrong
         with self._lock:
             self._ended = True
         for answer in self._pending.values():
@@ -187,7 +193,10 @@ class Agent:
             answer.set_result(said["ok"])
 
     def _lost(self) -> TunnelbedError:
-        return NodeFailed(self.node, "the conversation with it ended", "see `invoke status` and `invoke logs`")
+        why = f" by {type(self._wrong).__name__}: {self._wrong}" if self._wrong else ""
+        lost = NodeFailed(self.node, f"the conversation with it ended{why}", "see `invoke status` and `invoke logs`")
+        lost.__cause__ = self._wrong
+        return lost
 
 
 class Agents:

@@ -15,7 +15,7 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -71,6 +71,10 @@ class Sighting:
             return Raw(data)
         return IP(data) if data[0] >> 4 == 4 else IPv6(data)
 
+    def moved(self, at: float) -> Sighting:
+        """The same at another time."""
+        return Sighting(replace(self.frame, at=at))
+
     def __str__(self) -> str:
         """One line: when, who, where, what."""
         way = "out" if self.outgoing else "in"
@@ -83,13 +87,14 @@ class Recording:
 
     agents: Agents
     watched: Mapping[str, Sequence[str]]
-    frames: list[Frame] = field(default_factory=list)
-    _heard: threading.Event = field(default_factory=threading.Event)
+    # In the order in which they were heard. One for each frame, so that each is dissected once.
+    heard: list[Sighting] = field(default_factory=list)
+    _news: threading.Event = field(default_factory=threading.Event)
 
     def hear(self, frame: Frame) -> None:
         """Take a frame from a node."""
-        self.frames.append(frame)
-        self._heard.set()
+        self.heard.append(Sighting(frame))
+        self._news.set()
 
     def sync(self) -> None:
         """Return when everything seen so far is in the recording. Raises `NodeFailed` where a node lost frames."""
@@ -107,14 +112,14 @@ class Recording:
 
         def quiet() -> bool:
             until = waiting.now() + waiting.stretched(QUIET)
-            looked = len(self.frames)
+            looked = len(self.heard)
             while True:
-                self._heard.clear()
-                frames = self.frames[looked:]
-                looked += len(frames)
-                if not all(is_informational(Sighting(frame).packet) for frame in frames):
+                self._news.clear()
+                heard = self.heard[looked:]
+                looked += len(heard)
+                if not all(is_informational(seen.packet) for seen in heard):
                     return False
-                if not waiting.pause(self._heard, max(0.0, until - waiting.now())):
+                if not waiting.pause(self._news, max(0.0, until - waiting.now())):
                     return True
 
         with contextlib.suppress(DeadlinePassed):  # a busy testbed: what matters was waited for by name
@@ -138,15 +143,15 @@ class Recording:
             for network, frame in sends[agent.node].items():
                 agent.send_frame(network, frame)
 
-        looked = len(self.frames)
+        looked = len(self.heard)
         self.agents.each(tuple(sends), send)
 
         def check() -> Sequence[str]:
             nonlocal looked
-            frames = self.frames[looked:]
-            looked += len(frames)
-            for frame in frames:
-                unseen.pop((frame.node, frame.data[14:30]), None)
+            heard = self.heard[looked:]
+            looked += len(heard)
+            for seen in heard:
+                unseen.pop((seen.node, seen.frame.data[14:30]), None)
             return [f"{network} by {other}" for (other, _), network in unseen.items()]
 
         # Raises with those that are missing.
@@ -159,9 +164,9 @@ class Recording:
 
         def check() -> bool:
             nonlocal looked, found
-            frames = self.frames[looked:]
-            looked += len(frames)
-            found = next((sighting for frame in frames if wanted(sighting := Sighting(frame))), None)
+            heard = self.heard[looked:]
+            looked += len(heard)
+            found = next((seen for seen in heard if wanted(seen)), None)
             return found is not None
 
         with contextlib.suppress(DeadlinePassed):
@@ -171,8 +176,8 @@ class Recording:
     @property
     def sightings(self) -> Sequence[Sighting]:
         """Everything but our own markers, in the order of time."""
-        frames = [frame for frame in self.frames if frame.data[12:14] != MARKER.to_bytes(2, "big")]
-        return [Sighting(frame) for frame in sorted(frames, key=lambda frame: frame.at)]
+        heard = [seen for seen in self.heard if seen.frame.data[12:14] != MARKER.to_bytes(2, "big")]
+        return sorted(heard, key=lambda seen: seen.frame.at)
 
     def on(self, network: str) -> Sequence[Sighting]:
         """What crossed a network, each packet once: what its nodes sent on it.
@@ -195,11 +200,11 @@ class Recording:
         return [seen for seen in self.sightings if is_it(seen.packet)]
 
     def stalls(self, since: int, is_it: Callable[[Packet], bool]) -> frozenset[tuple[str, str, bool]] | None:
-        """The places at which a packet was seen since so many frames; None while gateways negotiate (IKE).
+        """The places at which a packet was seen since so many were heard; None while gateways negotiate (IKE).
 
         Two attempts that end at the same places, with no IKE under way, are followed by a third that does.
         """
-        sightings = [Sighting(frame) for frame in self.frames[since:]]
+        sightings = self.heard[since:]
         if any(is_ike(seen.packet) for seen in sightings):
             return None
         return frozenset((seen.node, seen.network, seen.outgoing) for seen in sightings if is_it(seen.packet))
