@@ -40,6 +40,8 @@ services:
         inside 198.18.0.3 10.1.0.2/16
         outside 198.18.0.10 192.0.2.1/24
       TUNNELBED_DATA_PLANE: auto
+      SWANCTL_DIR: /run/tunnelbed/swanctl
+      STRONGSWAN_CONF: /run/tunnelbed/strongswan.conf
     networks: !override
       inside:
         ipv4_address: 198.18.0.3

@@ -62,7 +62,10 @@ case $* in
 esac
 echo "ip $*" >>"$ROOT/log"
 case $* in
-    "-batch "*) ! grep -q nonsense "$2" || { echo 'Command failed ip.batch:1' >&2; exit 1; } ;;
+    "-batch "*)
+        [ ! -e "$ROOT/says" ] || { cat "$ROOT/says" >&2; exit 1; }
+        ! grep -q nonsense "$2" || { echo 'Command failed ip.batch:1' >&2; exit 1; }
+        ;;
 esac
 """
 NFT = """#!/bin/sh
@@ -112,7 +115,36 @@ def boot(tmp_path: Path) -> Boot:
 
 def test_a_node_becomes_its_command_with_its_arguments(boot: Boot) -> None:
     done = boot.run("", "printf", "%s|", "a b", "")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "a b||", "")
+    # A command that is none of ours never says that it is ready: the node does, once it is as its files have it.
+    assert (done.returncode, done.stdout, done.stderr) == (0, "tunnelbed: ready\na b||", "")
+
+
+def test_a_command_that_the_image_lacks_is_named_and_the_node_is_not_ready(boot: Boot) -> None:
+    done = boot.run("", "no-such-program", "--serve")
+    said = "tunnelbed: this node's image has no no-such-program, which is the node's command\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
+@pytest.mark.parametrize("said", ["Error: Unknown device type.", "RTNETLINK answers: Operation not supported"])
+def test_a_device_that_the_kernel_does_not_make_is_a_limit_of_the_kernel_s(boot: Boot, said: str) -> None:
+    (boot.files / "ip.batch").write_text(
+        "route replace default via 10.1.0.1\nlink add gre1 type gre remote 192.0.2.2\n"
+    )
+    (boot.root / "says").write_text(f"{said}\nCommand failed ip.batch:2\n")
+    done = boot.run()
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("tunnelbed: lacking: this kernel makes no gre device, which line 2 of ip.batch asks for;")
+    assert "booted" not in done.stdout
+
+
+def test_what_a_kernel_refuses_for_another_reason_is_no_limit(boot: Boot) -> None:
+    (boot.files / "ip.batch").write_text("link add gre1 type gre remote 192.0.2.2\n")
+    (boot.root / "says").write_text("RTNETLINK answers: File exists\nCommand failed ip.batch:1\n")
+    done = boot.run()
+    assert done.returncode == 1
+    assert "lacking" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "tunnelbed: ip.batch was refused"
 
 
 @pytest.mark.parametrize("found", ["198.18.0.10", "02:42:c6:12:00:0a"])

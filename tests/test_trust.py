@@ -41,7 +41,7 @@ def test_connections_are_read_with_their_addresses_and_children() -> None:
 def test_other_settings_stand_after_a_node_s_own_in_each_connection_and_child() -> None:
     text = overlay(connections(LISTED), "proposals = x", "esp_proposals = y")
     expected = (
-        "include /etc/swanctl/swanctl.conf connections { cloud { proposals = x children { "
+        "include /run/tunnelbed/swanctl/swanctl.conf connections { cloud { proposals = x children { "
         "web { esp_proposals = y } mail { esp_proposals = y } } } }"
     )
     assert " ".join(text.split()) == expected

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+from tunnelbed import waiting
 from tunnelbed.errors import BadInput
 from tunnelbed.shell import Completed
 from tunnelbed.topology.model import Scenario
@@ -46,6 +47,14 @@ class Plan:
     def is_vpn(self, node: str) -> bool:
         """Whether the node has connections, and so needs keys and perhaps a TUN device."""
         return config.file(self.scenario, node).exists()
+
+    def environment(self, node: str) -> Mapping[str, str]:
+        """The variables a node gets from us, beside those of its stack and those that name its interfaces."""
+        found = {"TUNNELBED_DATA_PLANE": self.data_plane, **config.ENVIRONMENT} if self.is_vpn(node) else {}
+        # Only where it is more than 1: what waits inside a node reads the same variable.
+        if (patience := waiting.stretched(1)) > 1:
+            found[waiting.PATIENCE_VARIABLE] = f"{patience:g}"
+        return found
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from typing import Any
 
 import yaml
 
-from tunnelbed import waiting
 from tunnelbed.engines import Plan, links
 from tunnelbed.engines.underlay import addresses
 from tunnelbed.topology.model import Node
@@ -77,7 +76,10 @@ def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) ->
         volumes.append(f"{carried(plan, node).resolve()}:/etc/tunnelbed/images.tar:ro")
     return {
         **({"image": plan.images.get(node.image, node.image)} if node.image else {}),
-        **({"entrypoint": [f"{SCRIPTS}/boot"], "user": "0:0"} if foreign else {}),
+        # A node sets itself up first, and then becomes whatever it shall be.
+        **({"entrypoint": [f"{SCRIPTS}/boot"]} if foreign or node.entrypoint else {}),
+        **({"user": "0:0"} if foreign else {}),
+        **({"command": list(node.command)} if node.entrypoint else {}),
         **({"command": ["rest"]} if foreign and not node.command else {}),
         **({"platform": plan.platform} if plan.platform else {}),
         "hostname": node.name,
@@ -87,9 +89,7 @@ def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) ->
                 f"{at.network} {found[node.name, at.network]} {' '.join(map(str, at.addresses))}\n"
                 for at in node.attachments
             ),
-            **({"TUNNELBED_DATA_PLANE": plan.data_plane} if vpn else {}),
-            # Only where it is more than 1: what waits inside a node reads the same variable.
-            **({waiting.PATIENCE_VARIABLE: f"{patience:g}"} if (patience := waiting.stretched(1)) > 1 else {}),
+            **plan.environment(node.name),
         },
         "networks": _Override(
             {at.network: {"ipv4_address": str(found[node.name, at.network])} for at in node.attachments}

@@ -30,7 +30,7 @@ echo '== route'; ip -o -4 route show; ip -o -6 route show
 echo '== firewall'; nft -s list ruleset 2>/dev/null
 [ ! -S /run/charon.vici ] || { echo '== connection'; swanctl --list-conns --raw; }
 echo '== credential'; set -- /etc/tunnelbed/keys/*/*; [ ! -e "$1" ] || sha256sum "$@"
-echo '== settings'; stat -c %N /etc/strongswan.conf /etc/swanctl/overlay-*.conf 2>/dev/null
+echo '== settings'; stat -c %N "$STRONGSWAN_CONF" "$SWANCTL_DIR"/overlay-*.conf 2>/dev/null
 """
 # Numbers that the kernel counts up (indexes of interfaces, lifetimes of addresses and routes) and what it says or not.
 COUNTED = re.compile(r"^\d+: |\\ +valid_lft .*| pref medium| expires \d+sec")

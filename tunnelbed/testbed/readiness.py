@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from tunnelbed import waiting
 from tunnelbed.engines import Engine, Progress
-from tunnelbed.errors import DeadlinePassed, NodeFailed
+from tunnelbed.errors import DeadlinePassed, EngineUnavailable, NodeFailed, TunnelbedError
 from tunnelbed.topology import yaml_sections
 from tunnelbed.topology.model import Node, Scenario
 
 READY = "tunnelbed: ready"
+# A node names what its kernel or data plane lacks, and what has it: nothing of the node's own files can mend that.
+LACKING = re.compile(r"^tunnelbed: lacking: (.*)", re.MULTILINE)
 # A node configures itself within a second; a foreign processor under emulation takes much longer.
 NODE_SECONDS = 20.0
 # A node that runs containers starts an engine and unpacks images first.
@@ -48,6 +50,10 @@ class Readiness:
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             progress(f"checking from {', '.join(names[:SHOWN])}{more}")
         list(self.pool.map(self._passes, checked))
+        # A command of a node's own may end after the node was ready.
+        for name, state in self.engine.states(self.project).items():
+            if state == "exited":
+                raise self._ended(name)
 
     def _unready(self) -> Callable[[], Sequence[str]]:
         """A check that names the nodes that have not said they are ready, as far as is known.
@@ -63,15 +69,21 @@ class Readiness:
                 if states.get(name) == "dead":
                     raise NodeFailed(name, "is dead: what ran it has ended", "take the testbed down, and up again")
                 if states.get(name) == "exited":
-                    files = yaml_sections.shorten(self.scenario.configs / name)
-                    said = _last_lines(self.engine.log(self.project, name))
-                    raise NodeFailed(name, said, f"mend {files}, or its command in the stack")
+                    raise self._ended(name)
             while unready and unready[0] in states and READY in self.engine.log(self.project, unready[0]):
                 unready.popleft()
             unready.rotate(-1)
             return list(unready)
 
         return check
+
+    def _ended(self, name: str) -> TunnelbedError:
+        """Why a node that should run has ended, as it said itself."""
+        log = self.engine.log(self.project, name)
+        if lacking := LACKING.findall(log):
+            return EngineUnavailable(f"{name}: {lacking[-1]}")
+        files = yaml_sections.shorten(self.scenario.configs / name)
+        return NodeFailed(name, _last_lines(log), f"mend {files}, or its command in the stack")
 
     def _passes(self, node: Node) -> None:
         said = ""

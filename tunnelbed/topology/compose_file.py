@@ -8,8 +8,9 @@ must fit an interface, configuration folders without a node.
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def load(name: str, root: Path) -> Scenario:
         if word in stack.said:
             raise stack.bad(word, "it", "one file", "put the whole stack there; YAML anchors avoid repetition")
     networks = {name: _network(name, said) for name, said in stack.section("networks").sections()}
-    nodes = {name: _node(name, said, networks) for name, said in stack.section("services").sections()}
+    nodes = {name: _node(name, said, networks, path) for name, said in stack.section("services").sections()}
     if not nodes:
         raise stack.bad("services", "none", "the scenario's nodes", "write a service for each node")
     _no_address_twice(stack, nodes, networks)
@@ -141,7 +142,7 @@ def _subnet(pool: object, ipam: Section) -> Subnet:
         raise ipam.bad("config.subnet", shown(text), "a subnet such as 10.1.0.0/16", f"correct it ({wrong})") from wrong
 
 
-def _node(name: str, said: Section, networks: Mapping[str, Network]) -> Node:
+def _node(name: str, said: Section, networks: Mapping[str, Network], stack: Path) -> Node:
     if "extends" in said.said:
         raise said.bad("extends", "it", "the whole service", "use a YAML anchor (`<<: *name`) instead")
     joined = said.said.get("networks")
@@ -156,14 +157,30 @@ def _node(name: str, said: Section, networks: Mapping[str, Network]) -> Node:
         labels.get(ROLE, ""),
         labels.get(SITE, ""),
         str(said.said.get("image") or ""),
-        said.words("command"),
+        said.words("entrypoint") + said.words("command"),
         said.pairs("environment"),
         said.pairs("sysctls"),
         tuple(str(capability) for capability in said.items("cap_add")),
         bool(said.said.get("privileged", False)),
         _check(said.section("healthcheck")),
         dropped=tuple(str(capability) for capability in said.items("cap_drop")),
+        entrypoint="entrypoint" in said.said,
+        mounts=dict(_mounts(said, stack.parent)),
     )
+
+
+def _mounts(said: Section, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Each folder or file of this machine that a service mounts; volumes that Compose makes are none."""
+    for volume in said.items("volumes"):
+        if isinstance(volume, Mapping):
+            found = str(volume.get("source", "")), str(volume.get("target", ""))
+            is_path = volume.get("type") == "bind"
+        else:
+            source, _, rest = str(volume).partition(":")
+            found = source, rest.partition(":")[0]
+            is_path = source.startswith((".", "/", "~"))
+        if is_path and all(found):
+            yield posixpath.normpath(found[1]), folder / Path(found[0]).expanduser()
 
 
 def _attachment(name: str, said: Section, networks: Mapping[str, Network]) -> Attachment:

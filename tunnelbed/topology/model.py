@@ -58,6 +58,10 @@ class Node:
     carried: tuple[str, ...] = ()
     # Capabilities taken away from those an engine gives by itself; ALL takes away every one.
     dropped: tuple[str, ...] = ()
+    # Whether the stack replaces what the image starts: `command` then begins with that.
+    entrypoint: bool = False
+    # Folders and files of this machine that the stack mounts, by where the node finds them.
+    mounts: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def addresses(self) -> tuple[Address, ...]:

@@ -27,7 +27,18 @@ FOLDER = "vms"
 IMAGE = "tunnelbed/node"
 # What of a service in a stack a machine makes; and what is Docker's business alone, with no effect on the network.
 HONOURED = {
-    *("image", "command", "cap_add", "cap_drop", "sysctls", "environment", "labels", "networks", "healthcheck"),
+    *(
+        "image",
+        "entrypoint",
+        "command",
+        "cap_add",
+        "cap_drop",
+        "sysctls",
+        "environment",
+        "labels",
+        "networks",
+        "healthcheck",
+    ),
     *("hostname", "privileged", "container_name", "restart", "stop_grace_period", "init"),
 }
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunnelbed import waiting
 from tunnelbed.engines import Plan
 from tunnelbed.engines.qemu.accelerator import Accelerator, architecture
 from tunnelbed.errors import BadInput
@@ -146,8 +145,7 @@ def settings(plan: Plan, node: Node, feet: Sequence[tuple[str, str]]) -> str:
         "HOSTNAME": node.name,
         **node.environment,
         "TUNNELBED_INTERFACES": "".join(f"{name} {found} {addresses[name]}\n" for name, found in feet),
-        **({"TUNNELBED_DATA_PLANE": plan.data_plane} if vpn else {}),
-        **({waiting.PATIENCE_VARIABLE: f"{patience:g}"} if (patience := waiting.stretched(1)) > 1 else {}),
+        **plan.environment(node.name),
     }
     kept = set(NAMES) if node.privileged else given(node)
     dropped = ",".join(f"cap_{name.lower()}" for name in NAMES if name not in kept)

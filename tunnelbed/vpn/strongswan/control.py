@@ -10,15 +10,15 @@ from tunnelbed.errors import BadInput, DeadlinePassed, NodeFailed
 from tunnelbed.shell import Completed
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Node
-from tunnelbed.vpn.strongswan import sas
+from tunnelbed.vpn.strongswan import config, sas
 from tunnelbed.vpn.strongswan.sas import Connection, Tunnel
 
 # A node's own settings, and beside them, since swanctl looks there for certificates too, those laid over them for a
 # while, each over the one before.
-FOLDER = "/etc/swanctl"
+FOLDER = config.SWANCTL_DIR
 OWN = f"{FOLDER}/swanctl.conf"
 OVERLAY = "overlay-{}.conf"
-SETTINGS = "/etc/strongswan.conf"
+SETTINGS = config.STRONGSWAN_CONF
 # charon listens before `load-connections` has told it what there is.
 AWAKE = "swanctl --list-sas --raw >/dev/null 2>&1 && [ -e /run/tunnelbed/loaded ]"
 AWAKE_SECONDS = 5.0
