@@ -1,0 +1,26 @@
+"""Phrases: all ports of TCP and UDP, each asked for."""
+
+from __future__ import annotations
+
+from behave import step
+from behave.runner import Context
+from nouns import pairs
+
+from tunnelbed.checks import all_ports
+
+
+@step("{sources:Nodes} reaches {targets:Nodes} on no TCP or UDP port")
+def reaches_on_none(context: Context, sources: str, targets: str) -> None:
+    """The first packet to each of the 131,070 ports is seen to be stopped on its way, while a control arrives.
+
+    A gateway is reached on a port if its own firewall lets the packet in or on, whether or not somebody answers.
+    """
+    for source, target in pairs(context, sources, targets):
+        all_ports.reaches_only(context.bed, source, target)
+
+
+@step("{sources:Nodes} reaches {targets:Nodes} on no TCP or UDP port but {ports:Kinds}")
+def reaches_on_no_other(context: Context, sources: str, targets: str, ports: list[str]) -> None:
+    """Likewise, except these, on each of which the packet arrives: `TCP port 8080 and UDP port 53`."""
+    for source, target in pairs(context, sources, targets):
+        all_ports.reaches_only(context.bed, source, target, ports)
