@@ -1,8 +1,8 @@
 """behave's hooks: the testbed that a feature names by tag is there when it begins, and goes with the run.
 
 `@scenario.NAME` on a feature brings up compose/NAME.yaml, unless it is up already: then it is used and left.
-Options, as `behave -D KEY=VALUE features/`: `engine`, `driver`, `data_plane`, `platform`, `nested`, `memory`, `cpus`,
-`image`, `instance`, `path` (see `invoke --help up`), and `keep=yes` to leave up what the run brought up.
+Options, as `behave -D NAME=VALUE features/`: those of a testbed (`tunnelbed/testbed/options.py`, `invoke --help up`),
+`instance` and `path`, and `keep=yes` to leave up what the run brought up.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Container
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from behave.model import Feature, Scenario
 from behave.runner import Context
 
 from tunnelbed import shell
-from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.errors import BadInput, ChecksFailed, TunnelbedError
 from tunnelbed.faults.changes import Changes
-from tunnelbed.testbed.testbed import Options, Testbed, image_words, open_testbed
+from tunnelbed.testbed import options as given
+from tunnelbed.testbed.options import Asked
+from tunnelbed.testbed.testbed import Testbed, open_testbed
 from tunnelbed.topology.compose_file import load, names
 
 TAG = "scenario."
@@ -32,7 +31,7 @@ def before_all(context: Context) -> None:
     """Know where scenarios are; nothing is up yet. Told to end, by whoever started it, it goes as by Ctrl-C."""
     # Where features run within something else (a worker of `invoke mutate`), that knows what to do.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        shell.heed_sigterm()
+        shell.heed_signals()
     context.keep = context.config.userdata.getbool("keep")
     context.root = Path(context.config.userdata.get("path", ".")).resolve()
     context.held = contextlib.ExitStack()
@@ -91,13 +90,9 @@ def after_all(context: Context) -> None:
 
 
 def _bring_up(context: Context, name: str) -> Testbed:
-    told: dict[str, Any] = dict(context.config.userdata)
-    words = ("engine", "driver", "data_plane", "platform", "image")
-    chosen: dict[str, Any] = {key: told[key] for key in words if key in told}
-    sizes: dict[str, Any] = {key: _number(key, told[key]) for key in ("memory", "cpus") if key in told}
-    if "image" in chosen:
-        chosen["image"] = image_words(chosen["image"])
-    options = Options(**chosen, **sizes, nested=context.config.userdata.getbool("nested"))
+    # As options of `invoke` are typed, too: `-D data-plane=user`.
+    told = {key.replace("-", "_"): value for key, value in context.config.userdata.items()}
+    asked = given.asked(told, lambda option: f"-D {option.name}")
     bed = open_testbed(load(name, context.root), context.root, told.get("engine", ""), told.get("instance", ""))
     began = time.monotonic()
 
@@ -108,30 +103,30 @@ def _bring_up(context: Context, name: str) -> Testbed:
     with contextlib.ExitStack() as held:
         held.enter_context(bed.proven_alone())
         if bed.is_up():
-            check(bed, options, told)
+            check(bed, asked)
             bed.refuse_other_images()
         else:
-            context.brought_up.append(bed)
             try:
-                bed.up(options, say)
+                made = bed.up(asked.options, say)
+            except ChecksFailed as failed:
+                # Its sentences are judged all the same: they are what tells why.
+                made = failed.made
+                say(str(failed))
             except TunnelbedError as broken:
                 context.broken[name] = broken
                 raise
+            # Somebody else may have brought it up meanwhile: then it is theirs to take down.
+            if made:
+                context.brought_up.append(bed)
         context.held.enter_context(held.pop_all())
     return bed
 
 
-def check(bed: Testbed, asked: Options, told: Container[str]) -> None:
+def check(bed: Testbed, asked: Asked) -> None:
     """A testbed that is up otherwise than somebody asks for proves something else."""
-    kept = asdict(bed.options or Options())
-    for key, wanted in asdict(asked).items():
-        if key in told and wanted != (found := kept[key]):
-            expected = f"{found or 'none'}, as it is up now"
-            raise BadInput(f"-D {key}", bed.name, str(wanted), expected, "take it down first, or leave that out")
-
-
-def _number(key: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as wrong:
-        raise BadInput(f"-D {key}", "", repr(text), "a number", "correct it") from wrong
+    kept = bed.options or given.DEFAULT
+    for option in given.differing(asked.options, kept):
+        if option.name in asked.given:
+            expected = f"{getattr(kept, option.name) or 'none'}, as it is up now"
+            found = str(asked.given[option.name])
+            raise BadInput(f"-D {option.name}", bed.name, found, expected, "take it down first, or omit that")

@@ -5,42 +5,12 @@
 
 _tunnelbed_root=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)
 
-# What may stand after the option $1 in a command line; the rest of the arguments are its words.
+# What may stand after the option $1; the rest of the arguments are the words of the command line.
 _tunnelbed_values() {
-    local option=$1 word before='' scenario='' root=$_tunnelbed_root
-    shift
-    for word; do
-        case $before in
-            --scenario) scenario=$word ;;
-            --path) root=$word ;;
-        esac
-        [ "$word" = = ] || before=$word
-    done
-    case $option in
-        --scenario)
-            for word in "$root"/compose/*.yaml; do
-                word=$(basename "$word" .yaml)
-                # `x.nested.yaml` is a part of x.
-                case $word in *.* | '*') ;; *) echo "$word" ;; esac
-            done
-            ;;
-        --node | --from | --to)
-            # The services of the stack: two spaces deep, until the next key that is none.
-            [ ! -f "$root/compose/$scenario.yaml" ] || awk '
-                /^[^ #]/ { inside = /^services:/ }
-                inside && /^  [A-Za-z0-9]/ { sub(/:.*/, ""); print $1 }
-            ' "$root/compose/$scenario.yaml"
-            ;;
-        --driver) echo macvlan bridge ipvlan ;;
-        --engine) _tunnelbed_list ENGINES ;;
-        --data-plane) _tunnelbed_list DATA_PLANES ;;
+    case $1 in
+        --*) "$_tunnelbed_root/.venv/bin/python" "$_tunnelbed_root/scripts/completion.py" "$@" 2>/dev/null ;;
         *) return 1 ;;
     esac
-}
-
-# The names in one of the library's own lists.
-_tunnelbed_list() {
-    (cd "$_tunnelbed_root" && .venv/bin/python -c "from tunnelbed import engines; print(*engines.$1)" 2>/dev/null)
 }
 
 _tunnelbed() {

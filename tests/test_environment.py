@@ -11,10 +11,13 @@ from behave.userdata import UserData
 
 import environment
 from tests.conftest import Checkout
+from tunnelbed import engines
 from tunnelbed.engines import Plan
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, EngineUnavailable
-from tunnelbed.testbed.testbed import Options
+from tunnelbed.shell import Completed
+from tunnelbed.testbed import readiness
+from tunnelbed.testbed.options import Asked, Options
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
 
@@ -36,12 +39,12 @@ def up(checkout: Checkout, data_plane: str = "auto", driver: str = "") -> Bed:
 )
 def test_what_was_asked_for_must_be_how_it_is_up(checkout: Checkout, told: dict[str, Any], message: str) -> None:
     bed = up(checkout, data_plane="user")
-    with pytest.raises(BadInput, match=f"^{message}; take it down first, or leave that out$"):
-        environment.check(bed, Options(**told), told)
+    with pytest.raises(BadInput, match=f"^{message}; take it down first, or omit that$"):
+        environment.check(bed, Asked(told))
 
 
 def test_what_nobody_asked_for_may_be_as_it_is(checkout: Checkout) -> None:
-    environment.check(up(checkout, data_plane="user", driver="bridge"), Options(driver="bridge"), {"driver": "bridge"})
+    environment.check(up(checkout, data_plane="user", driver="bridge"), Asked({"driver": "bridge"}))
 
 
 def test_a_testbed_that_does_not_come_up_is_tried_once_and_every_feature_is_told(
@@ -54,6 +57,7 @@ def test_a_testbed_that_does_not_come_up_is_tried_once_and_every_feature_is_told
         raise EngineUnavailable("no room")
 
     bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine(halfway=refuse))
+    monkeypatch.setitem(engines.ENGINES, "fake", "tunnelbed.engines.fake")
     monkeypatch.setattr(environment, "open_testbed", lambda *_: bed)
     context: Any = SimpleNamespace(held=contextlib.ExitStack(), root=checkout.root, brought_up=[], beds={}, broken={})
     context.config = SimpleNamespace(userdata=UserData({"engine": "fake"}))
@@ -114,3 +118,57 @@ def test_one_that_cannot_be_taken_down_keeps_no_other_one_up(checkout: Checkout)
     with pytest.raises(EngineUnavailable):
         environment.after_all(context)
     assert not other.is_up()
+
+
+def context_of(checkout: Checkout, **told: str) -> Any:  # noqa: ANN401 # as far as the hooks use behave's
+    context = SimpleNamespace(held=contextlib.ExitStack(), root=checkout.root, brought_up=[], beds={}, broken={})
+    context.config = SimpleNamespace(userdata=UserData(told))
+    context.keep = False
+    return context
+
+
+def test_one_that_somebody_else_brought_up_meanwhile_is_not_taken_down(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bed = up(checkout)
+
+    class Late(Bed):
+        """It looks down at first: somebody brings it up between that and our own `up`."""
+
+        looked = False
+
+        def is_up(self) -> bool:
+            first, self.looked = not self.looked, True
+            return not first and super().is_up()
+
+    late = Late(bed.plain, checkout.root, bed.engine)
+    monkeypatch.setitem(engines.ENGINES, "fake", "tunnelbed.engines.fake")
+    monkeypatch.setattr(environment, "open_testbed", lambda *_: late)
+    context = context_of(checkout, engine="fake")
+    context.beds["tiny"] = environment._bring_up(context, "tiny")
+    assert context.brought_up == []
+    environment.after_all(context)
+    assert bed.is_up()
+
+
+def test_sentences_are_judged_where_a_check_of_the_stack_s_own_does_not_pass(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "CHECK_SECONDS", 0.05)
+    engine = FakeEngine(lambda _, command: Completed(tuple(command), 1, "no route to host", ""))
+    bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, engine)
+    monkeypatch.setitem(engines.ENGINES, "fake", "tunnelbed.engines.fake")
+    monkeypatch.setattr(environment, "open_testbed", lambda *_: bed)
+    context = context_of(checkout, engine="fake")
+    context.beds["tiny"] = environment._bring_up(context, "tiny")
+    assert context.brought_up == [bed]
+    assert context.broken == {}
+    assert bed.is_up()
+    environment.after_all(context)
+    assert engine.states(bed.project) == {}
+
+
+@pytest.mark.parametrize("key", ["data_plane", "data-plane"])
+def test_a_value_that_there_is_not_is_told_as_it_was_typed(checkout: Checkout, key: str) -> None:
+    with pytest.raises(BadInput, match=r"^-D data_plane: found 'kernal', expected one of: auto, kernel, user;"):
+        environment._bring_up(context_of(checkout, **{key: "kernal"}), "tiny")

@@ -13,7 +13,7 @@ from tunnelbed.engines import Plan, compose
 from tunnelbed.engines.underlay import allocate
 from tunnelbed.errors import BadInput
 from tunnelbed.testbed import testbed
-from tunnelbed.testbed.testbed import Options
+from tunnelbed.testbed.options import Options
 from tunnelbed.topology import compose_file
 
 NESTED = Options(engine="fake", nested=True)

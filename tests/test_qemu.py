@@ -312,12 +312,6 @@ def test_an_image_that_is_not_ours_is_refused(checkout: Checkout) -> None:
         QemuEngine(checkout.root, "9").start(plan_of(checkout), print)
 
 
-@pytest.mark.parametrize("said", [{"driver": "bridge"}, {"driver": "macvlan"}])
-def test_a_driver_is_refused(checkout: Checkout, said: Mapping[str, str]) -> None:
-    with pytest.raises(BadInput, match=r"--driver: found .*leave it away, or use --engine docker"):
-        QemuEngine(checkout.root, "9").start(plan_of(with_our_image(checkout), **said), print)
-
-
 def test_another_processor_s_platform_is_refused(checkout: Checkout) -> None:
     with pytest.raises(BadInput, match=r"--platform: found linux/s390x, expected linux/"):
         QemuEngine(checkout.root, "9").provide(["tunnelbed/node"], "linux/s390x", print)

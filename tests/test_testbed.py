@@ -17,10 +17,11 @@ from tests.test_pki import GOOD
 from tunnelbed import engines
 from tunnelbed.engines import Plan, Usage
 from tunnelbed.engines.fake import FakeEngine
-from tunnelbed.errors import BadInput, DeadlinePassed, EngineUnavailable, NodeFailed, TunnelbedError
+from tunnelbed.errors import BadInput, ChecksFailed, DeadlinePassed, EngineUnavailable, NodeFailed, TunnelbedError
 from tunnelbed.shell import Completed
 from tunnelbed.testbed import readiness, status_report, testbed
-from tunnelbed.testbed.testbed import Options
+from tunnelbed.testbed.options import Options
+from tunnelbed.testbed.status import NodeStatus
 from tunnelbed.topology import compose_file
 
 FAKE = Options(engine="fake")
@@ -104,13 +105,6 @@ def test_the_first_failure_is_told_even_if_taking_down_fails_too(checkout: Check
         bed_of(checkout, engine).up(FAKE, silent)
     # What is left is still known, so that `down` can remove it.
     assert (checkout.root / ".tunnelbed" / "tiny" / "options.json").exists()
-
-
-def test_a_data_plane_that_there_is_not_is_refused_before_anything_is_made(checkout: Checkout) -> None:
-    engine = FakeEngine()
-    with pytest.raises(BadInput, match="--data-plane: found 'kernal', expected one of: auto, kernel, user"):
-        bed_of(checkout, engine).up(Options(engine="fake", data_plane="kernal"), silent)
-    assert not (checkout.root / ".tunnelbed").exists()
 
 
 def test_half_of_a_testbed_is_started_anew(checkout: Checkout) -> None:
@@ -201,12 +195,32 @@ def test_up_returns_only_when_every_node_s_check_passes(checkout: Checkout) -> N
     assert asked == [("client", ("ask", "once"))] * 3
 
 
-def test_a_check_that_never_passes_is_told_with_what_it_last_said(
+def test_a_check_that_never_passes_is_told_and_the_testbed_stays_up(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readiness, "CHECK_SECONDS", 0.05)
     engine = FakeEngine(says(1, "no route to host"))
-    with pytest.raises(NodeFailed, match=r"^client: its check `ask once` does not pass: no route to host; see "):
+    for made in (True, False):
+        with pytest.raises(
+            ChecksFailed, match=r"the check of client does not pass: no route to host; it stays up"
+        ) as f:
+            bed_of(checkout, engine).up(FAKE, silent)
+        assert (f.value.failed, f.value.made, f.value.code) == ({"client": "no route to host"}, made, 1)
+    assert bed_of(checkout, engine).is_up()
+    assert bed_of(checkout, engine).failing == ["client"]
+    engine.answer = says(0)
+    assert bed_of(checkout, engine).up(FAKE, silent) is False
+    assert bed_of(checkout, engine).failing == ()
+    bed_of(checkout, engine).down()
+    assert not (checkout.root / ".tunnelbed").exists()
+
+
+def test_who_interrupts_a_check_gets_it_taken_down(checkout: Checkout) -> None:
+    def interrupted(_: str, command: Sequence[str]) -> Completed:
+        raise KeyboardInterrupt
+
+    engine = FakeEngine(interrupted)
+    with pytest.raises(KeyboardInterrupt):
         bed_of(checkout, engine).up(FAKE, silent)
     assert not (checkout.root / ".tunnelbed").exists()
 
@@ -427,7 +441,7 @@ def test_a_testbed_is_found_by_what_an_interrupted_up_left_first(
     # Nothing tells yet which engine it was to be: the default one is asked.
     monkeypatch.setitem(engines.ENGINES, "docker", "tunnelbed.engines.fake")
     (checkout.root / ".tunnelbed" / "tiny" / "pki").mkdir(parents=True)
-    (checkout.root / ".tunnelbed" / "tiny" / "options.json").write_text('{"eng', encoding="utf-8")
+    (checkout.root / ".tunnelbed" / "tiny" / "options.json.new").write_text('{"eng', encoding="utf-8")
     (bed,) = testbed.find(checkout.root)
     bed.down()
     assert not (checkout.root / ".tunnelbed").exists()
@@ -448,10 +462,10 @@ RUNS = ("running", "none", "yet", "(ESP", "in", "the", "kernel)")
 
 def test_the_table_cuts_nothing_short_and_has_a_line_for_each_node_in_a_pipe() -> None:
     addresses = ("fc00:4300:aaea::aaea/64", "fc00:4300:a::2/64")
-    status = testbed.NodeStatus("gateway-a", "gateway", "a", addresses, *STATE)
+    status = NodeStatus("gateway-a", "gateway", "a", addresses, *STATE)
     usual = status_report.table([status], width=80).split()
     assert set(usual) == {*status_report.HEADINGS, "gateway-a", "gateway", "a", *addresses, *RUNS}
-    longer = testbed.NodeStatus("gateway-berlin", "gateway", "berlin", ("fc00:4300:aaea:1234:5678::aaea/64",), *STATE)
+    longer = NodeStatus("gateway-berlin", "gateway", "berlin", ("fc00:4300:aaea:1234:5678::aaea/64",), *STATE)
     assert "kernel)" in status_report.table([longer], width=80)
     assert "".join(status_report.table([status], width=40).split()).count("none") == 1
     assert status_report.table([status]).splitlines()[1].split() == [

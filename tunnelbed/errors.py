@@ -4,6 +4,7 @@
     ├── BadInput                   a file, a key or an option says something that cannot hold
     ├── EngineUnavailable          no engine, no permission on it, too old, or lacking in the kernel
     ├── CommandFailed              a command that had to work did not
+    ├── ChecksFailed               a testbed is up, and checks of its stack's own do not pass; exit code 1
     ├── NodeFailed                 a node did not come up; carries the node's own message
     ├── ImageFailed                an image could not be built, loaded or pushed
     └── DeadlinePassed             something awaited did not happen in time
@@ -13,14 +14,16 @@ A network that misbehaves is not among them: that is an `AssertionError`, raised
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class TunnelbedError(Exception):
-    """One clear line: what is wrong, and what to do next.
+    """One clear line: what is wrong, and what to do next; a command that it ends has the exit code `code`.
 
     What is told in several lines becomes one: a program's own words keep their order, not their layout.
     """
+
+    code = 2
 
     def __init__(self, text: str) -> None:
         super().__init__(" ".join(text.split()))
@@ -60,6 +63,24 @@ class NodeFailed(TunnelbedError):
     def __init__(self, node: str, message: str, advice: str) -> None:
         self.node, self.message = node, message
         super().__init__(f"{node}: {message.strip() or 'stopped without a word'}; {advice}")
+
+
+class ChecksFailed(TunnelbedError):
+    """Every node of a testbed runs, and checks that its stack makes itself (`healthcheck`) do not pass: it stays up.
+
+    `failed` has what each check printed, by its node; `made` says whether the testbed was brought up just now.
+    """
+
+    code = 1
+
+    def __init__(self, testbed: str, failed: Mapping[str, str], *, made: bool) -> None:
+        self.testbed, self.failed, self.made = testbed, dict(failed), made
+        told = "; ".join(
+            f"the check of {node} does not pass: {said or 'it printed nothing'}" for node, said in failed.items()
+        )
+        super().__init__(
+            f"{testbed}: is up, but {told}; it stays up: see `invoke logs`, `invoke trace`; then `invoke down`"
+        )
 
 
 class ImageFailed(TunnelbedError):

@@ -28,22 +28,26 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP: we end as by Ctrl-C, but what we started has not heard of it, as it does from a terminal."""
 
 
-def heed_sigterm() -> None:
-    """From now on SIGTERM raises `Terminated`, once: nothing disturbs the clearing up that follows.
+def heed_signals() -> None:
+    """From now on SIGTERM raises `Terminated`, once, unless Ctrl-C came before: nothing disturbs the clearing up.
 
-    So does SIGHUP, of a terminal that is closed, unless whoever started us has us ignore it (nohup(1)).
+    So does SIGHUP, of a terminal that is closed, unless whoever started us has us ignore it (nohup(1)). SIGINT raises
+    `KeyboardInterrupt` each time; a person who presses Ctrl-C again does not want to wait for the clearing up.
     """
+    ending = False
 
-    def end(*_: object) -> None:
-        for number in heeded:
-            signal.signal(number, signal.SIG_IGN)
-        raise Terminated
+    def end(number: int, _: object) -> None:
+        nonlocal ending
+        first, ending = not ending, True
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if first:
+            raise Terminated
 
-    heeded = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        heeded.append(signal.SIGHUP)
-    for number in heeded:
-        signal.signal(number, end)
+    signal.signal(signal.SIGTERM, end)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
 
 
 @dataclass(frozen=True)

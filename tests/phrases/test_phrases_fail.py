@@ -11,8 +11,9 @@ import pytest
 from tests.phrases.speaker import UNDONE, Ending, Speaker
 from tests.refutations import Refutation, Story
 from tests.refutations.table import REFUTATIONS
-from tunnelbed.testbed.testbed import Options, open_testbed
+from tunnelbed.testbed.options import Options
 from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.testbed.testbed import open_testbed
 from tunnelbed.topology.compose_file import load
 
 HOME = Path(__file__).parents[2]

@@ -21,7 +21,8 @@ from tunnelbed.bench.traffic import percentile, round_trips, transfer
 from tunnelbed.engines import Progress
 from tunnelbed.engines.drivers import DRIVERS
 from tunnelbed.errors import EngineUnavailable
-from tunnelbed.testbed.testbed import Options, Testbed, open_testbed
+from tunnelbed.testbed.options import Options
+from tunnelbed.testbed.testbed import Testbed, open_testbed
 from tunnelbed.topology import scaffold
 from tunnelbed.topology.compose_file import load
 

@@ -17,7 +17,8 @@ from tunnelbed import shell
 from tunnelbed.engines import compose
 from tunnelbed.engines.docker import DockerEngine
 from tunnelbed.errors import BadInput
-from tunnelbed.testbed.testbed import Options, Testbed
+from tunnelbed.testbed.options import Options
+from tunnelbed.testbed.testbed import Testbed
 
 WORDS = ("up", "--detach", "--no-build", "--pull", "never")
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -91,6 +91,8 @@ class Engine(Protocol):
     driver: str
     # Whether each node has a clock of its own, which differs from this machine's.
     own_clocks: bool
+    # Which of the options of a testbed it takes, by name; its module says so, too, as `TAKES`.
+    takes: tuple[str, ...]
 
     def provide(self, images: Sequence[str], platform: str, progress: Progress) -> Mapping[str, str]:
         """Make what runs as these images of ours, unless it is there, and what the engine calls each of them."""
@@ -151,3 +153,8 @@ def connect(name: str, root: Path) -> Engine:
     if name not in ENGINES:
         raise BadInput("--engine", "", repr(name), f"one of: {', '.join(ENGINES)}", "choose one of them")
     return cast("Engine", importlib.import_module(ENGINES[name]).connect(root))
+
+
+def takes(name: str) -> Collection[str]:
+    """Which of the options of a testbed the engine of that name takes."""
+    return cast("Collection[str]", importlib.import_module(ENGINES[name]).TAKES)

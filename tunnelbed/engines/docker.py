@@ -30,6 +30,8 @@ from tunnelbed.errors import (
 from tunnelbed.shell import Completed
 from tunnelbed.topology import yaml_sections
 
+# Options of a testbed, as `Engine.takes`.
+TAKES: tuple[str, ...] = ("driver", "data_plane", "platform", "nested", "image")
 # `!override` in a Compose file is understood from 2.24.4 on (Compose release notes).
 OLDEST_COMPOSE = (2, 24, 4)
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
@@ -62,6 +64,7 @@ class DockerEngine:
     name = "docker"
     driver = "macvlan"
     own_clocks = False
+    takes = TAKES
 
     def __init__(self, client: docker.DockerClient) -> None:
         self.client = client
@@ -83,9 +86,6 @@ class DockerEngine:
 
     def start(self, plan: Plan, progress: Progress) -> None:
         """As `Engine.start`: parents, override, `docker compose up`."""
-        for option, value in (("--memory", plan.memory), ("--cpus", plan.cpus)):
-            if value:
-                raise BadInput(option, "", value, "--engine qemu", "containers share this machine: leave it away")
         drivers.check(plan)
         version = _in_background(self._compose_is_new_enough)
         parents = self.make_parents(plan, progress)

@@ -17,6 +17,9 @@ from tunnelbed.engines import Plan, Progress, Usage
 from tunnelbed.errors import CommandFailed, NodeFailed
 from tunnelbed.shell import Completed
 
+# Options of a testbed, as `Engine.takes`.
+TAKES: tuple[str, ...] = ("driver", "data_plane", "platform", "nested", "memory", "cpus", "image")
+
 
 def whole(plan: Plan) -> None:
     """Nothing happens halfway."""
@@ -41,6 +44,7 @@ class FakeEngine:
     name = "fake"
     driver = "none"
     own_clocks = False
+    takes = TAKES
 
     def __init__(
         self,

@@ -82,7 +82,7 @@ class Changes:
 
 
 def well(bed: Testbed, seconds: float = WELL_SECONDS) -> None:
-    """Every node's own check passes, or will within `seconds`. Raises `NodeFailed`."""
+    """Every node's own check passes, or will within `seconds`, those aside that never did. Raises `NodeFailed`."""
 
     def is_well(node: Node) -> None:
         def attempt() -> str:
@@ -94,7 +94,10 @@ def well(bed: Testbed, seconds: float = WELL_SECONDS) -> None:
         except DeadlinePassed as late:
             raise NodeFailed(node.name, f"its check does not pass: {late.last}", "see `invoke logs`") from late
 
-    list(bed.pool.map(is_well, [node for node in bed.scenario.nodes.values() if node.check]))
+    failing = set(bed.failing)
+    list(
+        bed.pool.map(is_well, [node for node in bed.scenario.nodes.values() if node.check and node.name not in failing])
+    )
 
 
 def state(bed: Testbed) -> dict[str, frozenset[str]]:

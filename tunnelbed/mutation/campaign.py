@@ -15,7 +15,7 @@ from tunnelbed.mutation.experience import Experience, note, noticed, noticed_bes
 from tunnelbed.mutation.mutants import mutants
 from tunnelbed.mutation.verdicts import KILLED, SURVIVED, Ledger, Verdict, digest
 from tunnelbed.mutation.worker import Job, Prover
-from tunnelbed.testbed.testbed import Options
+from tunnelbed.testbed.options import Options
 from tunnelbed.topology.model import Scenario
 
 # Below the scenario's root: where mutated testbeds have their files, and where verdicts are kept.

@@ -29,8 +29,9 @@ from tunnelbed.engines.agents import Agent
 from tunnelbed.errors import DeadlinePassed, NodeFailed, TunnelbedError
 from tunnelbed.faults.changes import CREDENTIAL, READ_AGAIN, difference, state, well
 from tunnelbed.mutation import Mutant
+from tunnelbed.testbed.options import Options
 from tunnelbed.testbed.readiness import READY
-from tunnelbed.testbed.testbed import Options, Testbed, find, open_testbed
+from tunnelbed.testbed.testbed import Testbed, find, open_testbed
 from tunnelbed.topology.compose_file import load, named
 from tunnelbed.topology.model import Scenario
 from tunnelbed.vpn.strongswan import config, control

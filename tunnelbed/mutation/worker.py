@@ -20,7 +20,8 @@ from tunnelbed.errors import TunnelbedError
 from tunnelbed.mutation import Mutant
 from tunnelbed.mutation.ground import Ground, Refused
 from tunnelbed.mutation.verdicts import INVALID, SURVIVED, Failure, Verdict
-from tunnelbed.testbed.testbed import Options, Testbed
+from tunnelbed.testbed.options import Options
+from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Scenario
 
 # Seconds until something that must work is given up. A tunnel is there in 0.2 s; people give it 10.

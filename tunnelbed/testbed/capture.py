@@ -47,6 +47,30 @@ class Captured:
     lost: tuple[TunnelbedError, ...]
 
 
+def target(bed: Testbed, output: str, *, keys: bool, terminal: bool) -> Path | None:
+    """The file to write: as it is named, else one of its own below `bed.captures`; None for `-`, standard output.
+
+    Its folder is made. Raises `BadInput` where keys cannot lie beside it, or standard output is a terminal.
+    """
+    if output == "-":
+        if keys or terminal:
+            found = "--keys with it" if keys else "a terminal"
+            expected = "a program that reads pcapng, and no --keys"
+            raise BadInput("--output -", "", found, expected, "name a file instead")
+        return None
+    file = Path(output) if output else bed.captures / f"{bed.name}-{time.strftime('%Y%m%d-%H%M%S')}.pcapng"
+    folder = keys_beside(file)
+    if keys and folder.exists() and not folder.is_dir():
+        raise BadInput(str(folder), "", "a file", "none, or a folder for the keys", "move it away")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def keys_beside(file: Path) -> Path:
+    """The folder with the keys for a captured file, as Wireshark's configuration."""
+    return file.with_suffix(".keys")
+
+
 def capture(bed: Testbed, wanted: Wanted, to: Path | int, progress: Progress) -> Captured:
     """Write what is wanted to a path, or to a descriptor, until it is time or somebody interrupts.
 

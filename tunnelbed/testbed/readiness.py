@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -35,10 +35,11 @@ class Readiness:
     project: str
     pool: ThreadPoolExecutor
 
-    def wait(self, progress: Progress, *, own: bool) -> None:
-        """Wait until every node is ready and, with `own`, every node's own check passes.
+    def wait(self, progress: Progress, *, own: bool) -> Mapping[str, str]:
+        """Wait until every node is ready and, with `own`, every node's own check passes, or has had its time.
 
-        Raises `NodeFailed` for a node that has stopped or does not pass, `DeadlinePassed` with those not ready in time.
+        What those printed last that do not pass, by node. Raises `NodeFailed` for a node that has stopped,
+        `DeadlinePassed` with those not ready in time.
         """
         nodes = self.scenario.nodes.values()
         progress("waiting for the nodes")
@@ -49,11 +50,12 @@ class Readiness:
             names = [node.name for node in checked]
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             progress(f"checking from {', '.join(names[:SHOWN])}{more}")
-        list(self.pool.map(self._passes, checked))
+        found = list(self.pool.map(self._complaint, checked))
         # A command of a node's own may end after the node was ready.
         for name, state in self.engine.states(self.project).items():
             if state == "exited":
                 raise self._ended(name)
+        return {node.name: said for node, said in zip(checked, found, strict=True) if said is not None}
 
     def _unready(self) -> Callable[[], Sequence[str]]:
         """A check that names the nodes that have not said they are ready, as far as is known.
@@ -85,7 +87,8 @@ class Readiness:
         files = yaml_sections.shorten(self.scenario.configs / name)
         return NodeFailed(name, _last_lines(log), f"mend {files}, or its command in the stack")
 
-    def _passes(self, node: Node) -> None:
+    def _complaint(self, node: Node) -> str | None:
+        """What a node's check printed last if it does not pass in time."""
         said = ""
 
         def attempt() -> bool:
@@ -96,12 +99,9 @@ class Readiness:
 
         try:
             waiting.until(attempt, CHECK_SECONDS, "the check", every=0.1)
-        except DeadlinePassed as late:
-            raise NodeFailed(
-                node.name,
-                f"its check `{' '.join(node.check)}` does not pass: {said}",
-                f"see the gateways' logs, `invoke logs --scenario {self.scenario.name}`",
-            ) from late
+        except DeadlinePassed:
+            return said
+        return None
 
 
 def _last_lines(text: str, count: int = 5) -> str:

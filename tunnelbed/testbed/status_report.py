@@ -10,7 +10,8 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from tunnelbed.testbed.testbed import NodeStatus, Testbed
+from tunnelbed.testbed.status import NodeStatus
+from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.testbed.verification import Outcome, summary
 from tunnelbed.vpn.strongswan.sas import Tunnel
 

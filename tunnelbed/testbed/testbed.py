@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import json
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +16,14 @@ from tunnelbed import engines
 from tunnelbed.engines import Engine, Plan, Progress
 from tunnelbed.engines.agents import Agents
 from tunnelbed.engines.images import node_images
-from tunnelbed.errors import BadInput, NodeFailed, TunnelbedError
+from tunnelbed.errors import BadInput, ChecksFailed, NodeFailed, TunnelbedError
+from tunnelbed.testbed import options as given
+from tunnelbed.testbed import status
+from tunnelbed.testbed.hold import Hold
 from tunnelbed.testbed.node_handle import NodeHandle
+from tunnelbed.testbed.options import Options
 from tunnelbed.testbed.readiness import Readiness
+from tunnelbed.testbed.status import NodeStatus
 from tunnelbed.topology import compose_file, yaml_sections
 from tunnelbed.topology.model import Address, Node, Scenario, testbed_name
 from tunnelbed.vpn.strongswan import config, sas
@@ -34,36 +35,6 @@ if TYPE_CHECKING:
 # Seconds until something that must work is given up. A tunnel on demand costs the first packet and an IKE exchange; a
 # peer that was away, some seconds.
 PATIENCE = 10.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a testbed is brought up; kept with it, since every later command must agree."""
-
-    engine: str = "docker"
-    driver: str = ""
-    data_plane: str = "auto"
-    platform: str = ""
-    nested: bool = False
-    memory: int = 0
-    cpus: int = 0
-    # As `image_words` writes it.
-    image: str = ""
-
-
-@dataclass(frozen=True)
-class NodeStatus:
-    """One line of `status`."""
-
-    node: str
-    role: str
-    site: str
-    addresses: tuple[str, ...]
-    state: str
-    image: str
-    data_plane: str
-    daemon: str
-    tunnels: tuple[Tunnel, ...]
 
 
 class Testbed:
@@ -88,7 +59,8 @@ class Testbed:
         checkout = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:6]
         # No scenario's name has two dashes: a scenario `a-b` is not the instance `b` of a scenario `a`.
         self.project = f"{self.name.replace('.', '--')}-{checkout}"
-        self.state = root / ".tunnelbed" / self.name
+        self.state = kept_folder(root, scene.name, instance)
+        self._hold = Hold(self.state, self.name)
         # Nodes and networks between which a fault has the link down.
         self.absent: set[tuple[str, str]] = set()
         # The addresses that gateways have lent nodes, as they were seen last.
@@ -97,8 +69,8 @@ class Testbed:
 
     @property
     def options(self) -> Options | None:
-        """How this testbed was brought up, or None if nothing is kept of it."""
-        return _kept(self.state)
+        """How this testbed was brought up, or None if nothing is kept of it. Raises `BadInput`."""
+        return given.kept(self.state)
 
     def is_up(self) -> bool:
         """Whether every node runs."""
@@ -108,41 +80,42 @@ class Testbed:
     def up(self, options: Options, progress: Progress, *, check: bool = True) -> bool:
         """Bring the testbed up and return when its tunnels carry traffic; whether anything had to be made.
 
-        A testbed that is up with the same options is only checked. What fails halfway is taken down again. Without
+        A testbed that is up with the same options is only checked. What fails halfway is taken down again. Where all
+        nodes run and a check of the stack's own does not pass, it stays up, and `ChecksFailed` is raised. Without
         `check`, nodes need only be ready: their own checks are not made.
         """
-        if options.data_plane not in engines.DATA_PLANES:
-            expected = f"one of: {', '.join(engines.DATA_PLANES)}"
-            raise BadInput("--data-plane", "", repr(options.data_plane), expected, "correct it")
-        with self._alone():
+        given.refuse_foreign(options, self.engine)
+        with self._hold.alone():
             self.scenario = _as_asked(self.plain, options)
-            if options.nested:
-                for node in self.scenario.nodes.values():
-                    if node.privileged:
-                        progress(f"WARNING: {node.name} is privileged: what runs there can do anything to this machine")
+            self._warn(progress)
             kept = self.options
             if kept and kept.engine != options.engine:
                 expected = f"--engine {kept.engine}, on which it is now"
                 raise BadInput("up", self.name, f"--engine {options.engine}", expected, "take it down first")
-            if self.is_up():
-                if kept != options:
-                    raise BadInput(
-                        "up", self.name, _told(options), f"{_told(kept)}, as it is up now", "take it down first"
-                    )
+            made = not self.is_up()
+            if made:
+                failing = self._make(options, progress, check=check)
+            else:
+                if differing := given.differing(options, kept or given.DEFAULT):
+                    found = given.words(options, differing)
+                    expected = f"{given.words(kept or given.DEFAULT, differing)}, as it is up now"
+                    raise BadInput("up", self.name, found, expected, "take it down first")
                 self.refuse_other_images()
                 progress("already up: checking")
-                self._readiness().wait(progress, own=check)
-                return False
-            try:
-                self._start(options, progress)
-                self._readiness().wait(progress, own=check)
-            except BaseException:
-                progress("taking it down again")
-                # The first failure is the one to tell; what is left now, `down` removes.
-                with contextlib.suppress(TunnelbedError, OSError):
-                    self._stop()
-                raise
-            return True
+                failing = self._readiness().wait(progress, own=check)
+            self._failing.unlink(missing_ok=True)
+            if failing:
+                self._failing.write_text("\n".join(failing), encoding="utf-8")
+                raise ChecksFailed(self.name, failing, made=made)
+            return made
+
+    @property
+    def failing(self) -> Collection[str]:
+        """The nodes whose own check did not pass when the testbed was last brought up, or checked by `up`."""
+        try:
+            return self._failing.read_text(encoding="utf-8").split()
+        except FileNotFoundError:
+            return ()
 
     def refuse_other_images(self) -> None:
         """Raise `BadInput` where a node that is up runs another image than it would be given now."""
@@ -155,18 +128,17 @@ class Testbed:
 
     def down(self) -> Mapping[str, int]:
         """Remove the testbed, or what is left of one; how many of each kind were removed."""
-        with self._alone():
+        with self._hold.alone():
             return self._stop()
 
     def renew(self, node: str) -> None:
         """Make one node anew as the stack has it now; its networks and every other node stay as they are."""
-        with self._alone():
+        with self._hold.alone():
             self.engine.renew(self.plan(self.options or Options(), lambda _: None), node)
 
     def status(self) -> Sequence[NodeStatus]:
         """Every node of the scenario, up or not."""
-        states = self.engine.states(self.project)
-        return list(self.pool.map(lambda node: self._node_status(node, states), self.scenario.nodes.values()))
+        return status.of(self.scenario, self.engine, self.project, self.pool)
 
     def tunnels(self, node: str, peer: Node | None = None) -> tuple[Tunnel, ...]:
         """The tunnels of a gateway, as it sees them now: with `peer`, or with anybody."""
@@ -209,33 +181,9 @@ class Testbed:
         }
         return record(self.agents, watched)
 
-    @contextlib.contextmanager
-    def proven_alone(self) -> Iterator[None]:
-        """Hold this testbed against whoever else would prove it meanwhile, and be misled by what we break.
-
-        Raises `BadInput` where somebody is at it. Bringing it up, down, and looking at it are not held back.
-        """
-        mark = self.state / "proven"
-        with self._alone():
-            try:
-                held = os.open(mark, os.O_CREAT | os.O_RDONLY, 0o600)
-            except PermissionError as refused:
-                advice = "prove it as whoever brought it up"
-                raise BadInput(str(self.state), "", "a folder of somebody else's", "your own", advice) from refused
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as taken:
-                os.close(held)
-                advice = "wait for its end, or prove a copy (`-D instance=2`, `--instance 2`)"
-                raise BadInput(self.name, "", "a run that proves it now", "nobody at work there", advice) from taken
-        try:
-            yield
-        finally:
-            with self._alone():
-                # `down` may have removed it, and somebody else made another one.
-                if mark.exists() and mark.stat().st_ino == os.fstat(held).st_ino:
-                    mark.unlink()
-            os.close(held)
+    def proven_alone(self) -> contextlib.AbstractContextManager[None]:
+        """As `Hold.proven_alone`."""
+        return self._hold.proven_alone()
 
     def close(self) -> None:
         """End every conversation; the testbed stays up."""
@@ -291,8 +239,25 @@ class Testbed:
     def _readiness(self) -> Readiness:
         return Readiness(self.scenario, self.engine, self.project, self.pool)
 
+    def _warn(self, progress: Progress) -> None:
+        for node in self.scenario.nodes.values():
+            if node.privileged:
+                progress(f"WARNING: {node.name} is privileged: what runs there can do anything to this machine")
+
+    def _make(self, options: Options, progress: Progress, *, check: bool) -> Mapping[str, str]:
+        """Start every node; which checks do not pass. What does not even run is taken down again."""
+        try:
+            self._start(options, progress)
+            return self._readiness().wait(progress, own=check)
+        except BaseException:
+            progress("taking it down again")
+            # The first failure is the one to tell; what is left now, `down` removes.
+            with contextlib.suppress(TunnelbedError, OSError):
+                self._stop()
+            raise
+
     def _start(self, options: Options, progress: Progress) -> None:
-        (self.state / "options.json").write_text(json.dumps(asdict(options)), encoding="utf-8")
+        given.write(options, self.state)
         # Both take as long as a command, and neither needs the other.
         making = self.pool.submit(self.make_keys)
         try:
@@ -304,6 +269,11 @@ class Testbed:
             wait([making])
         making.result()
         self.engine.start(plan, progress)
+
+    @property
+    def _failing(self) -> Path:
+        """The file that names the nodes whose own check does not pass, a line each; not there if all do."""
+        return self.state / "failing"
 
     @property
     def _keys(self) -> Path:
@@ -319,7 +289,7 @@ class Testbed:
         removed = dict(self.engine.stop(self.project, self.state))
         found = (list(self._keys.glob(pattern)) for pattern in ("*/private/*", "authorities/*.key.pem"))
         removed["key"] = sum(map(len, found))
-        # Not the folder itself: `_alone` removes it last, since a folder made after it is somebody else's.
+        # Not the folder itself: `Hold.alone` removes it last, since a folder made after it is somebody else's.
         for entry in self.state.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
@@ -327,52 +297,31 @@ class Testbed:
                 entry.unlink(missing_ok=True)
         return removed
 
-    def _node_status(self, node: Node, states: Mapping[str, str]) -> NodeStatus:
-        state = states.get(node.name, "down")
-        plane = daemon = ""
-        tunnels: tuple[Tunnel, ...] = ()
-        if state == "running" and self.is_vpn(node.name):
-            asked = "cat /run/tunnelbed/data-plane; swanctl --version --daemon; swanctl --list-sas --raw"
-            said = self.engine.run(self.project, node.name, ["sh", "-c", asked], check=False).stdout
-            plane, _, raw = said.partition("\n")
-            daemon = sas.version(raw)
-            tunnels = sas.tunnels(raw)
-        addresses = tuple(str(interface) for at in node.attachments for interface in at.addresses)
-        return NodeStatus(node.name, node.role, node.site, addresses, state, node.image, plane, daemon, tunnels)
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold this testbed's folder against any other `up` or `down`; an empty one is removed at the end."""
-        held = None
-        while held is None:
-            # The one before us may remove the folder at any moment, even while it is made or waited for.
-            try:
-                self.state.mkdir(parents=True, exist_ok=True)
-                held = _lock(self.state)
-            except (FileNotFoundError, FileExistsError):
-                if self.state.is_file():
-                    raise
-        try:
-            yield
-        finally:
-            for folder in (self.state, self.state.parent):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-            os.close(held)
+def kept_folder(root: Path, scenario: str, instance: str) -> Path:
+    """The folder of what is kept of a testbed; it is there while the testbed is."""
+    return root / ".tunnelbed" / testbed_name(scenario, instance)
 
 
 def open_testbed(scene: Scenario, root: Path, engine: str = "", instance: str = "") -> Testbed:
-    """The testbed of a scenario on the engine and in the form it is up, or else on the engine named."""
-    kept = _kept(root / ".tunnelbed" / testbed_name(scene.name, instance))
-    bed = Testbed(scene, root, engines.connect(engine or (kept or Options()).engine, root), instance)
+    """The testbed of a scenario on the engine and in the form it is up, or else on the engine named.
+
+    Raises `BadInput` where what is kept of it cannot be read; to take it down (`compose_file.named`), its engine may be
+    named instead.
+    """
+    try:
+        kept = given.kept(kept_folder(root, scene.name, instance))
+    except BadInput:
+        if scene.nodes or not engine:
+            raise
+        kept = None
+    if kept and not scene.nodes and engine not in ("", kept.engine):
+        expected = f"{kept.engine}, on which {testbed_name(scene.name, instance)} is now"
+        raise BadInput("--engine", "", engine, expected, "name that one, or omit it")
+    bed = Testbed(scene, root, engines.connect(engine or (kept or given.DEFAULT).engine, root), instance)
     if scene.nodes and kept:
         bed.scenario = _as_asked(scene, kept)
     return bed
-
-
-def image_words(said: str) -> str:
-    """Which images somebody asks for, `WHO=IMAGE` with commas, in the one way that `Options` have it."""
-    return ",".join(f"{who}={image}" for who, image in compose_file.asked_images(said).items())
 
 
 def find(root: Path, read: Callable[[str, Path], Scenario] = compose_file.load) -> Sequence[Testbed]:
@@ -392,34 +341,3 @@ def _as_asked(scene: Scenario, options: Options) -> Scenario:
     if options.nested:
         scene = compose_file.nested(scene)
     return compose_file.with_images(scene, compose_file.asked_images(options.image))
-
-
-def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the folder, or None if it was removed while somebody else held it.
-
-    Commands inherit it, so that one which outlives us (we may be killed) still holds the folder until it has ended.
-    """
-    held = os.open(folder, os.O_RDONLY)
-    os.set_inheritable(held, True)  # noqa: FBT003 # its only parameter
-    fcntl.flock(held, fcntl.LOCK_EX)
-    with contextlib.suppress(FileNotFoundError):
-        if folder.stat().st_ino == os.fstat(held).st_ino:
-            return held
-    os.close(held)
-    return None
-
-
-def _kept(state: Path) -> Options | None:
-    """The options kept in a testbed's folder; whoever was killed while it wrote them had nothing up yet."""
-    try:
-        return Options(**json.loads((state / "options.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _told(options: Options | None) -> str:
-    """Options as a person would type them."""
-    if options is None:
-        return "no options"
-    words = {f"--{key.replace('_', '-')}": value for key, value in asdict(options).items() if value}
-    return " ".join(word if value is True else f"{word} {value}" for word, value in words.items())

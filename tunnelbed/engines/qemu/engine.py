@@ -22,6 +22,8 @@ from tunnelbed.errors import BadInput, CommandFailed, NodeFailed, TunnelbedError
 from tunnelbed.shell import Completed
 from tunnelbed.topology import yaml_sections
 
+# Options of a testbed, as `Engine.takes`.
+TAKES: tuple[str, ...] = ("data_plane", "platform", "memory", "cpus")
 # Below a testbed's own folder.
 FOLDER = "vms"
 IMAGE = "tunnelbed/node"
@@ -60,6 +62,7 @@ class QemuEngine:
     name = "qemu"
     driver = "segments of its own"
     own_clocks = True
+    takes = TAKES
     # Seconds that a supervisor has to end its machines.
     end_seconds = 10.0
 
@@ -258,11 +261,6 @@ class QemuEngine:
 
 
 def _refuse_what_cannot_work(plan: Plan) -> None:
-    if plan.driver:
-        expected = "nothing: machines are joined by segments of their own"
-        raise BadInput("--driver", "", plan.driver, expected, "leave it away, or use --engine docker")
-    if plan.scenario.overlay:
-        raise BadInput("--nested", "", "it", "--engine docker", "a VM's node carries no engine for containers")
     stack = yaml_sections.read(plan.scenario.stack, "YAML in the Compose format")
     for name, service in stack.section("services").sections():
         node = plan.scenario.nodes[name]
