@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,25 @@ def test_an_old_form_has_the_slots_of_the_new_one(retired: list[Matcher]) -> Non
         assert sorted(part.split("}")[0] for part in old.pattern.split("{")[1:]) == sorted(
             part.split("}")[0] for part in new.split("{")[1:]
         )
+
+
+def test_an_old_form_works_as_behave_s_command_runs_it(tmp_path: Path) -> None:
+    feature = tmp_path / "features" / "old.feature"
+    feature.parent.mkdir()
+    feature.write_text("@scenario.none\nFeature: x\n  Scenario: y\n    Then x\n", encoding="utf-8")
+    script = (
+        "import sys, runpy; sys.argv = ['sentences', '--dry-run', sys.argv[1]]\n"
+        "try:\n    runpy.run_path('scripts/sentences.py', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "import retired\n"
+        "from behave.runner import the_step_registry as used\n"
+        "(old,) = [step for step in used.steps['step'] if step.pattern.endswith('lets everything pass')]\n"
+        "print(retired.new(old.func.__wrapped__))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(feature)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.stdout.splitlines()[-1] == "the firewall of {gateway:Node} accepts everything", done.stderr
 
 
 def test_an_old_form_does_what_the_new_one_does_and_is_reported_once(
