@@ -31,7 +31,7 @@ REFUTATIONS = (
     untrue(
         ONE,
         broken=rules("gateway-a", "insert rule inet filter into_tunnel udp dport 65535 goto only_tunnel_out"),
-        when="the firewall of gateway S lets everything pass",
+        when="the firewall of gateway S accepts everything",
         expected="client-a1 reaches server-s1 at 10.3.0.3 on no TCP or UDP port but TCP port 8080",
         seen="reached: UDP port 65535",
     ),
