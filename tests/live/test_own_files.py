@@ -286,3 +286,49 @@ def test_what_esp_in_user_space_cannot_do_is_one_line(pair: Pair, setting: str, 
     assert named in line
     assert "--engine qemu" in line
     assert pair.person.left() == []
+
+
+USERS = "eap-roamer { id = roamer\n secret = of-mine }\n xauth-roamer { id = roamer\n secret = of-mine }"
+
+
+@pytest.mark.parametrize(
+    ("version", "roamer", "hub", "loaded"),
+    [
+        (
+            "2",
+            "local { auth = eap-mschapv2\n eap_id = roamer }",
+            "remote { auth = eap-mschapv2\n eap_id = %any }",
+            "eap-mschapv2",
+        ),
+        ("2", "local { auth = eap\n eap_id = roamer }", "remote { auth = eap-md5\n eap_id = %any }", "eap-md5"),
+        (
+            "1",
+            "local-1 { auth = psk }\n local-2 { auth = xauth\n xauth_id = roamer }",
+            "remote-1 { auth = psk }\n remote-2 { auth = xauth }",
+            "xauth-generic",
+        ),
+    ],
+    ids=["EAP-MSCHAPv2", "EAP, whatever the peer has", "XAuth"],
+)
+def test_a_plugin_that_a_configuration_asks_for_is_loaded_and_no_other(
+    pair: Pair, version: str, roamer: str, hub: str, loaded: str
+) -> None:
+    gateway, common = "local { auth = psk }", "remote { auth = psk }"
+    if version == "1":
+        gateway, common = "local-1 { auth = psk }", "remote-1 { auth = psk }"
+    secrets = f"secrets {{ ike {{ secret = only-a-test }}\n {USERS} }}\n"
+    for name, own, peer, ours, theirs in (
+        ("hub", "192.168.71.2", "192.168.71.3", gateway, hub),
+        ("roamer", "192.168.71.3", "192.168.71.2", roamer, common),
+    ):
+        text = CONNECTION.format(own=own, peer=peer, local=f"version = {version}\n{ours}\n{theirs}", auth="psk")
+        text = text.replace("remote { auth = psk }\n        children", "children") + secrets
+        pair.person.checkout.configure(f"{name}/swanctl.conf", text)
+    answer = pair.person.up()
+    assert answer.code == 0, answer
+    initiated = pair.asks("roamer", "swanctl", "--initiate", "--child", "pair", "--timeout", "10")
+    assert "initiate completed successfully" in initiated, initiated
+    plugins = pair.asks("hub", "swanctl", "--stats").partition("loaded plugins:")[2].split()
+    assert [name for name in plugins if name.startswith(("eap", "xauth"))] == {
+        "xauth-generic": ["xauth-generic"],
+    }.get(loaded, ["eap-identity", loaded])
