@@ -16,6 +16,7 @@ from pathlib import Path
 from behave.model import Feature, Scenario
 from behave.runner import Context
 
+from scripts import one_line
 from tunnelbed import shell
 from tunnelbed.errors import BadInput, ChecksFailed, TunnelbedError
 from tunnelbed.faults.changes import Changes
@@ -32,6 +33,7 @@ def before_all(context: Context) -> None:
     # Where features run within something else (a worker of `invoke mutate`), that knows what to do.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         shell.heed_signals()
+        one_line.put_first(context)
     context.keep = context.config.userdata.getbool("keep")
     context.root = Path(context.config.userdata.get("path", ".")).resolve()
     context.held = contextlib.ExitStack()
@@ -80,13 +82,22 @@ def after_all(context: Context) -> None:
     for bed in context.beds.values():
         try:
             if bed in context.brought_up and not context.keep:
-                bed.down()
+                _take_down(bed)
             bed.close()
         except (TunnelbedError, OSError) as first:
             wrong.append(first)
     context.held.close()
     if wrong:
         raise wrong[0]
+
+
+def _take_down(bed: Testbed) -> None:
+    """Take a testbed down; who interrupts that has to wait for it, unless it is Ctrl-C once more."""
+    try:
+        bed.down()
+    except KeyboardInterrupt:
+        bed.down()
+        raise
 
 
 def _bring_up(context: Context, name: str) -> Testbed:

@@ -25,7 +25,6 @@ from tunnelbed.engines.images import node_images
 from tunnelbed.errors import BadInput, ChecksFailed, TunnelbedError
 from tunnelbed.testbed import status_report, verification
 from tunnelbed.testbed.options import (
-    LAST_PORT,
     Asked,
     DataPlane,
     Engine,
@@ -43,6 +42,7 @@ from tunnelbed.testbed.options import (
 from tunnelbed.testbed.testbed import Testbed, find, kept_folder, open_testbed
 from tunnelbed.topology import graphviz, scaffold
 from tunnelbed.topology.compose_file import load, named, names
+from tunnelbed.topology.model import LAST_PORT
 from tunnelbed.vpn.strongswan import config
 
 ROOT = Path(__file__).resolve().parent

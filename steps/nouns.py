@@ -7,6 +7,7 @@ and which ping on what was said before (`pinged`).
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
 import parse
@@ -16,7 +17,7 @@ from behave.runner import Context
 from tunnelbed.errors import BadInput
 from tunnelbed.observe.probes import Ping, registry
 from tunnelbed.topology import naming
-from tunnelbed.topology.model import Address, Network, Node
+from tunnelbed.topology.model import LAST_PORT, Address, Network, Node
 
 KIND = registry.WORDS
 
@@ -42,13 +43,16 @@ def parse_links(text: str) -> str:
 @parse.with_pattern(r"[\da-f]*[.:][\da-f.:]*")
 def parse_address(text: str) -> Address:
     """An IP address: `10.1.0.99`."""
-    return ipaddress.ip_address(text)
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        raise BadInput("Then", "", repr(text), "an IP address", "correct the sentence") from None
 
 
 @parse.with_pattern(r"\d+")
 def parse_port(text: str) -> int:
     """A port, 1 to 65535."""
-    return int(text)
+    return _port(text)
 
 
 @parse.with_pattern(r"\d+(?:\.\d+)?")
@@ -60,13 +64,22 @@ def parse_seconds(text: str) -> float:
 @parse.with_pattern(rf"{KIND}(?:(?:, | and ){KIND})*")
 def parse_kinds(text: str) -> list[str]:
     """Kinds of packets: `IKE and ESP`, `TCP port 80`, `ICMP`."""
-    return [kind for part in text.split(", ") for kind in part.split(" and ")]
+    return [parse_kind(kind) for part in text.split(", ") for kind in part.split(" and ")]
 
 
 @parse.with_pattern(KIND)
 def parse_kind(text: str) -> str:
     """A kind of packet: `TCP port 80`, `UDP port 53`, `ICMP`."""
+    if number := re.search(r"\d+$", text.partition(" port ")[2]):
+        _port(number[0])
     return text
+
+
+def _port(text: str) -> int:
+    """A port's number. Raises `BadInput`: nothing ever crosses that has another."""
+    if not 1 <= int(text) <= LAST_PORT:
+        raise BadInput("Then", "", f"port {text}", f"a port, 1 to {LAST_PORT}", "correct the sentence")
+    return int(text)
 
 
 @parse.with_pattern("IKE|ESP")

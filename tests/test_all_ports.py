@@ -14,8 +14,9 @@ import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 
-from tunnelbed.checks.all_ports import LAST_PORT, PROTOCOLS, Seen, Sweep, allowed_ports, named, sets, table
+from tunnelbed.checks.all_ports import PROTOCOLS, Seen, Sweep, allowed_ports, named, sets, table
 from tunnelbed.errors import BadInput
+from tunnelbed.topology.model import LAST_PORT
 
 ADDRESSES = [("10.1.0.3", "203.0.113.10"), ("fc00::3", "2001:db8::10")]
 EVERY = range(1, LAST_PORT + 1)

@@ -14,7 +14,8 @@ from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.engines.qemu.engine import QemuEngine
 from tunnelbed.errors import BadInput
 from tunnelbed.testbed import options as given
-from tunnelbed.testbed.options import DEFAULT, LAST_PORT, OPTIONS, Option, Options, Ports, Root
+from tunnelbed.testbed.options import DEFAULT, OPTIONS, Option, Options, Ports, Root
+from tunnelbed.topology.model import LAST_PORT
 
 ALL = Options("qemu", "bridge", "user", "linux/arm64", nested=True, memory=256, cpus=2, image="server=me/a")
 TYPED = {

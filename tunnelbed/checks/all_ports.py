@@ -34,11 +34,10 @@ from tunnelbed.engines.agents import Agent
 from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
-from tunnelbed.topology.model import Address, Node
+from tunnelbed.topology.model import LAST_PORT, Address, Node
 
 Ports = Mapping[str, frozenset[int]]
 
-LAST_PORT = 65535
 # Nobody is asked for port 0: a packet with it is the control.
 CONTROL = 0
 PROTOCOLS = {"TCP": 6, "UDP": 17}

@@ -19,8 +19,8 @@ from tunnelbed.engines import DATA_PLANES, ENGINES
 from tunnelbed.engines.drivers import DRIVERS
 from tunnelbed.errors import BadInput
 from tunnelbed.topology import compose_file
+from tunnelbed.topology.model import LAST_PORT
 
-LAST_PORT = 65535
 # Of `options.json`. A later version that means something else by a key, or has another one, counts one up.
 VERSION = 1
 FILE = "options.json"

@@ -9,8 +9,9 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,10 +70,10 @@ def run(asked: Asked, jobs: int, progress: Progress) -> Sequence[Outcome]:
         raise BadInput("--jobs", "", jobs, "1 or more", "correct it")
     quiet = jobs > 1 and len(asked.scenarios) > 1
 
-    under_way: list[subprocess.Popen[str]] = []
+    behaves = _Behaves()
 
     def one(scene: Scenario) -> Outcome:
-        outcome = _one(asked, scene, under_way, quiet=quiet)
+        outcome = _one(asked, scene, behaves, quiet=quiet)
         if quiet:
             progress(f"{scene.name}: {summary(outcome)}")
         return outcome
@@ -80,11 +81,39 @@ def run(asked: Asked, jobs: int, progress: Progress) -> Sequence[Outcome]:
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
             return list(pool.map(one, asked.scenarios))
-        except shell.Terminated:
+        except KeyboardInterrupt:
             # Each takes down what it brought up, for which the pool waits; what has not begun is never begun.
-            for process in under_way:
-                process.terminate()
+            behaves.end()
             raise
+
+
+class _Behaves:
+    """The processes of behave that run; those that were told to end, and all that would begin later, end."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[str]] = set()
+        self._ending = False
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def started(self, command: Sequence[str], *, quiet: bool) -> Iterator[subprocess.Popen[str]]:
+        """A process, until it has ended by itself."""
+        with subprocess.Popen(command, stdout=subprocess.PIPE if quiet else None, text=True) as process:
+            with self._lock:
+                self._running.add(process)
+                if self._ending:
+                    process.terminate()
+            yield process
+            process.wait()
+            with self._lock:
+                self._running.discard(process)
+
+    def end(self) -> None:
+        """Ask each to end. One that a terminal's Ctrl-C has reached as well is ending already and goes on with it."""
+        with self._lock:
+            self._ending = True
+            for process in self._running:
+                process.terminate()
 
 
 def summary(outcome: Outcome) -> str:
@@ -94,8 +123,8 @@ def summary(outcome: Outcome) -> str:
     return told if outcome.passed or failed or errors else f"no sentence was run: {_last(outcome.output)}"
 
 
-def _one(asked: Asked, scene: Scenario, under_way: list[subprocess.Popen[str]], *, quiet: bool) -> Outcome:
-    """Run one scenario's features to their end; meanwhile their behave is among those `under_way`."""
+def _one(asked: Asked, scene: Scenario, behaves: _Behaves, *, quiet: bool) -> Outcome:
+    """Run one scenario's features to their end."""
     report = asked.reports / "verify" / f"{testbed_name(scene.name, asked.settings.get('instance', ''))}.json"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
@@ -115,10 +144,8 @@ def _one(asked: Asked, scene: Scenario, under_way: list[subprocess.Popen[str]], 
     ]
     shell.log.info("%s", shell.quoted(command))
     began = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.PIPE if quiet else None, text=True) as process:
-        under_way.append(process)
+    with behaves.started(command, quiet=quiet) as process:
         output, _ = process.communicate()
-        under_way.remove(process)
     passed, failed, errors = _read(report)
     return Outcome(scene.name, passed, failed, errors, time.monotonic() - began, process.returncode, output or "")
 

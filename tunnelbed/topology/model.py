@@ -19,6 +19,8 @@ Subnet = IPv4Network | IPv6Network
 
 # IFNAMSIZ in linux/if.h is 16 with the closing zero; a network's name is its interface's name.
 LONGEST_NAME = 15
+# Of TCP and UDP (RFC 9293, RFC 768): 16 bits, and 0 is reserved.
+LAST_PORT = 65535
 
 
 @dataclass(frozen=True)

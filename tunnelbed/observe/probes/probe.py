@@ -16,10 +16,9 @@ from scapy.packet import Packet, Raw
 
 from tunnelbed.errors import BadInput
 from tunnelbed.observe.packets import ICMPV6_PROTOCOL
-from tunnelbed.topology.model import Address
+from tunnelbed.topology.model import LAST_PORT, Address
 
 LINK_MTU = 1500  # Ethernet's
-LAST_PORT = 65535
 TOKEN_BYTES = 16  # nftables compares at most 128 bits at once
 ICMP_PROTOCOL = 1  # RFC 792
 

@@ -1,0 +1,75 @@
+"""A sentence that could not be judged: one line in what behave prints, in its JSON and in JUnit's XML."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Checkout
+
+HOME = Path(__file__).parent.parent
+# Hooks as they are, but for the testbed: what is tested here is what behave prints.
+HOOKS = """
+from types import SimpleNamespace
+from environment import *
+
+def before_feature(context, feature):
+    context.bed = SimpleNamespace(name="tiny", scenario=load("tiny", context.root), close=lambda: None)
+
+def after_scenario(context, scenario):
+    pass
+"""
+FEATURE = """@scenario.tiny
+Feature: What cannot be judged
+  Scenario: One
+    Then {sentence}
+"""
+LAUNCH = """
+import sys
+sys.path[:0] = [{home!r}]
+from scripts import sentences
+
+class Runner(sentences.SentenceRunner):
+    def setup_paths(self):
+        super().setup_paths()
+        self.config.environment_file = {hooks!r}
+
+sentences.SentenceRunner = Runner
+sys.exit(sentences.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        ("client can reach server on TCP port 70000", "found port 70000, expected a port, 1 to 65535"),
+        ("client can reach server on TCP port 0", "found port 0, expected a port, 1 to 65535"),
+        ("no TCP port 70000 crosses outside", "found port 70000, expected a port, 1 to 65535"),
+        ("clint can reach server", "expected"),
+    ],
+)
+def test_it_is_one_line_wherever_it_is_shown(checkout: Checkout, sentence: str, told: str) -> None:
+    hooks, feature = checkout.root / "hooks.py", checkout.root / "one.feature"
+    hooks.write_text(HOOKS)
+    feature.write_text(FEATURE.format(sentence=sentence))
+    words = ["--format", "pretty", "--outfile", "-", "--format", "json", "--outfile", "report.json", "--junit"]
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCH.format(home=str(HOME), hooks=str(hooks)), *words, "one.feature"],
+        capture_output=True,
+        text=True,
+        cwd=checkout.root,
+        check=False,
+    )
+    assert done.returncode == 1
+    shown = [line for line in done.stdout.splitlines() if "tunnelbed: " in line]
+    assert len(shown) == 1
+    assert told in shown[0]
+    (step,) = json.loads((checkout.root / "report.json").read_text())[0]["elements"][0]["steps"]
+    assert step["result"]["status"] == "error"
+    (report,) = (checkout.root / "reports").glob("*.xml")
+    for text in (done.stdout, done.stderr, (checkout.root / "report.json").read_text(), report.read_text()):
+        assert "Traceback (most recent call last)" not in text
