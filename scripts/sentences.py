@@ -33,6 +33,8 @@ Every sentence a feature can say, made by `invoke phrases` from the steps themse
 - `{networks}`: a network by its name (`isp_link_a`) or by role and site (`the ISP link of site A`); several:
   `any ISP link`, `every intranet`.
 - `{kind}`: a kind of packet: `TCP port 80`, `UDP port 53`, `ICMP`; `{kinds}`: likewise, or several: `IKE and ESP`.
+- `{targets}`: one or several nodes, or an IP address that need not be in the stack; `{face}`: a node, or an address.
+- `{byversion}`: nothing, or ` by IPv4` or ` by IPv6`: without it, a sentence holds by each IP version that both have.
 - `{address}` an IP address; `{port}` a number; `{seconds}` a number, may have a fraction.
 """
 

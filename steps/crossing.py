@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from behave import step
 from behave.runner import Context
-from nouns import links, node, nodes, pairs, pinged
+from nouns import links, node, nodes, pinged, questions
 from retired import formerly
 
 from tunnelbed.checks import application, confidentiality, reachability
@@ -44,7 +44,7 @@ def says_again(context: Context, speakers: str) -> None:
 @step("{sources:Nodes} pings {targets:Nodes}")
 def pings(context: Context, sources: str, targets: str) -> None:
     """A ping is sent, answered or not, while every node records."""
-    asked = list(pairs(context, sources, targets))
+    asked = questions(context, sources, targets)
     with context.bed.record() as recording:
         for source, target in asked:
             context.ping = Ping()

@@ -9,6 +9,7 @@ from changing import change, since
 from nouns import links, node, nodes
 from retired import formerly
 
+from tunnelbed.checks.tunnel_path import Via
 from tunnelbed.faults import links_and_nodes
 
 
@@ -82,4 +83,4 @@ def gets_pong_within(context: Context, sources: str, server: str, seconds: float
 def gets_pong_through_tunnel_within(context: Context, sources: str, server: str, seconds: float) -> None:
     """Likewise, through the tunnel and not readable outside it."""
     asking, asked = nodes(context, sources), node(context, server)
-    links_and_nodes.answered_within(context.bed, asking, asked, seconds, since(context), tunnel=True)
+    links_and_nodes.answered_within(context.bed, asking, asked, seconds, since(context), via=Via.TUNNEL)

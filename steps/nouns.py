@@ -21,6 +21,8 @@ from tunnelbed.topology.model import LAST_PORT, Address, Network, Node
 
 KIND = registry.WORDS
 
+ADDRESS = r"[\da-f]*[.:][\da-f.:]*"
+
 
 @parse.with_pattern(naming.NODE)
 def parse_node(text: str) -> str:
@@ -40,13 +42,31 @@ def parse_links(text: str) -> str:
     return text
 
 
-@parse.with_pattern(r"[\da-f]*[.:][\da-f.:]*")
+@parse.with_pattern(ADDRESS)
 def parse_address(text: str) -> Address:
     """An IP address: `10.1.0.99`."""
     try:
         return ipaddress.ip_address(text)
     except ValueError:
         raise BadInput("Then", "", repr(text), "an IP address", "correct the sentence") from None
+
+
+@parse.with_pattern(rf"{naming.NODES}|{ADDRESS}")
+def parse_targets(text: str) -> str:
+    """A node or several, or an IP address, which need not be in the stack: `the server`, `10.82.1.2`."""
+    return text
+
+
+@parse.with_pattern(rf"{naming.NODE}|{ADDRESS}")
+def parse_face(text: str) -> str:
+    """A node, or an IP address: `gateway A`, `10.101.0.1`."""
+    return text
+
+
+@parse.with_pattern(r"(?: by IPv[46])?")
+def parse_by_version(text: str) -> int:
+    """An IP version, or none and so each: ` by IPv6`."""
+    return int(text[-1]) if text else 0
 
 
 @parse.with_pattern(r"\d+")
@@ -92,6 +112,9 @@ register_type(
     Node=parse_node,
     Nodes=parse_nodes,
     Links=parse_links,
+    Targets=parse_targets,
+    Face=parse_face,
+    ByVersion=parse_by_version,
     Address=parse_address,
     Port=parse_port,
     Seconds=parse_seconds,
@@ -119,6 +142,26 @@ def pairs(context: Context, sources: str, targets: str) -> Sequence[tuple[Node, 
     if not found:
         raise BadInput("Then", sources, f"only {targets}", "somebody else, too", "name another node")
     return found
+
+
+def questions(context: Context, sources: str, targets: str) -> Sequence[tuple[Node, Node | Address]]:
+    """Likewise, where an address may be meant, of any node or of none."""
+    if address := addressed(targets):
+        return [(source, address) for source in nodes(context, sources)]
+    return pairs(context, sources, targets)
+
+
+def node_or_address(context: Context, said: str) -> Node | Address:
+    """The node or the address that a sentence means."""
+    return addressed(said) or node(context, said)
+
+
+def addressed(said: str) -> Address | None:
+    """The address that stands there, if it is one."""
+    try:
+        return ipaddress.ip_address(said)
+    except ValueError:
+        return None
 
 
 def links(context: Context, said: str) -> Sequence[Network]:

@@ -20,31 +20,35 @@ PORT = 8080
 @step("the firewall of {gateway:Node} drops {kinds:Kinds} from {sources:Nodes} to {target:Node}")
 def drops(context: Context, gateway: str, kinds: list[str], sources: str, target: str) -> None:
     """The kernel's trace of such a packet ends with drop."""
+    decides = node(context, gateway)
     for source in nodes(context, sources):
         packets = firewall.flow(context.bed, source, node(context, target))
-        firewall.decides(context.bed, node(context, gateway), packets, kinds, "drop")
+        firewall.decides(context.bed, decides, packets, kinds, "drop")
 
 
 @step("the firewall of {gateway:Node} drops {kinds:Kinds} from a neighbour of {source:Node} to {target:Node}")
 def drops_neighbours(context: Context, gateway: str, kinds: list[str], source: str, target: str) -> None:
     """Likewise, where that node sends it with another address of its network."""
+    decides = node(context, gateway)
     packets = firewall.flow(context.bed, node(context, source), node(context, target), forged=True)
-    firewall.decides(context.bed, node(context, gateway), packets, kinds, "drop")
+    firewall.decides(context.bed, decides, packets, kinds, "drop")
 
 
 @step("the firewall of {gateway:Node} drops {kinds:Kinds} from {source:Node} to a neighbour of {target:Node}")
 def drops_to_neighbours(context: Context, gateway: str, kinds: list[str], source: str, target: str) -> None:
     """Likewise, where it is sent to another address of the target's network."""
+    decides = node(context, gateway)
     packets = firewall.flow(context.bed, node(context, source), node(context, target), beside=True)
-    firewall.decides(context.bed, node(context, gateway), packets, kinds, "drop")
+    firewall.decides(context.bed, decides, packets, kinds, "drop")
 
 
 @step("the firewall of {gateway:Node} accepts {kinds:Kinds} from {sources:Nodes} to {target:Node}")
 def accepts(context: Context, gateway: str, kinds: list[str], sources: str, target: str) -> None:
     """The kernel's trace of such a packet goes through every chain and ends with accept."""
+    decides = node(context, gateway)
     for source in nodes(context, sources):
         packets = firewall.flow(context.bed, source, node(context, target))
-        firewall.decides(context.bed, node(context, gateway), packets, kinds, "accept")
+        firewall.decides(context.bed, decides, packets, kinds, "accept")
 
 
 @step("the firewall of {gateway:Node} accepts an error from {source:Node} about its IKE with {peer:Node}")

@@ -14,6 +14,7 @@ from tests.conftest import Checkout
 from tunnelbed.checks.address_selection import (
     address_towards,
     addresses_towards,
+    aims,
     away,
     every_address_towards,
     inside,
@@ -23,7 +24,7 @@ from tunnelbed.checks.address_selection import (
 )
 from tunnelbed.engines.agents import Agents
 from tunnelbed.engines.fake import FakeEngine
-from tunnelbed.errors import BadInput
+from tunnelbed.errors import BadInput, CommandFailed, TunnelbedError
 from tunnelbed.shell import Completed
 from tunnelbed.testbed import testbed
 from tunnelbed.topology import compose_file
@@ -75,7 +76,72 @@ def test_a_version_that_only_the_target_has_is_passed_over(checkout: Checkout) -
     bed = bed_of(checkout, {"client": {"inside": "2001:db8:1::3"}, "server": {"outside": "2001:db8:f::2"}}, "client")
     client, server = bed.scenario.nodes["client"], bed.scenario.nodes["server"]
     assert address_towards(bed, client, server) == ip_address("2001:db8:f::2")
+    chooses(bed, "")
     assert source_address(bed, client, ip_address("2001:db8:f::2")) == ip_address("2001:db8:1::3")
+
+
+def chooses(bed: testbed.Testbed, said: str, status: int = 2) -> None:
+    """What a node's `ip route get` prints, and how it ends."""
+
+    def run(command: list[str], **_: object) -> Completed:
+        assert command[:4] == ["ip", "-json", "route", "get"]
+        return Completed(tuple(command), status, said, "RTNETLINK answers: Network is unreachable" if status else "")
+
+    bed.agents = cast("Agents", SimpleNamespace(on=lambda _: SimpleNamespace(run=run)))
+
+
+def test_a_node_sends_from_the_address_that_its_kernel_chooses(checkout: Checkout) -> None:
+    checkout.stack["services"]["client"]["networks"]["outside"] = {"ipv4_address": "192.0.2.9"}
+    bed = bed_of(checkout, {})
+    client = bed.scenario.nodes["client"]
+    chooses(bed, json.dumps([{"dst": "203.0.113.1", "dev": "outside", "prefsrc": "192.0.2.9"}]), 0)
+    assert source_address(bed, client, ip_address("203.0.113.1")) == ip_address("192.0.2.9")
+
+
+def test_what_has_no_route_is_sent_from_its_own_address_and_refused_by_the_kernel(checkout: Checkout) -> None:
+    bed = bed_of(checkout, {})
+    chooses(bed, "")
+    assert source_address(bed, bed.scenario.nodes["client"], ip_address("10.1.0.9")) == ip_address("10.1.0.3")
+
+
+def test_a_node_that_cannot_say_which_route_it_takes_is_no_node_without_one(checkout: Checkout) -> None:
+    bed = bed_of(checkout, {})
+    chooses(bed, "", 127)
+    with pytest.raises(CommandFailed):
+        source_address(bed, bed.scenario.nodes["client"], ip_address("10.1.0.9"))
+
+
+def test_an_address_of_a_version_that_its_node_has_not_is_an_error(checkout: Checkout) -> None:
+    bed = bed_of(checkout, {})
+    chooses(bed, "")
+    with pytest.raises(TunnelbedError, match="client has no address of IPv6 now"):
+        source_address(bed, bed.scenario.nodes["client"], ip_address("2001:db8::1"))
+
+
+def test_an_address_in_no_stack_may_be_meant(checkout: Checkout) -> None:
+    bed = bed_of(checkout, {})
+    client = bed.scenario.nodes["client"]
+    (unknown,) = aims(bed, client, ip_address("10.82.1.2"))
+    assert (unknown.node, unknown.name) == (None, "10.82.1.2")
+    (known,) = aims(bed, client, ip_address("192.0.2.2"))
+    assert known.node == bed.scenario.nodes["server"]
+    with pytest.raises(BadInput, match="2001:db8::1, expected an address that client can use"):
+        aims(bed, client, ip_address("2001:db8::1"))
+
+
+def test_one_ip_version_of_two_may_be_named(checkout: Checkout) -> None:
+    bed = bed_of(checkout, {"client": {"inside": "2001:db8:1::3"}, "server": {"outside": "2001:db8:f::2"}})
+    client, server = bed.scenario.nodes["client"], bed.scenario.nodes["server"]
+    assert [aim.address.version for aim in aims(bed, client, server)] == [4, 6]
+    assert [str(aim.address) for aim in aims(bed, client, server, 6)] == ["2001:db8:f::2"]
+    with pytest.raises(BadInput, match="found IPv6, expected an IP version in which both have addresses"):
+        aims(bed, client, bed.scenario.nodes["gateway"], 6)
+
+
+def test_interfaces_without_an_address_of_that_kind_are_passed_over(checkout: Checkout) -> None:
+    bed = borrowing(checkout, "10.2.0.1")
+    bed.held.extend([{}, {"ifname": "inside", "addr_info": [{"scope": "global"}]}])  # type: ignore[attr-defined]
+    assert list(lent(bed, bed.scenario.nodes["client"])) == [ip_address("10.2.0.1")]
 
 
 def test_nodes_without_a_common_version_are_told(checkout: Checkout) -> None:
@@ -104,6 +170,7 @@ def borrowing(checkout: Checkout, *addresses: str) -> testbed.Testbed:
         return SimpleNamespace(run=run)
 
     bed.agents = cast("Agents", SimpleNamespace(on=client))
+    bed.held = held  # type: ignore[attr-defined]
     return bed
 
 

@@ -25,7 +25,7 @@ def bed(checkout: Checkout, said: Mapping[str, str]) -> testbed.Testbed:
     """A testbed of which only what its nodes answer is there: by command, or by node and command."""
 
     def agent(node: str) -> Any:  # noqa: ANN401 # as much of an agent as is asked for
-        def run(command: tuple[str, ...]) -> Completed:
+        def run(command: tuple[str, ...], **_: object) -> Completed:
             line = " ".join(command)
             return Completed(tuple(command), 0, said.get(f"{node} {line}", said.get(line, "[]")), "")
 

@@ -31,7 +31,8 @@ WATCHED = {
 
 def ike(exchange: int, port: int = 4500) -> Packet:
     """IKE's header (RFC 7296, 3.1), with an exchange of that type."""
-    header = b"\x01" * 16 + bytes([46, 0x20, exchange, 8]) + b"\0" * 60
+    body = b"\0" * 60
+    header = b"\x01" * 16 + bytes([46, 0x20, exchange, 8]) + b"\0" * 4 + (28 + len(body)).to_bytes(4, "big") + body
     return (
         IP(src="192.0.2.1", dst="192.0.2.2")
         / UDP(sport=port, dport=port)

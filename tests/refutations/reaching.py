@@ -43,7 +43,7 @@ REFUTATIONS = (
         "client A1 can reach the server outside the tunnel",
         unbroken=PLAIN_ROUTING,
         expected="client-a1 reaches server-s1 by ping outside the tunnel",
-        seen="ESP on isp_link_a from gateway-a, router",
+        seen="the probe went in ESP from gateway-a to gateway-s",
     ),
     untrue(
         "client A1 can reach the server on TCP port 8080",

@@ -5,13 +5,17 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from scapy.packet import Packet
 
-from tunnelbed.errors import BadInput
+from tunnelbed.errors import BadInput, CommandFailed, TunnelbedError
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Address, Node, Subnet
 from tunnelbed.vpn.strongswan import config
+
+# The status of `ip` where the kernel refuses: no route, or one that says unreachable, prohibit or blackhole.
+NO_ROUTE = 2
 
 
 def lent(bed: Testbed, node: Node) -> Sequence[Address]:
@@ -19,7 +23,9 @@ def lent(bed: Testbed, node: Node) -> Sequence[Address]:
     if not config.borrows(bed.scenario, node.name):
         return []
     said = bed.node(node).run(["ip", "-json", "address", "show", "scope", "global"], check=True).stdout
-    told = [ipaddress.ip_address(info["local"]) for link in json.loads(said) for info in link["addr_info"]]
+    # Of an interface without such an address, iproute2 prints an empty object.
+    infos = [info for link in json.loads(said) for info in link.get("addr_info", ()) if "local" in info]
+    told = [ipaddress.ip_address(info["local"]) for info in infos]
     if found := [address for address in told if address not in node.addresses]:
         bed.lent[node.name] = found
     return found
@@ -80,23 +86,76 @@ def every_address_towards(bed: Testbed, source: Node, target: Node) -> Sequence[
     return list(dict.fromkeys([*found, *(address for address in others if address.version in versions)]))
 
 
-def addressed(bed: Testbed, source: Node, target: Node, make: Callable[[Address, Address], Packet]) -> Packet:
-    """A packet from the source to the target, with the addresses that the source would use."""
-    address = address_towards(bed, source, target)
-    return make(source_address(bed, source, address), address)
+@dataclass(frozen=True)
+class Aim:
+    """Where a sentence sends a probe: an address, the node that has it if any is known to, and how it is called."""
+
+    address: Address
+    node: Node | None
+    name: str
+
+
+def aims(bed: Testbed, source: Node, target: Node | Address, version: int = 0) -> Sequence[Aim]:
+    """Where to send what is for a node, or for an address that may be in no stack: one for each IP version of both.
+
+    `version` leaves one of them. Raises `BadInput` where source and target have none in common.
+    """
+    if isinstance(target, Node):
+        found = [Aim(address, target, target.name) for address in addresses_towards(bed, source, target)]
+    else:
+        whose = owners(bed, target, source)
+        # The same address at several sites is nobody's in particular: what answers there, a recording shows.
+        found = [Aim(target, whose[0] if len(whose) == 1 else None, str(target))]
+        _check_version(bed, source, target)
+    return _of_version(bed, found, version)
+
+
+def every_aim(bed: Testbed, source: Node, target: Node | Address, version: int = 0) -> Sequence[Aim]:
+    """Likewise, with whatever a node was lent besides: who must not be reached must not be by any of them."""
+    if not isinstance(target, Node):
+        return aims(bed, source, target, version)
+    found = [Aim(address, target, target.name) for address in every_address_towards(bed, source, target)]
+    return _of_version(bed, found, version)
+
+
+def _of_version(bed: Testbed, found: Sequence[Aim], version: int) -> Sequence[Aim]:
+    left = [aim for aim in found if version in (0, aim.address.version)]
+    if not left:
+        expected = f"an IP version in which both have addresses ({_versions([aim.address for aim in found])})"
+        raise BadInput(str(bed.scenario.stack), found[0].name, f"IPv{version}", expected, "name that version")
+    return left
+
+
+def _check_version(bed: Testbed, source: Node, target: Address) -> None:
+    spoken = away(bed, source)
+    if all(own.version != target.version for own in spoken):
+        expected = f"an address that {source.name} can use ({_versions(spoken) or 'no address'})"
+        raise BadInput(str(bed.scenario.stack), f"services.{source.name}", str(target), expected, "name another one")
+
+
+def addressed(bed: Testbed, source: Node, target: Node, make: Callable[[Address, Address], Packet]) -> Sequence[Packet]:
+    """Packets from the source to the target, one for each IP version of both, as the source would address them."""
+    found = addresses_towards(bed, source, target)
+    return [make(source_address(bed, source, address), address) for address in found]
 
 
 def source_address(bed: Testbed, source: Node, target: Address) -> Address:
-    """The source's address on the target's subnet, else its first of the same IP version.
+    """The source's address that its kernel chooses towards the target (ip-route(8), `ip route get`).
 
-    Who borrows addresses has one for each purpose; which, its kernel says.
+    Where the kernel has no route it sends nothing, and refuses what we would send: then the source's address on the
+    target's subnet, else its first of the same IP version. Raises `TunnelbedError` where it has none of that version.
     """
-    if config.borrows(bed.scenario, source.name):
-        said = bed.node(source).run(["ip", "-json", "route", "get", str(target)]).stdout
-        if chosen := next((route.get("prefsrc") for route in json.loads(said or "[]")), None):
+    command = ["ip", "-json", "route", "get", str(target)]
+    said = bed.node(source).run(command)
+    if not said.status:
+        chosen = next((route["prefsrc"] for route in json.loads(said.stdout) if "prefsrc" in route), None)
+        if chosen:
             return ipaddress.ip_address(chosen)
-    for attachment in source.attachments:
-        for interface in attachment.addresses:
-            if target in interface.network:
-                return interface.ip
-    return next(address for address in source.addresses if address.version == target.version)
+    elif said.status != NO_ROUTE:
+        raise CommandFailed(command, said.status, said.output, source.name)
+    own = [interface for attachment in source.attachments for interface in attachment.addresses]
+    candidates = [found.ip for found in own if target in found.network]
+    candidates += [found.ip for found in own if found.version == target.version]
+    if not candidates:
+        raise TunnelbedError(f"{source.name} has no address of IPv{target.version} now to send anything to {target}")
+    return candidates[0]

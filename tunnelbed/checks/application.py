@@ -14,26 +14,17 @@ from scapy.layers.inet import TCP
 from scapy.packet import Packet
 
 from tunnelbed import waiting
-from tunnelbed.checks.address_selection import owners
-from tunnelbed.checks.reachability import (
-    ATTEMPT,
-    ON_ITS_WAY,
-    Stuck,
-    by_way,
-    control_arrives,
-    gateways_of,
-    owned,
-    went_by_tunnel,
-)
+from tunnelbed.checks.reachability import ATTEMPT, ON_ITS_WAY, Stuck, control_arrives, gateways_of, is_of, owned
+from tunnelbed.checks.tunnel_path import Listed, Passage, Via, listed
 from tunnelbed.checks.unmet import unmet
-from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
+from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.shell import Completed
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Address, Node
 
-# A command that was used wrongly, as argparse has it; a request that fails ends with 1.
-NOT_ASKED = 2
+# How the client ends: answered, not answered, and used wrongly, as argparse has it.
+ANSWERED, UNANSWERED, NOT_ASKED = 0, 1, 2
 # Characters by which a text, or a piece of a long one, is known: any 63 of it that a packet carries hold a whole piece.
 MARK = 32
 # A question of so many does not fit into one packet, nor does its answer.
@@ -64,16 +55,16 @@ def gets_pong(  # who, from whom, and how
     source: Node,
     server: Node,
     *,
-    tunnel: bool | None = None,
+    via: Via = Via.ANY,
     patience: float | None = None,
     long: bool = False,
 ) -> Recording:
     """The application's client at `source` gets its pong from `server`, to a `long` question. Raises `Unmet`."""
     request = Request(token=secrets.token_hex(LONG // 2)) if long else Request()
-    expected = f"{source.name} gets a pong from {server.name}{' to a long question' if long else ''}{by_way(tunnel)}"
+    expected = f"{source.name} gets a pong from {server.name}{' to a long question' if long else ''}{via.value}"
+    before = listed(bed, strict=False) if via is Via.TUNNEL else Listed()
     _, recording = _pong(bed, source, server, request, expected, bed.patience if patience is None else patience)
-    if tunnel is not None:
-        went_by_tunnel(bed, expected, recording, request, source, server, tunnel=tunnel)
+    Passage(bed, expected, recording, request, source, server, before).judge(via)
     return recording
 
 
@@ -162,20 +153,24 @@ def asked(source: Node) -> Address | None:
 
 def ask(bed: Testbed, source: Node, options: Sequence[str]) -> Completed:
     """Run the application's client to its end; raises `BadInput` for a node that knows no server."""
-    done = bed.node(source).run(["pingpong", "ask", *options])
+    command = ["pingpong", "ask", *options]
+    done = bed.node(source).run(command)
     if done.status == NOT_ASKED:
         expected = "a client, whose stack sets LOCAL_SERVER"
         raise BadInput(bed.scenario.name, source.name, "no server to ask", expected, "let another node ask")
+    if done.status not in (ANSWERED, UNANSWERED):
+        raise CommandFailed(command, done.status, done.output, source.name)
     return done
 
 
-def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node) -> None:
+def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node | Address) -> None:
     """The application's server answers `source`, and saw it come from an address of `face`. Raises `Unmet`."""
     request = Request()
-    expected = f"{source.name} gets a pong from {server.name} and is seen there as {face.name}"
+    called = face.name if isinstance(face, Node) else str(face)
+    expected = f"{source.name} gets a pong from {server.name} and is seen there as {called}"
     said, recording = _pong(bed, source, server, request, expected, bed.patience)
     seen_as = ipaddress.ip_address(said["seen_as"]) if "seen_as" in said else None
-    if not seen_as or face not in owners(bed, seen_as, server):
+    if not seen_as or not is_of(bed, face, seen_as, server):
         seen = f"seen as {owned(bed, seen_as, server)}" if seen_as else f"the answer {said}"
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source, server), request.shows)
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from tunnelbed.checks import node_hardening, security_associations
-from tunnelbed.checks.address_selection import address_towards, owners
-from tunnelbed.checks.reachability import cannot_reach, reaches, send
+from tunnelbed.checks.address_selection import Aim, aims, owners
+from tunnelbed.checks.reachability import cannot_reach, reaches, send_to
+from tunnelbed.checks.tunnel_path import Listed, Passage, Via
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput, TunnelbedError
-from tunnelbed.observe.packets import ends, is_esp
+from tunnelbed.observe.packets import ends
 from tunnelbed.observe.probes import Ping, Probe, TcpSyn
 from tunnelbed.observe.recording import Recording
 from tunnelbed.testbed.testbed import Testbed
@@ -27,7 +28,7 @@ from tunnelbed.vpn.strongswan import control
 from tunnelbed.vpn.strongswan.sas import Tunnel
 
 CAN, CANNOT = "{source} can reach {target}", "{source} cannot reach {target}"
-THROUGH, OUTSIDE = " through the tunnel", " outside the tunnel"
+THROUGH = Via.TUNNEL.value
 # No sentence of a feature: neither reached nor stopped.
 UNANSWERED = "{source} is let through to {target} and not served"
 SEEN_AS = "{source} reaches {target} and is seen there as "
@@ -75,58 +76,51 @@ def describe(bed: Testbed, ports: Sequence[int], progress: Progress) -> str:
 
 
 def _facts(bed: Testbed, source: Node, target: Node, port: int) -> Sequence[Fact]:
-    """What holds for a pair; nothing where they speak no IP version that is the same. Raises `Unmet` or an error."""
+    """What holds for a pair; nothing where they speak no IP version that is the same. Raises `Unmet` or an error.
+
+    What holds for one IP version and not for the other is said of that version.
+    """
     try:
-        address_towards(bed, source, target)
+        tried = aims(bed, source, target)
     except BadInput:
         return ()
+    found = {aim.address.version: _facts_by(bed, source, aim, port) for aim in tried}
+    first, *others = found.values()
+    if all(other == first for other in others):
+        return first
+    return [
+        replace(fact, sentence=f"{fact.sentence} by IPv{version}") for version, facts in found.items() for fact in facts
+    ]
+
+
+def _facts_by(bed: Testbed, source: Node, aim: Aim, port: int) -> Sequence[Fact]:
+    """Likewise, by one IP version."""
     make: type[Ping] | partial[TcpSyn] = partial(TcpSyn, port) if port else Ping
     where = f" on TCP port {port}" if port else ""
-    looked = _look(bed, source, target, make())
-    if not looked.answered:
+    target, version = bed.scenario.nodes[aim.name], aim.address.version
+    probe = make()
+    with bed.record() as recording:
+        send_to(bed, source, aim.address, probe)
+        recording.settle()
+    if not any(probe.answers(seen.packet) for seen in recording.arrivals(source.name)):
         try:
-            cannot_reach(bed, source, target, make())
+            cannot_reach(bed, source, target, make(), version=version)
         except Unmet:
             return [Fact(source.name, target.name, f"{UNANSWERED}{where}")]
         return [Fact(source.name, target.name, f"{CANNOT}{where}")]
-    seen_as = [Fact(source.name, target.name, f"{SEEN_AS}{looked.face}")] if looked.face and not port else []
-    for way, tunnel in looked.ways:
-        if tunnel is False and port:  # there is no such sentence
+    face = "" if port else _face(bed, recording, probe, source, target)
+    seen_as = [Fact(source.name, target.name, f"{SEEN_AS}{face}")] if face else []
+    for via in Passage(bed, "", recording, probe, source, target, Listed()).ways:
+        if via is Via.CLEAR and port:  # there is no such sentence
             continue
         try:
-            reaches(bed, source, target, make(), tunnel=tunnel)
+            reaches(bed, source, target, make(), via=via, version=version)
         except Unmet:
-            if tunnel is None:
+            if via is Via.ANY:
                 raise
         else:
-            return [Fact(source.name, target.name, f"{CAN}{where}{way}"), *seen_as]
+            return [Fact(source.name, target.name, f"{CAN}{where}{via.value}"), *seen_as]
     return ()
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What came of one probe: an answer, the ways it may have gone, and as whom its sender was seen, if another."""
-
-    answered: bool
-    ways: Sequence[tuple[str, bool | None]]
-    face: str
-
-
-def _look(bed: Testbed, source: Node, target: Node, probe: Probe) -> _Look:
-    with bed.record() as recording:
-        send(bed, source, target, probe)
-        recording.settle()
-    answered = any(probe.answers(seen.packet) for seen in recording.arrivals(source.name))
-    return _Look(answered, _ways(bed, recording, probe), _face(bed, recording, probe, source, target))
-
-
-def _ways(bed: Testbed, recording: Recording, probe: Probe) -> Sequence[tuple[str, bool | None]]:
-    """The ways that a probe may have gone, the most telling first: by what crossed the links between sites."""
-    links = [network.name for network in bed.scenario.networks.values() if network.role == "isp_link"]
-    crossed = [seen.packet for link in links for seen in recording.on(link)]
-    if any(probe.shows(packet) for packet in crossed):
-        return ((OUTSIDE, False), ("", None))
-    return ((THROUGH, True), ("", None)) if any(is_esp(packet) for packet in crossed) else (("", None),)
 
 
 def _face(bed: Testbed, recording: Recording, probe: Probe, source: Node, target: Node) -> str:

@@ -37,12 +37,12 @@ class Stack:
 
 def machine(bed: Testbed) -> Stack:
     """The stack of the machine that runs the nodes."""
-    return read(bed.engine.machine(["sh", "-c", LOOK]).stdout)
+    return read(bed.engine.machine(["sh", "-ec", LOOK]).stdout)
 
 
 def of(bed: Testbed, node: Node) -> Stack:
     """A node's stack."""
-    return read(bed.node(node).run(["sh", "-c", LOOK]).stdout)
+    return read(bed.node(node).run(["sh", "-ec", LOOK], check=True).stdout)
 
 
 def read(text: str) -> Stack:
@@ -128,7 +128,7 @@ def unprivileged(bed: Testbed, nodes: Iterable[Node]) -> None:
 
 
 def _capabilities(bed: Testbed, node: Node) -> tuple[frozenset[str], frozenset[str]]:
-    return capabilities.held(bed.node(node).run(["cat", "/proc/1/status"]).stdout)
+    return capabilities.held(bed.node(node).run(["cat", "/proc/1/status"], check=True).stdout)
 
 
 def _stacks(bed: Testbed) -> Sequence[tuple[Node, Stack]]:

@@ -31,7 +31,7 @@ def frame_reaches_exactly(bed: Testbed, sender: Node, network: Network, destinat
     many = destination != BROADCAST
     try:
         for name in others if many else ():
-            bed.node(name).run([word.format("add") for word in subscribe])
+            bed.node(name).run([word.format("add") for word in subscribe], check=True)
         with bed.record() as recording:
             bed.node(sender).send_frame(network.name, bytes(frame))
             missed = set(others)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from scapy.layers.l2 import Ether
 
@@ -61,6 +61,37 @@ def no_address_twice(bed: Testbed) -> None:
             raise unmet(bed, expected, f"{address} on {network} belongs to {' and '.join(names)}")
 
 
+def speaks_only(bed: Testbed, version: int) -> None:
+    """Each network's interface on each node has addresses of this IP version, and of no other. Raises `Unmet`."""
+    for node in bed.scenario.nodes.values():
+        families = _families(bed, node)
+        wanted = {4: "inet", 6: "inet6"}[version]
+        for at in node.attachments:
+            if (found := families.get(at.network)) != {wanted}:
+                seen = f"{' and '.join(sorted(found or ())) or 'none'} on {at.network} of {node.name}"
+                raise unmet(bed, f"every node has addresses of IPv{version} only", seen)
+
+
+def speaks_as_given(bed: Testbed, nodes: Iterable[Node]) -> None:
+    """On no network a node has an address of an IP version that its stack does not give it there. Raises `Unmet`."""
+    for node in nodes:
+        families = _families(bed, node)
+        for at in node.attachments:
+            given = {f"IPv{interface.version}" for interface in at.addresses}
+            found = {{"inet": "IPv4", "inet6": "IPv6"}.get(family, family) for family in families.get(at.network, ())}
+            if more := found - given:
+                expected = f"{node.name} has addresses of {' and '.join(sorted(given)) or 'no version'} on {at.network}"
+                raise unmet(bed, expected, f"{' and '.join(sorted(more))}, too")
+
+
+def _families(bed: Testbed, node: Node) -> dict[str, set[str]]:
+    """The address families of each interface of a node, link-local addresses included."""
+    links = bed.node(node).interfaces()
+    return {
+        link["ifname"]: {info["family"] for info in link.get("addr_info", ()) if "family" in info} for link in links
+    }
+
+
 def refuses_source(bed: Testbed, node: Node, face: Node, network: Network, seconds: float = COUNTED_SECONDS) -> None:
     """A packet with `face`'s address that comes in by the wrong network is refused for its source (rp_filter).
 
@@ -93,4 +124,4 @@ def refused(netstat: str) -> int:
 
 
 def _said(bed: Testbed, node: Node, *command: str) -> str:
-    return bed.node(node).run(command).stdout
+    return bed.node(node).run(command, check=True).stdout

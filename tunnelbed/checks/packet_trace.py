@@ -19,8 +19,9 @@ from scapy.layers.l2 import ARP
 from scapy.packet import Packet
 
 from tunnelbed import waiting
-from tunnelbed.checks.address_selection import address_towards, away, owners, source_address
-from tunnelbed.checks.reachability import ATTEMPT, FRAG_NEEDED, UNREACHABLE
+from tunnelbed.checks.address_selection import address_towards, aims, away, owners, source_address
+from tunnelbed.checks.icmp_errors import FRAG_NEEDED, UNREACHABLE
+from tunnelbed.checks.reachability import ATTEMPT
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.observe import nftrace
@@ -35,7 +36,7 @@ from tunnelbed.observe.packets import (
     spi,
 )
 from tunnelbed.observe.probes import LINK_MTU, Ping, Question, filled, registry
-from tunnelbed.observe.recording import Recording, Sighting
+from tunnelbed.observe.recording import Recording, Sighting, in_order
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import naming
 from tunnelbed.topology.model import Address, Node
@@ -101,7 +102,7 @@ def asked(bed: Testbed, said: str, to: str, by: str = "", size: int = 0) -> Aske
     target = _address(bed, source, to)
     kind, port = registry.meant(by or Ping.said, registry.questions())
     make: Callable[[], Question] = partial(kind.of, port)
-    least = len(make().packet(source_address(bed, source, target), target))
+    least = len(make().packet(target, target))
     if size and not least <= size <= LINK_MTU:
         raise BadInput("--size", "", size, f"{least} to {LINK_MTU} bytes", "correct it")
     return Asked(source, target, make, size)
@@ -132,7 +133,9 @@ def trace(bed: Testbed, wanted: Asked) -> Way:
 
 
 @contextlib.contextmanager
-def explained(bed: Testbed, source: Node, to: Node | Address | None, by: str = Ping.said) -> Iterator[None]:
+def explained(
+    bed: Testbed, source: Node, to: Node | Address | None, by: str = Ping.said, version: int = 0
+) -> Iterator[None]:
     """What does not hold in the body is told with the way of one more packet of that kind.
 
     Nobody else may be proving the testbed. A hasty one has no time for it, and what is for no address has no way.
@@ -143,7 +146,9 @@ def explained(bed: Testbed, source: Node, to: Node | Address | None, by: str = P
         if bed.hasty or to is None:
             raise
         with contextlib.suppress(TunnelbedError):
-            address = address_towards(bed, source, to) if isinstance(to, Node) else to
+            # By the IP version that failed, where there are two.
+            failing = next((number for number in (4, 6) if f" by IPv{number}" in failed.seen), version)
+            address = aims(bed, source, to, failing)[0].address
             kind, port = registry.meant(by, registry.questions())
             way = _traced(bed, Asked(source, address, partial(kind.of, port)))
             told = ["one more, traced:", *(f"  {line}" for line in way.told)]
@@ -179,7 +184,7 @@ def _known_down(bed: Testbed) -> Iterator[Sequence[tuple[str, str]]]:
     """The nodes and networks between which a link is down, or gone: no recording expects them to be seen there."""
 
     def up(node: Node) -> set[str]:
-        said = bed.node(node).run(["ip", "-json", "link", "show", "up"]).stdout
+        said = bed.node(node).run(["ip", "-json", "link", "show", "up"], check=True).stdout
         return {str(link["ifname"]) for link in json.loads(said or "[]") if link}
 
     nodes = tuple(bed.scenario.nodes.values())
@@ -209,7 +214,7 @@ class Attempt:
     refused: str
 
     def __post_init__(self) -> None:
-        sightings = _in_order(self.recording.sightings)
+        sightings = in_order(self.recording.sightings)
         self.seen = [seen for seen in sightings if self.probe.shows(seen.packet) or is_esp(seen.packet)]
         self.neighbours = [seen for seen in sightings if is_neighbour_discovery(seen.packet)]
         self.own = [seen for seen in self.seen if self.probe.shows(seen.packet)]
@@ -362,19 +367,6 @@ def once(bed: Testbed, wanted: Asked, heard: Mapping[str, list[str]]) -> Attempt
         recording.settle()
     decided = {node: nftrace.passes(lines[looked[node] :]) for node, lines in heard.items()}
     return Attempt(bed, wanted, probe, recording, decided, refused)
-
-
-def _in_order(sightings: Sequence[Sighting]) -> Sequence[Sighting]:
-    """A frame comes in no sooner than it went out, by whatever clocks: those of machines differ by a millisecond."""
-    left: dict[tuple[str, bytes], float] = {}
-    for seen in sightings:
-        if seen.outgoing:
-            left.setdefault((seen.network, seen.frame.data), seen.frame.at)
-    moved = [
-        seen if (at := left.get((seen.network, seen.frame.data), 0.0)) <= seen.frame.at else seen.moved(at)
-        for seen in sightings
-    ]
-    return sorted(moved, key=lambda seen: (seen.frame.at, not seen.outgoing))
 
 
 def describe(packet: Packet) -> str:

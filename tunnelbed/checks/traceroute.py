@@ -12,10 +12,10 @@ from scapy.layers.inet6 import ICMPv6TimeExceeded
 from scapy.packet import Packet
 
 from tunnelbed.checks.address_selection import addressed
-from tunnelbed.checks.reachability import gateways_of
+from tunnelbed.checks.reachability import ON_ITS_WAY, gateways_of, how_far
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import TunnelbedError
-from tunnelbed.observe.packets import ends
+from tunnelbed.observe.packets import claims_to_be_sealed, ends, ip_of
 from tunnelbed.observe.probes import Ping
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
@@ -27,35 +27,64 @@ TIME_EXCEEDED = 11  # RFC 792
 def sees(bed: Testbed, source: Node, gateway: Node, target: Node, asked: Ping | None = None) -> None:
     """A ping to the target, or the answer to its ping (`asked`), that gets as far as the gateway is answered by that.
 
-    Raises `Unmet`.
+    By each IP version that both have. Raises `Unmet`.
     """
-    told, recording, probe = _told(bed, source, gateway, target, asked, answering=asked is not None)
-    if not told:
-        expected = f"{source.name} receives a time exceeded error from {gateway.name} about packets to {target.name}"
-        raise unmet(bed, expected, "no word", recording, gateways_of(bed, source, gateway), probe.shows)
+    expected = f"{source.name} receives a time exceeded error from {gateway.name} about packets to {target.name}"
+    probe = asked or Ping()
+    for packet in addressed(bed, source, target, probe.answer if asked else probe.packet):
+        hops, recording = _hops_to(bed, source, gateway, packet, probe)
+        if not hops:
+            seen = f"the probe never came to {gateway.name}; {how_far(recording, probe.shows)}"
+            raise unmet(bed, expected, seen, recording, gateways_of(bed, source, gateway), probe.shows)
+        told, recording = _told(bed, source, gateway, packet, probe, hops)
+        if not told:
+            raise unmet(bed, expected, "no word", recording, gateways_of(bed, source, gateway), probe.shows)
 
 
 def does_not_see(bed: Testbed, source: Node, gateway: Node, target: Node) -> None:
     """An answer that the target never asked for gets as far as the gateway, and that says nothing. Raises `Unmet`."""
-    told, recording, probe = _told(bed, source, gateway, target, None, answering=True)
     expected = (
         f"{source.name} receives no time exceeded error from {gateway.name} about unsolicited answers to {target.name}"
     )
-    if told:
-        raise unmet(bed, expected, str(told[0]), recording, gateways_of(bed, source, gateway), probe.shows)
-    if not any(probe.shows(seen.packet) for seen in recording.arrivals(gateway.name)):
-        raise TunnelbedError(f"{expected}: cannot be judged, since none was seen to arrive there; open what stops it")
+    probe = Ping()
+    for packet in addressed(bed, source, target, probe.answer):
+        hops, recording = _hops_to(bed, source, gateway, packet, probe)
+        told: Sequence[Sighting] = ()
+        if hops:
+            told, recording = _told(bed, source, gateway, packet, probe, hops)
+        if told:
+            raise unmet(bed, expected, str(told[0]), recording, gateways_of(bed, source, gateway), probe.shows)
+        if not any(probe.shows(seen.packet) for seen in recording.arrivals(gateway.name)):
+            raise TunnelbedError(
+                f"{expected}: cannot be judged, since none was seen to arrive there; open what stops it"
+            )
+
+
+def _hops_to(bed: Testbed, source: Node, gateway: Node, packet: Packet, probe: Ping) -> tuple[int, Recording]:
+    """How many hops a packet needs to be used up at a gateway, by the hops that it has left there; 0 if it never comes.
+
+    A tunnel is no hop, nor is a node that only bridges.
+    """
+
+    def comes(seen: Sighting) -> bool:
+        clear = probe.shows(seen.packet) and not claims_to_be_sealed(seen.packet)
+        return seen.node == gateway.name and not seen.outgoing and clear
+
+    with bed.record() as recording:
+        bed.node(source).send_packet(bytes(packet))
+        came = recording.until(comes, ON_ITS_WAY)
+        recording.settle()
+    return (_left(packet) - _left(came.packet) + 1, recording) if came else (0, recording)
 
 
 def _told(
-    bed: Testbed, source: Node, gateway: Node, target: Node, asked: Ping | None, *, answering: bool
-) -> tuple[Sequence[Sighting], Recording, Ping]:
-    """Send a packet with as many hops as lead to the gateway; what the gateway answered, and all that was seen."""
-    probe = asked or Ping()
-    packet = addressed(bed, source, target, probe.answer if answering else probe.packet)
-    _limit(packet, 1 if gateway.site == source.site else 2)
+    bed: Testbed, source: Node, gateway: Node, packet: Packet, probe: Ping, hops: int
+) -> tuple[Sequence[Sighting], Recording]:
+    """Send a packet with so many hops; what the gateway answered, and all that was seen."""
+    limited = packet.copy()
+    _limit(limited, hops)
     with bed.record() as recording:
-        bed.node(source).send_packet(bytes(packet))
+        bed.node(source).send_packet(bytes(limited))
         recording.settle()
 
     def tells(seen: Sighting) -> bool:
@@ -63,7 +92,15 @@ def _told(
         found = ends(seen.packet)
         return used_up and probe.shows(seen.packet) and found is not None and found[0] in gateway.addresses
 
-    return [seen for seen in recording.arrivals(source.name) if tells(seen)], recording, probe
+    return [seen for seen in recording.arrivals(source.name) if tells(seen)], recording
+
+
+def _left(packet: Packet) -> int:
+    """The hops that a packet has left."""
+    header = ip_of(packet)
+    if header is None:
+        raise TunnelbedError(f"no IP packet: {packet.summary()}")
+    return int(header.ttl if header.version == 4 else header.hlim)
 
 
 def _limit(packet: Packet, hops: int) -> None:

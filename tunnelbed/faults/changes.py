@@ -25,12 +25,15 @@ WELL_SECONDS = 15.0
 # What of a node outlives a test: addresses, routes, firewall, connections, credentials, settings. By few processes,
 # since every node is asked again and again.
 STATE = r"""
+set -e
 echo '== address'; ip -o address show scope global
 echo '== route'; ip -o -4 route show; ip -o -6 route show
+set +e
 echo '== firewall'; nft -s list ruleset 2>/dev/null
 [ ! -S /run/charon.vici ] || { echo '== connection'; swanctl --list-conns --raw; }
 echo '== credential'; set -- /etc/tunnelbed/keys/*/*; [ ! -e "$1" ] || sha256sum "$@"
 echo '== settings'; stat -c %N "$STRONGSWAN_CONF" "$SWANCTL_DIR"/overlay-*.conf 2>/dev/null
+exit 0
 """
 # Numbers that the kernel counts up (indexes of interfaces, lifetimes of addresses and routes) and what it says or not.
 COUNTED = re.compile(r"^\d+: |\\ +valid_lft .*| pref medium| expires \d+sec")
@@ -87,7 +90,7 @@ def well(bed: Testbed, seconds: float = WELL_SECONDS) -> None:
     def is_well(node: Node) -> None:
         def attempt() -> str:
             done = bed.node(node).run(node.check)
-            return done.output if done.status else ""
+            return (done.output.strip() or f"it ends with {done.status}") if done.status else ""
 
         try:
             waiting.until(attempt, seconds, "the check", good=lambda complaint: not complaint)
@@ -103,7 +106,7 @@ def well(bed: Testbed, seconds: float = WELL_SECONDS) -> None:
 def state(bed: Testbed) -> dict[str, frozenset[str]]:
     """What of each node outlives a test, as lines."""
     names = list(bed.scenario.nodes)
-    said = bed.pool.map(lambda name: bed.node(name).run(["sh", "-c", STATE]).stdout, names)
+    said = bed.pool.map(lambda name: bed.node(name).run(["sh", "-c", STATE], check=True).stdout, names)
     found = {name: lines(text) for name, text in zip(names, said, strict=True)}
     # What a gateway lends may be another address the next time.
     return {

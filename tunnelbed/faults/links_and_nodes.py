@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from tunnelbed import waiting
 from tunnelbed.checks import application
 from tunnelbed.checks.node_logs import Journal
+from tunnelbed.checks.tunnel_path import Via
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.testbed.readiness import READY
@@ -139,7 +140,7 @@ def tunnel_down(bed: Testbed, gateway: Node, peer: Node) -> Iterator[None]:
 
 
 def answered_within(
-    bed: Testbed, sources: Sequence[Node], server: Node, seconds: float, since: float, *, tunnel: bool | None = None
+    bed: Testbed, sources: Sequence[Node], server: Node, seconds: float, since: float, *, via: Via = Via.ANY
 ) -> None:
     """Every source gets its pong before `seconds`, stretched, have passed since a moment (of `waiting.now`).
 
@@ -150,7 +151,7 @@ def answered_within(
     for source in sources:
         left = since + allowed - waiting.now()
         try:
-            application.gets_pong(bed, source, server, tunnel=tunnel, patience=max(left, 0.0) / factor)
+            application.gets_pong(bed, source, server, via=via, patience=max(left, 0.0) / factor)
         except Unmet as unmet:
             told = "; ".join(answered) or "nobody before it"
             passed = waiting.now() - since

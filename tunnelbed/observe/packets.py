@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import struct
+from collections.abc import Iterator
 
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import (
@@ -16,7 +18,6 @@ from scapy.layers.inet6 import (
     ICMPv6ND_RS,
     IPv6,
 )
-from scapy.layers.ipsec import ESP
 from scapy.layers.l2 import ARP
 from scapy.packet import Packet
 
@@ -25,6 +26,11 @@ from tunnelbed.topology.model import Address, Subnet
 IKE_PORT, NAT_T_PORT = 500, 4500  # RFC 7296, 2.23
 ESP_PROTOCOL = 50  # RFC 4303
 ICMPV6_PROTOCOL = 58  # RFC 4443
+ESP_HEADER = 8  # bytes: SPI and sequence number (RFC 4303, 2)
+IPV4_HEADER, IPV6_HEADER = 20, 40  # bytes (RFC 791, RFC 8200)
+IKE_HEADER, VERSION, LENGTH = 28, 17, 24  # bytes, and where in them these stand (RFC 7296, 3.1)
+# Bytes among which a header in plain text begins: behind UDP's header, ESP's, and an initialisation vector.
+WITHIN = 64
 EXCHANGE_TYPE, INFORMATIONAL = 18, 37  # the octet in IKE's header, and its value (RFC 7296, 3.1)
 # What a node listens to for neighbour discovery alone, and tells its link so: the groups of its own addresses (RFC
 # 4861, 7.2.1), and those of all nodes and all routers (RFC 4291, 2.7.1).
@@ -40,22 +46,50 @@ def ip_of(packet: Packet) -> Packet | None:
 
 
 def is_esp(packet: Packet) -> bool:
-    """ESP itself, or ESP in UDP as it passes a NAT (RFC 3948)."""
+    """ESP itself, or what may be ESP in UDP as it passes a NAT (RFC 3948): whose it is, only its SPI shows."""
     header = ip_of(packet)
     if header is None:
         return False
     if protocol(header) == ESP_PROTOCOL:
         return True
-    return _uses(packet, NAT_T_PORT) and not is_ike(packet)
+    return _uses(packet, NAT_T_PORT) and len(_after_udp(packet)) > ESP_HEADER and not _is_marked(packet)
 
 
 def is_ike(packet: Packet) -> bool:
-    """IKE on port 500, or on 4500 behind its marker, and what keeps a NAT's memory alive for both."""
-    if _uses(packet, IKE_PORT):
-        return True
-    if not _uses(packet, NAT_T_PORT):
+    """IKE on port 500, or on 4500 behind its marker, and what keeps a NAT's memory alive for both.
+
+    Only with a header of IKE (RFC 7296, 3.1): whatever else is sent to these ports is no IKE.
+    """
+    if _uses(packet, NAT_T_PORT):
+        after = _after_udp(packet)
+        return after == KEEPALIVE or (_is_marked(packet) and _is_ike_header(packet, after[len(NO_ESP_MARKER) :]))
+    return _uses(packet, IKE_PORT) and _is_ike_header(packet, _after_udp(packet))
+
+
+def claims_to_be_sealed(packet: Packet) -> bool:
+    """Whether a packet says of itself that nobody between can read it: ESP, and whatever is sent to IKE's ports."""
+    header = ip_of(packet)
+    if header is None:
         return False
-    return _after_udp(packet) == KEEPALIVE or _after_udp(packet).startswith(NO_ESP_MARKER)
+    return protocol(header) == ESP_PROTOCOL or _uses(packet, NAT_T_PORT) or _uses(packet, IKE_PORT)
+
+
+def packets_within(packet: Packet) -> Iterator[Packet]:
+    """The IP packets that can be read in what claims to be sealed, as with the NULL cipher (RFC 2410).
+
+    An IPv4 header must have its right checksum, and both versions a length that fits; for IPv6 alone that is no proof,
+    so that whoever asks knows the addresses, too.
+    """
+    header = ip_of(packet)
+    if header is None or not claims_to_be_sealed(packet):
+        return
+    data = bytes(header.payload)
+    for at in range(min(len(data), WITHIN)):
+        version = data[at] >> 4
+        if version == 4 and _is_ipv4_header(data[at:]):
+            yield IP(data[at:])
+        elif version == 6 and _is_ipv6_header(data[at:]):
+            yield IPv6(data[at:])
 
 
 def is_informational(packet: Packet) -> bool:
@@ -75,8 +109,12 @@ def is_neighbour_discovery(packet: Packet) -> bool:
 
 
 def spi(packet: Packet) -> int | None:
-    """The security parameters index of ESP."""
-    return int(packet[ESP].spi) if ESP in packet else None
+    """The security parameters index of ESP, in UDP too."""
+    if not is_esp(packet):
+        return None
+    header = ip_of(packet)
+    data = b"" if header is None else _after_udp(packet) if protocol(header) != ESP_PROTOCOL else bytes(header.payload)
+    return int.from_bytes(data[:4], "big") if len(data) >= ESP_HEADER else None
 
 
 def ends(packet: Packet) -> tuple[Address, Address] | None:
@@ -120,3 +158,28 @@ def _uses(packet: Packet, port: int) -> bool:
 
 def _after_udp(packet: Packet) -> bytes:
     return bytes(packet[UDP].payload)
+
+
+def _is_marked(packet: Packet) -> bool:
+    return _after_udp(packet).startswith(NO_ESP_MARKER)
+
+
+def _is_ike_header(packet: Packet, data: bytes) -> bool:
+    """Whether IKE's header stands there: version 1 or 2, and a length that is the message's; a fragment has less."""
+    if len(data) < IKE_HEADER or data[VERSION] >> 4 not in (1, 2):
+        return False
+    (length,) = struct.unpack("!I", data[LENGTH:IKE_HEADER])
+    parted = IP in packet and "MF" in packet[IP].flags
+    return bool(length == len(data) or (parted and length > len(data)))
+
+
+def _is_ipv4_header(data: bytes) -> bool:
+    size = (data[0] & 0xF) * 4
+    if not IPV4_HEADER <= size <= len(data) or not size <= int.from_bytes(data[2:4], "big") <= len(data):
+        return False
+    total: int = sum(struct.unpack(f"!{size // 2}H", data[:size]))
+    return (total & 0xFFFF) + (total >> 16) == 0xFFFF  # RFC 791, 3.1; 30 words overflow by less than one word
+
+
+def _is_ipv6_header(data: bytes) -> bool:
+    return len(data) >= IPV6_HEADER and IPV6_HEADER + int.from_bytes(data[4:6], "big") <= len(data)

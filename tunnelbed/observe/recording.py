@@ -230,3 +230,16 @@ def record(agents: Agents, watched: Mapping[str, Sequence[str]]) -> Iterator[Rec
         yield recording
     finally:
         agents.each(tuple(watched), lambda agent: agent.unwatch())
+
+
+def in_order(sightings: Sequence[Sighting]) -> Sequence[Sighting]:
+    """A frame comes in no sooner than it went out, by whatever clocks: those of machines differ by a millisecond."""
+    left: dict[tuple[str, bytes], float] = {}
+    for seen in sightings:
+        if seen.outgoing:
+            left.setdefault((seen.network, seen.frame.data), seen.frame.at)
+    moved = [
+        seen if (at := left.get((seen.network, seen.frame.data), 0.0)) <= seen.frame.at else seen.moved(at)
+        for seen in sightings
+    ]
+    return sorted(moved, key=lambda seen: (seen.frame.at, not seen.outgoing))

@@ -53,7 +53,9 @@ class TcpSyn(Question):
         return self._reacts(packet) and int(packet[TCP].flags) == SYN_ACK
 
     def shows(self, packet: Packet) -> bool:
-        return self.asks(packet) or self._reacts(packet)
+        # Where TCP is not read as such, as behind ESP's header, the port and the number stand one behind the other.
+        mark = self.port.to_bytes(2, "big") + self.number.to_bytes(4, "big")
+        return self.asks(packet) or self._reacts(packet) or (TCP not in packet and mark in bytes(packet))
 
     def nft_asks(self, version: int) -> str:
         del version

@@ -1,0 +1,115 @@
+"""Networks that others write: for each, which sentences hold, which fail, and in which words.
+
+Each folder here is a checkout of its own: compose/, configs/ and features/ of small scenarios after public bug reports
+and Compose files. A test copies one, so that what is kept of it goes with the test, and proves it by `invoke verify`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+HOME = HERE.parents[1]
+SECONDS = 300.0
+HOLDS = "passed"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A scenario of a folder, and what its user would call right.
+
+    `sentences` are those of its features: `HOLDS`, or the words that a failure has after `seen:`, with `*` for any
+    text. Without sentences, the scenario cannot be brought up, and `says` is the one line that tells why.
+    """
+
+    folder: str
+    scenario: str
+    sentences: Mapping[str, str] = field(default_factory=dict)
+    says: str = ""
+
+    @property
+    def code(self) -> int:
+        """How `invoke verify` ends."""
+        if not self.sentences:
+            return 2
+        return 0 if all(wanted == HOLDS for wanted in self.sentences.values()) else 1
+
+
+FIELDS = (
+    Field(
+        "dual_stack",
+        "branch",
+        {
+            "desk A can reach desk B through the tunnel by IPv4": HOLDS,
+            "desk A can reach desk B outside the tunnel by IPv6": HOLDS,
+            "desk A can reach desk B through the tunnel": "readable on uplink by IPv6: *ICMPv6*",
+            "desk A can reach desk B through the tunnel by IPv6": "readable on uplink by IPv6: *ICMPv6*",
+        },
+    ),
+)
+
+
+@pytest.mark.parametrize("wanted", FIELDS, ids=lambda wanted: f"{wanted.folder}-{wanted.scenario}")
+def test_each_sentence_ends_as_it_should(wanted: Field, tmp_path: Path) -> None:
+    done, found = verified(wanted, tmp_path)
+    told = done.stdout + done.stderr
+    assert {sentence: _fit(found.get(sentence, ""), words) for sentence, words in wanted.sentences.items()} == dict(
+        wanted.sentences
+    ), told
+    assert found.keys() == wanted.sentences.keys(), told
+    assert done.returncode == wanted.code, told
+    if wanted.says:
+        assert any(_fits(line, wanted.says) for line in told.splitlines()), told
+    assert "Traceback" not in told
+
+
+def verified(wanted: Field, folder: Path) -> tuple[subprocess.CompletedProcess[str], Mapping[str, str]]:
+    """Prove a copy of a folder's scenario; how that ended, and how each sentence did: `passed`, or what was seen."""
+    root = folder / wanted.folder
+    shutil.copytree(HERE / wanted.folder, root)
+    command = [sys.executable, "-m", "invoke", "--search-root", str(HOME), "verify", "--scenario", wanted.scenario]
+    environment = {**os.environ, "PYTHONPATH": str(HOME)}
+    done = subprocess.run(
+        [*command, "--path", str(root)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    report = folder / "reports" / "verify" / f"{wanted.scenario}.json"
+    features = json.loads(report.read_text(encoding="utf-8")) if wanted.sentences and report.exists() else []
+    steps = (step for feature in features for element in feature.get("elements", ()) for step in element["steps"])
+    return done, {step["name"]: _ended(step) for step in steps}
+
+
+def _ended(step: Mapping[str, object]) -> str:
+    result = step.get("result")
+    if not isinstance(result, dict):
+        return "not run"
+    said = result.get("error_message", "")
+    text = "\n".join(said) if isinstance(said, list) else str(said)
+    seen = re.search(r"^\s*seen: +(.*)$", text, re.MULTILINE)
+    if result["status"] == "failed" and seen:
+        return seen[1]
+    return str(result["status"]) + (f": {text}" if text else "")
+
+
+def _fit(found: str, wanted: str) -> str:
+    """The words that were wanted, if they fit what was found; else those that were found."""
+    return wanted if _fits(found, wanted) else found
+
+
+def _fits(found: str, wanted: str) -> bool:
+    return re.fullmatch(".*".join(re.escape(part) for part in wanted.split("*")), found) is not None
