@@ -106,7 +106,7 @@ def plan(checkout: Checkout, **options: Any) -> Plan:  # noqa: ANN401 # as Plan 
 
 def rendered(made: Plan, parents: dict[str, str] | None = None) -> Any:  # noqa: ANN401 # as YAML has it
     """The override as values."""
-    text = compose.render(made, allocate(made.scenario, made.project, ()), parents or {})
+    text = compose.render(made, allocate(made.scenario, made.project, {}), parents or {})
     return yaml.load(text, Loader=Tags)  # noqa: S506 # it is a SafeLoader
 
 

@@ -61,7 +61,7 @@ def test_carried_images_reach_the_node_as_a_file(checkout: Checkout) -> None:
     overlay(checkout)
     scene = compose_file.nested(compose_file.load("tiny", checkout.root))
     plan = Plan(scene, "p", checkout.root / "state", {})
-    said = yaml.safe_load(compose.render(plan, allocate(scene, "p", []), {}).replace("!override", ""))
+    said = yaml.safe_load(compose.render(plan, allocate(scene, "p", {}), {}).replace("!override", ""))
     volume = f"{compose.carried(plan, scene.nodes['server'])}:/etc/tunnelbed/images.tar:ro"
     assert volume in said["services"]["server"]["volumes"]
     assert "images.tar" not in str(said["services"]["client"])

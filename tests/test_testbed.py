@@ -6,7 +6,7 @@ import contextlib
 import json
 import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,7 +97,9 @@ def test_what_fails_halfway_is_told_and_leaves_nothing(checkout: Checkout, wrong
 
 def test_the_first_failure_is_told_even_if_taking_down_fails_too(checkout: Checkout) -> None:
     class Stubborn(FakeEngine):
-        def stop(self, project: str, state: Path) -> dict[str, int]:
+        def stop(self, project: str, state: Path) -> Mapping[str, int]:
+            if not self.states(project):
+                return super().stop(project, state)
             raise EngineUnavailable("stop fails")
 
     engine = Stubborn(halfway=fails(EngineUnavailable("start fails")))
@@ -105,6 +107,17 @@ def test_the_first_failure_is_told_even_if_taking_down_fails_too(checkout: Check
         bed_of(checkout, engine).up(FAKE, silent)
     # What is left is still known, so that `down` can remove it.
     assert (checkout.root / ".tunnelbed" / "tiny" / "options.json").exists()
+
+
+def test_networks_without_nodes_are_half_of_a_testbed_too(checkout: Checkout) -> None:
+    engine = FakeEngine()
+    bed = bed_of(checkout, engine)
+    # As an `up` leaves them that was killed while it made them.
+    engine._networks[bed.project] = 2
+    said: list[str] = []
+    bed.up(FAKE, said.append)
+    assert "half of it was there: starting anew" in said
+    assert engine.stopped == [bed.project]
 
 
 def test_half_of_a_testbed_is_started_anew(checkout: Checkout) -> None:

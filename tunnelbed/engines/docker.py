@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -98,11 +99,11 @@ class DockerEngine:
                 names = [plan.images.get(image, image) for image in node.carried]
                 shell.run(["docker", "save", "--output", str(compose.carried(plan, node)), *names])
         progress(f"making {len(plan.scenario.networks)} networks and {len(plan.scenario.nodes)} nodes")
-        for last in (False, False, True)[-TRIES:]:
+        for attempt in range(TRIES):
             try:
                 self.compose_up(plan.project, self.render(plan, parents))
             except CommandFailed as failed:
-                if last or "overlaps" not in failed.output:
+                if attempt == TRIES - 1 or "overlaps" not in failed.output:
                     raise self._explain(plan, failed) from failed
                 shell.run(compose.command(plan.project, "down", "-t", "0"))
             else:
@@ -125,7 +126,7 @@ class DockerEngine:
     def render(self, plan: Plan, parents: Mapping[str, str]) -> Sequence[Path]:
         """The Compose files of a testbed: the stack, its overlay if it has one, and the override written anew."""
         override = _files(plan)[-1]
-        subnets = allocate(plan.scenario, plan.project, self._subnets())
+        subnets = allocate(plan.scenario, plan.project, self.subnets())
         override.write_text(compose.render(plan, subnets, parents), encoding="utf-8")
         return _files(plan)
 
@@ -318,11 +319,17 @@ class DockerEngine:
         except (DockerException, OSError) as refused:
             raise EngineUnavailable(f"the engine does not say what images it has: {refused}") from refused
 
-    def _subnets(self) -> list[IPv4Network]:
-        found = []
+    def subnets(self) -> Mapping[IPv4Network, str]:
+        """The subnets out of which Docker hands out addresses, and for which networks.
+
+        One without IPAM (driver `null`, as Kathara's networks have it) lists 0.0.0.0/0, and hands out none.
+        """
+        found = {}
         for network in self.client.networks.list():
-            pools = (network.attrs.get("IPAM") or {}).get("Config") or ()
-            found += [IPv4Network(pool["Subnet"]) for pool in pools if ":" not in pool["Subnet"]]
+            ipam = network.attrs.get("IPAM") or {}
+            for pool in (ipam.get("Config") or ()) if ipam.get("Driver") != "null" else ():
+                with contextlib.suppress(KeyError, ValueError):  # no subnet, or one of IPv6
+                    found[IPv4Network(pool["Subnet"])] = f"Docker's network {network.name}"
         return found
 
     def _log(self, container: _Found, last: int | Literal["all"] = "all", *, timestamps: bool = False) -> str:

@@ -56,6 +56,8 @@ class FakeEngine:
         self.exits: set[str] = set()
         self.ends_as = "exited"
         self.plans: list[Plan] = []
+        # The testbeds of which there was something to remove.
+        self.stopped: list[str] = []
         self.costs = Usage(0, 0.0)
         # What images are called otherwise than after themselves; nothing: they are not there.
         self.images: dict[str, str] = {}
@@ -94,6 +96,8 @@ class FakeEngine:
     def stop(self, project: str, state: Path) -> Mapping[str, int]:
         """As `Engine.stop`."""
         del state
+        if self._nodes.get(project) or self._networks.get(project):
+            self.stopped.append(project)
         return {"container": len(self._nodes.pop(project, {})), "network": self._networks.pop(project, 0)}
 
     def states(self, project: str) -> Mapping[str, str]:

@@ -262,9 +262,9 @@ class Testbed:
         making = self.pool.submit(self.make_keys)
         try:
             plan = self.plan(options, progress)
-            if self.engine.states(self.project):
-                progress("half of it is there: starting anew")
-                self.engine.stop(self.project, self.state)
+            # Whoever brought it up before may have been killed at any moment: with networks made, and no node yet.
+            if any(self.engine.stop(self.project, self.state).values()):
+                progress("half of it was there: starting anew")
         finally:
             wait([making])
         making.result()
