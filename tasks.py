@@ -193,14 +193,16 @@ def trace(
 
     `invoke trace --scenario site-to-site --from client-a1 --to server-s1 --tcp 8080`. Exit 1: it was not answered.
     """
-    from tunnelbed.checks import packet_trace  # noqa: PLC0415 # Scapy, as above
+    # Scapy, as above.
+    from tunnelbed.checks import packet_trace  # noqa: PLC0415
+    from tunnelbed.observe import evidence_text  # noqa: PLC0415
 
     bed = _testbed(scenario, instance, path)
     short = [f"{name} port {port}" for name, port in (("TCP", tcp), ("UDP", udp)) if port]
     if len(asked := [*([on] if on else []), *short]) > 1:
         raise BadInput("trace", "", " and ".join(asked), "one of --on, --tcp and --udp", "trace one, then the other")
     found = packet_trace.trace(bed, packet_trace.asked(bed, from_, to, "".join(asked), size))
-    print("\n".join(found.told))
+    print("\n".join(evidence_text.path(found)))
     if not found.answered:
         raise Exit(code=1)
 

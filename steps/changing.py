@@ -17,10 +17,16 @@ def change(context: Context, what: AbstractContextManager[object] = nullcontext(
     context.changes.make(what)
 
 
-def journal(context: Context) -> Journal:
-    """What is said since the last change or attack."""
+def note(context: Context) -> None:
+    """Read logs from this moment on, where nothing was changed before it."""
     if not isinstance(context.journal, Journal):
-        expected = "a change or an attack before this sentence"
+        context.journal = Journal(context.bed)
+
+
+def journal(context: Context) -> Journal:
+    """What is logged since the last change or attack, or else since the first ping."""
+    if not isinstance(context.journal, Journal):
+        expected = "a change, an attack or a ping before this sentence"
         raise BadInput("Then", "", "nothing happened", expected, "add a When")
     return context.journal
 

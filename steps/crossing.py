@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from behave import step
 from behave.runner import Context
+from changing import note
 from nouns import links, node, nodes, pinged, questions
 from retired import formerly
 
@@ -45,6 +46,7 @@ def says_again(context: Context, speakers: str) -> None:
 def pings(context: Context, sources: str, targets: str) -> None:
     """A ping is sent, answered or not, while every node records."""
     asked = questions(context, sources, targets)
+    note(context)
     with context.bed.record() as recording:
         for source, target in asked:
             context.ping = Ping()

@@ -19,7 +19,7 @@ from tunnelbed.checks import confidentiality, firewall, packet_trace
 from tunnelbed.engines.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
-from tunnelbed.observe import kinds, probes
+from tunnelbed.observe import kinds, packet_words, probes
 from tunnelbed.observe.pcapng import ETHERNET
 from tunnelbed.observe.probes import Question, SpokenProbe, registry
 from tunnelbed.observe.recording import Recording
@@ -148,7 +148,7 @@ def test_a_new_kind_is_traced(bed: Bed) -> None:
     packet = wanted.make().packet(HERE, THERE)
     assert packet[SCTP].dport == 36412
     assert len(wanted.make().nft_matches(4)) == 3
-    assert packet_trace.describe(packet).startswith("10.1.0.3 > 192.0.2.2  SCTP port 36412")
+    assert packet_words.describe(packet).startswith("10.1.0.3 > 192.0.2.2  SCTP port 36412")
 
 
 @pytest.mark.usefixtures("sctp")

@@ -15,16 +15,19 @@ from scapy.packet import Packet
 
 from tests.conftest import MAC, Checkout
 from tunnelbed.checks import packet_trace
+from tunnelbed.checks.attempt import Attempt
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
-from tunnelbed.observe import nftrace
+from tunnelbed.observe import evidence_text, nftrace
+from tunnelbed.observe.packet_words import describe
 from tunnelbed.observe.pcapng import ETHERNET
 from tunnelbed.observe.probes import Datagram, Ping, TcpSyn
 from tunnelbed.observe.recording import Recording
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
+from tunnelbed.vpn.strongswan import complaints
 
 CLIENT, INSIDE, OUTSIDE, SERVER = "10.1.0.3", "10.1.0.2", "192.0.2.1", "192.0.2.2"
 MASQUERADED = (
@@ -56,13 +59,15 @@ class Seen:
     def asks(self, sender: str = CLIENT) -> Packet:
         return self.probe.packet(ip_address(sender), ip_address(SERVER))
 
-    def attempt(self) -> packet_trace.Attempt:
+    def attempt(self) -> Attempt:
         wanted = packet_trace.asked(self.bed, "client", "server")
-        return packet_trace.Attempt(self.bed, wanted, self.probe, self.recording, self.decided, self.refused)
+        return Attempt(
+            self.bed, wanted.source, wanted.target, self.probe, self.recording.sightings, self.decided, self.refused
+        )
 
 
-def ways(attempt: packet_trace.Attempt) -> list[tuple[str, str]]:
-    return [(line.node, line.way) for line in attempt.lines()]
+def ways(attempt: Attempt) -> list[tuple[str, str]]:
+    return [(line.node, line.event) for line in attempt.steps()]
 
 
 def test_a_packet_whose_sender_nat_changes_is_one_to_its_firewall(bed: Bed) -> None:
@@ -83,7 +88,7 @@ def test_a_packet_whose_sender_nat_changes_is_one_to_its_firewall(bed: Bed) -> N
         *[("gateway", way) for way in ("in", "rule", "rule", "out")],
         *[("server", "in"), ("server", "out"), ("gateway", "in"), ("gateway", "out"), ("client", "in")],
     ]
-    assert [line.what for line in attempt.lines() if line.way == "rule"] == [
+    assert [line.what for line in attempt.steps() if line.event == "rule"] == [
         "inet filter forward > out: accept",
         'ip nat postrouting: oifname "outside" masquerade',
     ]
@@ -101,7 +106,7 @@ def test_a_frame_comes_in_behind_its_going_out_whatever_the_clocks(bed: Bed) -> 
     seen = Seen(bed, {})
     seen.at("gateway", "in", "inside", seen.asks(), 5.0)
     seen.at("client", "out", "inside", seen.asks(), 5.001)
-    assert [(line.node, line.at) for line in seen.attempt().lines()] == [("client", 0), ("gateway", 0)]
+    assert [(line.node, line.at) for line in seen.attempt().steps()] == [("client", 0), ("gateway", 0)]
 
 
 def test_where_a_packet_is_dropped_its_way_ends(bed: Bed) -> None:
@@ -118,8 +123,9 @@ def test_what_its_own_firewall_drops_is_seen_nowhere(bed: Bed) -> None:
     assert ways(attempt) == [("client", "rule")]
     assert attempt.outcome() == ("dropped by the firewall of client: inet filter output: policy drop", False)
     assert Seen(bed, {}, "[Errno 101]").attempt().outcome() == ("client does not send it: [Errno 101]", False)
-    nothing = packet_trace.Way((), *Seen(bed, {}, "[Errno 101]").attempt().outcome())
-    assert nothing.told[1:] == ["client does not send it: [Errno 101]"]
+    path = Seen(bed, {}, "[Errno 101]").attempt().path("; inside is down at client")
+    assert (path.cause, path.answered) == ("client does not send it: [Errno 101]; inside is down at client", False)
+    assert evidence_text.path(path)[1:] == [path.cause]
 
 
 def test_a_packet_that_is_lost_was_seen_last_somewhere(bed: Bed) -> None:
@@ -141,7 +147,8 @@ def test_a_neighbour_that_nobody_is_is_told(bed: Bed) -> None:
     seen.at("gateway", "in", "inside", ARP(op=2, psrc=CLIENT))
     seen.at("gateway", "out", "outside", ARP(op=1, pdst=SERVER))
     told, _ = seen.attempt().outcome()
-    assert told == "last seen entering gateway by inside; gateway asks outside who has 192.0.2.2: nobody answers"
+    assert told == "gateway asks outside who has 192.0.2.2: nobody answers; last seen entering gateway by inside"
+    assert seen.attempt().plain_cause == "gateway asks outside who has 192.0.2.2: nobody answers"
 
 
 def test_a_gateway_without_a_tunnel_is_told_with_its_last_complaint() -> None:
@@ -150,8 +157,47 @@ def test_a_gateway_without_a_tunnel_is_told_with_its_last_complaint() -> None:
 2026-11-26T07:32:01.159 10[IKE] <peer|2> received NO_PROPOSAL_CHOSEN notify error
 2026-11-26T07:32:03.988 14[CFG] vici terminate IKE_SA 'peer'
 """
-    assert packet_trace.complaint(log) == "<peer|2> received NO_PROPOSAL_CHOSEN notify error"
-    assert packet_trace.complaint("ready\n") == ""
+    assert complaints.complaint(log) == "<peer|2> received NO_PROPOSAL_CHOSEN notify error"
+    assert complaints.complaint("ready\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("log", "why"),
+    [
+        (
+            [
+                "16[IKE] <peer|1> received NO_PROPOSAL_CHOSEN notify, no CHILD_SA built",
+                "16[IKE] <peer|1> failed to establish CHILD_SA, keeping IKE_SA",
+            ],
+            "<peer|1> received NO_PROPOSAL_CHOSEN notify, no CHILD_SA built",
+        ),
+        (
+            [
+                "14[IKE] <peer|1> received TS_UNACCEPTABLE notify, no CHILD_SA built",
+                "13[IKE] <peer|1> retransmit 1 of request with message ID 7",
+            ],
+            "<peer|1> received TS_UNACCEPTABLE notify, no CHILD_SA built",
+        ),
+        (
+            ["05[IKE] <peer|1> retransmit 3 of request with message ID 0", "06[IKE] <peer|1> sending DPD request"],
+            "<peer|1> retransmit 3 of request with message ID 0",
+        ),
+        (
+            [
+                "05[IKE] <peer|1> giving up after 5 retransmits",
+                "05[IKE] <peer|1> establishing IKE_SA failed, peer not responding",
+            ],
+            "<peer|1> establishing IKE_SA failed, peer not responding",
+        ),
+        (
+            ["05[IKE] <b|1> tried 2 shared keys for 'b' - 'a', but MAC mismatched", "05[ENC] <b|1> generating"],
+            "<b|1> tried 2 shared keys for 'b' - 'a', but MAC mismatched",
+        ),
+        (["05[IKE] <peer|1> received AUTH_LFT notify"], ""),
+    ],
+)
+def test_what_explains_most_is_told_of_charon_s_complaints(log: list[str], why: str) -> None:
+    assert complaints.complaint("\n".join(f"2026-11-26T07:32:01.159 {line}" for line in log)) == why
 
 
 def test_who_has_it_and_says_nothing_is_told(bed: Bed) -> None:
@@ -196,7 +242,7 @@ def test_an_error_is_told_with_who_sent_it(bed: Bed) -> None:
     ],
 )
 def test_a_packet_is_described_as_it_crossed_a_wire(packet: Packet, expected: str) -> None:
-    assert packet_trace.describe(Ether(bytes(Ether(dst=MAC) / packet))) == expected
+    assert describe(Ether(bytes(Ether(dst=MAC) / packet))) == expected
 
 
 @pytest.mark.parametrize(("hasty", "to"), [(True, ip_address(SERVER)), (False, None)])

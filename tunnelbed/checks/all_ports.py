@@ -32,6 +32,7 @@ from tunnelbed.checks.reachability import ON_ITS_WAY, REFUSALS
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.agents import Agent
 from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
+from tunnelbed.observe.evidence import Text
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import LAST_PORT, Address, Node
@@ -153,14 +154,14 @@ def _swept(bed: Testbed, source: Node, target: Node, address: Address, allowed: 
             reached = {name: found.reached(target.name, guards=way.guarded) for name, found in seen.items()}
             evidence = [line for name, found in seen.items() for line in found.places(name)]
             if surplus := named({name: ports - allowed[name] for name, ports in reached.items()}):
-                raise Unmet(expected, f"reached: {surplus}", evidence)
+                raise Unmet(expected, f"reached: {surplus}", [Text(tuple(evidence))])
             lost = [f"of {name} packets, {why}" for name, found in seen.items() if (why := found.lost(source.name))]
             if not lost:
                 break
         else:
             raise TunnelbedError(f"{expected}: cannot be judged, since {'; '.join(lost)}")
     if missing := named({name: allowed[name] - ports for name, ports in reached.items()}):
-        raise Unmet(expected, f"not reached: {missing}", evidence)
+        raise Unmet(expected, f"not reached: {missing}", [Text(tuple(evidence))])
 
 
 @dataclass(frozen=True)

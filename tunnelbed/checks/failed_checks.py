@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from tunnelbed import shell
 from tunnelbed.checks import packet_trace
 from tunnelbed.errors import ChecksFailed, TunnelbedError
+from tunnelbed.observe import evidence_text
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import naming
 from tunnelbed.topology.model import Address, Node
@@ -47,7 +48,7 @@ def _way(bed: Testbed, node: Node, target: Address | Node) -> Sequence[str]:
     to = target.name if isinstance(target, Node) else str(target)
     try:
         wanted = packet_trace.asked(bed, node.name, to)
-        return [f"a ping from {node.name} to {to}:", *packet_trace.trace(bed, wanted).told]
+        return [f"a ping from {node.name} to {to}:", *evidence_text.path(packet_trace.trace(bed, wanted))]
     except TunnelbedError as wrong:
         return [f"a ping from {node.name} to {to} could not be traced: {wrong}"]
 

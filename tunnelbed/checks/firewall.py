@@ -17,6 +17,7 @@ from tunnelbed.checks.address_selection import address_towards, source_address
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.observe import nftrace
+from tunnelbed.observe.evidence import FirewallTrace
 from tunnelbed.observe.packets import IKE_PORT
 from tunnelbed.observe.probes import Datagram, PacketTooBig, Probe, registry
 from tunnelbed.testbed.testbed import Testbed
@@ -95,8 +96,7 @@ def decides(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str], ve
         found = nftrace.decision(trace)
         if found != verdict:
             expected = f"the firewall of {gateway.name} {verdict}s {kind} {packets.said}"
-            told = [f"  {line}" for line in trace]
-            raise Unmet(expected, f"{found or 'no decision'}", ["trace:", *told])
+            raise Unmet(expected, f"{found or 'no decision'}", [FirewallTrace(gateway.name, tuple(trace))])
 
 
 def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> None:
@@ -108,7 +108,7 @@ def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> No
     (trace,) = traced(bed, node, misplaced(bed, node, face, network), ["ICMP"])
     if nftrace.decision(trace) != "drop" or "fib saddr" not in trace[-1]:
         expected = f"{node.name} accepts no packet from {face.name} on {network.name}"
-        raise Unmet(expected, "it was not refused for its source", ["trace:", *(f"  {line}" for line in trace)])
+        raise Unmet(expected, "it was not refused for its source", [FirewallTrace(node.name, tuple(trace))])
 
 
 def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, verdict: str) -> None:
@@ -125,7 +125,7 @@ def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, 
     if (found := nftrace.decision(trace)) != verdict:
         about = f"IKE with {peer.name}" if peer else "nothing that was sent"
         expected = f"the firewall of {gateway.name} {verdict}s an error from {source.name} about {about}"
-        raise Unmet(expected, found or "no decision", ["trace:", *(f"  {line}" for line in trace)])
+        raise Unmet(expected, found or "no decision", [FirewallTrace(gateway.name, tuple(trace))])
 
 
 def _ike(bed: Testbed, gateway: Node, peer: Node) -> Datagram:
@@ -141,8 +141,11 @@ def hands_nothing_on(bed: Testbed, gateway: Node, source: Node, address: Address
         changed = next((line for line in trace if re.search(r"\bdnat\b.*verdict accept", line)), "")
         if changed or nftrace.decision(trace) != "drop":
             expected = f"{gateway.name} does not redirect {kind} {packets.said}"
-            told = [f"  {line}" for line in trace]
-            raise Unmet(expected, changed or nftrace.decision(trace) or "no decision", ["trace:", *told])
+            raise Unmet(
+                expected,
+                changed or nftrace.decision(trace) or "no decision",
+                [FirewallTrace(gateway.name, tuple(trace))],
+            )
 
 
 def traced(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str]) -> Sequence[Sequence[str]]:

@@ -13,12 +13,11 @@ from tunnelbed.checks.address_selection import addressed
 from tunnelbed.checks.reachability import ON_ITS_WAY, gateways_of, how_far, send_to
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import CommandFailed, TunnelbedError
+from tunnelbed.observe.packet_words import FRAG_NEEDED, UNREACHABLE
 from tunnelbed.observe.probes import LINK_MTU, Marked, Ping, filled
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Address, Node
-
-UNREACHABLE, FRAG_NEEDED = 3, 4  # RFC 792, a type and one of its codes
 
 
 def told_unreachable(bed: Testbed, source: Node, address: Address) -> None:

@@ -1,4 +1,4 @@
-"""What a failed expectation tells: what was expected, what was seen, and where the evidence lies."""
+"""What a failed expectation tells: what was expected, what was seen, why, and the evidence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 from scapy.packet import Packet
 
+from tunnelbed.observe import evidence_text
+from tunnelbed.observe.evidence import CaptureFile, Evidence, LogTail, PacketPath, Packets, SeenPacket
 from tunnelbed.observe.packets import is_esp, is_neighbour_discovery
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
@@ -18,11 +20,23 @@ LAST_LOG_LINES = 6
 
 
 class Unmet(AssertionError):
-    """An expectation that does not hold: the network misbehaves, the testbed is well."""
+    """An expectation that does not hold: the network misbehaves, the testbed is well.
 
-    def __init__(self, expected: str, seen: str, evidence: Sequence[str] = ()) -> None:
-        self.expected, self.seen, self.evidence = expected, seen, evidence
-        super().__init__("\n".join([f"expected: {expected}", f"seen:     {seen}", *evidence]))
+    `recording` is what all nodes saw meanwhile, where anything was recorded: a further check may look into it.
+    """
+
+    def __init__(
+        self, expected: str, seen: str, evidence: Iterable[Evidence] = (), recording: Recording | None = None
+    ) -> None:
+        self.expected, self.seen, self.evidence, self.recording = expected, seen, tuple(evidence), recording
+        cause = [f"cause:    {self.cause}"] if self.cause else []
+        shown = [f"expected: {expected}", f"seen:     {seen}", *cause, *evidence_text.lines(self.evidence)]
+        super().__init__("\n".join(shown))
+
+    @property
+    def cause(self) -> str:
+        """Why it does not hold, where a packet's path shows that; else nothing."""
+        return next((found.cause for found in self.evidence if isinstance(found, PacketPath) and found.cause), "")
 
 
 def unmet(
@@ -33,27 +47,28 @@ def unmet(
     nodes: Iterable[str] = (),
     about: Callable[[Packet], bool] = lambda _: False,
 ) -> Unmet:
-    """The failure, with the last packets, the path of a pcapng of all nodes, and the tails of these nodes' logs.
+    """The failure, with the last packets, a pcapng of all nodes, and the tails of these nodes' logs.
 
-    Of the packets, those that `about` knows and the ESP around them are told first.
+    Of the packets, those that `about` knows and the ESP around them are told first. All is read now: what a scenario
+    changed is undone after it.
     """
-    evidence: list[str] = []
+    evidence: list[Evidence] = []
     if recording is not None:
-        evidence += ["last packets:", *(f"  {line}" for line in last_packets(recording.sightings, about))]
-        evidence.append(f"capture:  {recording.save(_capture_path(bed, expected))}")
+        evidence.append(Packets(last_packets(recording.sightings, about)))
+        evidence.append(CaptureFile(recording.save(_capture_path(bed, expected))))
     for node in dict.fromkeys(nodes):
         lines = bed.engine.log(bed.project, node).strip().splitlines()[-LAST_LOG_LINES:]
-        evidence += [f"log of {node}:", *(f"  {line}" for line in lines)]
-    return Unmet(expected, seen, evidence)
+        evidence.append(LogTail(node, tuple(lines)))
+    return Unmet(expected, seen, evidence, recording)
 
 
-def last_packets(sightings: Sequence[Sighting], about: Callable[[Packet], bool]) -> Sequence[str]:
-    """One line a packet: those asked for and ESP, or else all but neighbour discovery."""
+def last_packets(sightings: Sequence[Sighting], about: Callable[[Packet], bool]) -> tuple[SeenPacket, ...]:
+    """The last of those asked for and of ESP, or else of all but neighbour discovery."""
     telling = [seen for seen in sightings if about(seen.packet)]
     if telling:
         telling = [seen for seen in sightings if about(seen.packet) or is_esp(seen.packet)]
     telling = telling or [seen for seen in sightings if not is_neighbour_discovery(seen.packet)]
-    return [str(seen) for seen in telling[-LAST_PACKETS:]] or ["none"]
+    return tuple(SeenPacket.of(seen) for seen in telling[-LAST_PACKETS:])
 
 
 def _capture_path(bed: Testbed, expected: str) -> Path:

@@ -36,6 +36,7 @@ EXCHANGE_TYPE, INFORMATIONAL = 18, 37  # the octet in IKE's header, and its valu
 # 4861, 7.2.1), and those of all nodes and all routers (RFC 4291, 2.7.1).
 SOLICITED = ipaddress.ip_network("ff02::1:ff00:0/104")
 ALL_OF_A_KIND = {ipaddress.ip_address(group) for group in ("ff02::1", "ff02::2", "ff05::2")}
+WHO_HAS, IS_AT = 1, 2  # RFC 826
 NO_ESP_MARKER = b"\0\0\0\0"  # on port 4500, four zero bytes stand before IKE (RFC 3948, 2.2)
 KEEPALIVE = b"\xff"  # all that stands there where charon only keeps a NAT from forgetting it (RFC 3948, 2.3)
 
@@ -131,6 +132,20 @@ def from_or_to(packet: Packet, subnets: tuple[Subnet, ...]) -> bool:
     else:
         found = ends(packet)
     return found is not None and any(address in subnet for address in found for subnet in subnets)
+
+
+def asked_for(packet: Packet) -> str:
+    """Whose MAC an ARP request or a neighbour solicitation asks for (RFC 826, RFC 4861)."""
+    if ARP in packet and packet[ARP].op == WHO_HAS:
+        return str(packet[ARP].pdst)
+    return str(packet[ICMPv6ND_NS].tgt) if ICMPv6ND_NS in packet else ""
+
+
+def answered_for(packet: Packet) -> str:
+    """Whose MAC an answer to that tells."""
+    if ARP in packet and packet[ARP].op == IS_AT:
+        return str(packet[ARP].psrc)
+    return str(packet[ICMPv6ND_NA].tgt) if ICMPv6ND_NA in packet else ""
 
 
 def _listens_to(packet: Packet) -> list[str]:

@@ -25,6 +25,11 @@ class Child:
     bytes_out: int
     reqid: int
 
+    @property
+    def carries(self) -> bool:
+        """Installed; one that is replaced by a new one still carries."""
+        return self.state in ("INSTALLED", "REKEYING")
+
 
 @dataclass(frozen=True)
 class Tunnel:
@@ -50,9 +55,7 @@ class Tunnel:
     @property
     def carries(self) -> bool:
         """Established, with a child installed; both still carry while they are replaced by new ones."""
-        return self.state in ("ESTABLISHED", "REKEYING") and any(
-            child.state in ("INSTALLED", "REKEYING") for child in self.children
-        )
+        return self.state in ("ESTABLISHED", "REKEYING") and any(child.carries for child in self.children)
 
 
 @dataclass(frozen=True)

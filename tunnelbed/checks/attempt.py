@@ -1,0 +1,228 @@
+"""One probe, sent once: what all nodes saw of it, what each firewall decided, and what came of it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from scapy.packet import Packet
+
+from tunnelbed.checks.address_selection import owners
+from tunnelbed.observe import nftrace
+from tunnelbed.observe.evidence import PacketPath, PathStep
+from tunnelbed.observe.packet_words import describe, what
+from tunnelbed.observe.packets import (
+    answered_for,
+    asked_for,
+    ends,
+    is_esp,
+    is_ike,
+    is_informational,
+    is_neighbour_discovery,
+)
+from tunnelbed.observe.probes import Question
+from tunnelbed.observe.recording import Sighting, in_order
+from tunnelbed.testbed.testbed import Testbed
+from tunnelbed.topology.model import Address, Node
+from tunnelbed.vpn.strongswan import sas
+from tunnelbed.vpn.strongswan.complaints import complaint
+
+
+@dataclass
+class Attempt:
+    """What was seen and heard of one probe, and why its own sender refused it, if so."""
+
+    bed: Testbed
+    source: Node
+    target: Address
+    probe: Question
+    sightings: Sequence[Sighting]
+    decided: Mapping[str, Sequence[Sequence[str]]]
+    refused: str
+
+    def __post_init__(self) -> None:
+        sightings = in_order(self.sightings)
+        self.seen = [seen for seen in sightings if self.probe.shows(seen.packet) or is_esp(seen.packet)]
+        self.neighbours = [seen for seen in sightings if is_neighbour_discovery(seen.packet)]
+        self.own = [seen for seen in self.seen if self.probe.shows(seen.packet)]
+        self.negotiated = any(is_ike(seen.packet) and not is_informational(seen.packet) for seen in sightings)
+        self.answer = next((seen for seen in self._back if self.probe.answers(seen.packet)), None)
+
+    @property
+    def heard_whole(self) -> bool:
+        """Whether each firewall that the packet came to was heard about it."""
+        return all(len(passes) >= len(self._visits(node)) for node, passes in self.decided.items())
+
+    def steps(self) -> Iterator[PathStep]:
+        """What happened, in the order of time; a decision stands behind what came in, before what went out."""
+        began = self.own[0].frame.at if self.own else 0.0
+        rules: dict[int, list[PathStep]] = {}
+        for node, passes in self.decided.items():
+            visits = self._visits(node)
+            for number, decided in enumerate(passes):
+                # What was sent and refused at once is seen nowhere.
+                place = self._place(visits[number]) if number < len(visits) else len(self.seen)
+                told = (f"{decision.chain}: {decision.word}" for decision in nftrace.last_words(decided))
+                rules.setdefault(place, []).extend(PathStep(node, "rule", text) for text in told)
+        for index, seen in enumerate(self.seen):
+            yield from rules.get(index, ())
+            way = "out" if seen.outgoing else "in"
+            yield PathStep(seen.node, way, describe(seen.packet), seen.network, seen.frame.at - began)
+            if seen == self.answer:
+                yield from rules.get(index + 1, ())
+                return
+        yield from rules.get(len(self.seen), ())
+
+    def outcome(self) -> tuple[str, bool]:
+        """What came of it, in one sentence, and whether it was answered; a datagram need only arrive."""
+        arrived = self._arrivals()
+        end = self.answer or (arrived[0] if arrived and not self.probe.answered else None)
+        # What comes in is seen before the node's own firewall has its say.
+        if end and not self._dropped(end.node):
+            took = (end.frame.at - self.own[0].frame.at) * 1000
+            return f"{'answered' if self.answer else 'arrived'} after {took:.2f} ms; {self._crossed()}", True
+        told = self._dropped() or self._refused() or self._error()
+        if not told:
+            told = self._unreturned(arrived[0].node) if arrived else self._lost()
+        return told, False
+
+    def _arrivals(self) -> Sequence[Sighting]:
+        """The probe at whoever has the address."""
+        whose = {node.name for node in owners(self.bed, self.target, self.source)}
+        return [seen for seen in self.own if seen.node in whose and not seen.outgoing and self.probe.asks(seen.packet)]
+
+    def _dropped(self, by: str = "") -> str:
+        """Which firewall dropped it, or an answer to it, and by which rule; of all, or of one node."""
+        for node, passes in self.decided.items() if not by else [(by, self.decided.get(by, ()))]:
+            for last in (decision for decided in passes for decision in nftrace.last_words(decided) if decision.drops):
+                return f"dropped by the firewall of {node}: {last.chain}: {last.word}"
+        return ""
+
+    def _refused(self) -> str:
+        return f"{self.source.name} does not send it: {self.refused}" if self.refused else ""
+
+    def _error(self) -> str:
+        """What somebody else than the target answers, or the target otherwise than by a yes."""
+        told = [seen for seen in self._back if not self.probe.asks(seen.packet)]
+        if not told or (found := ends(told[-1].packet)) is None:
+            return ""
+        sender = next((node.name for node in owners(self.bed, found[0], self.source)), str(found[0]))
+        return f"{sender} answers: {what(told[-1].packet)}"
+
+    def _unreturned(self, node: str) -> str:
+        """It arrived, and nothing came of that."""
+        found = [ends(seen.packet) for seen in self._arrivals()]
+        back = f": see there `ip route get {found[0][0]}`" if found and found[0] else ""
+        return f"it arrived, and {node} does not answer{back}"
+
+    def _lost(self) -> str:
+        """Where it was seen last, if nobody says that it ends there, and what its node lacks, if that can be seen."""
+        asks = [seen for seen in self.own if self.probe.asks(seen.packet)]
+        node = asks[-1].node if asks else self.source.name
+        verb = "leaving" if asks and asks[-1].outgoing else "entering"
+        where = f"last seen {verb} {node} by {asks[-1].network}" if asks else f"{node} sent it, and it was seen nowhere"
+        if why := self._unanswered_at(node) or self._without_tunnel(node, asks[-1].packet if asks else None):
+            return f"{why}; {where}"
+        return f"{where}, and dropped by no firewall: see there `ip route get {self.target}`"
+
+    def _unanswered_at(self, node: str) -> str:
+        """For which neighbour a node asks in vain."""
+        unanswered = self._unanswered(node)
+        if unanswered is None:
+            return ""
+        return f"{node} asks {unanswered.network} who has {asked_for(unanswered.packet)}: nobody answers"
+
+    def _without_tunnel(self, node: str, packet: Packet | None) -> str:
+        """That an end of tunnels has none for the packet, or none at all, and why its VPN could make none."""
+        if not self.bed.is_vpn(node):
+            return ""
+        children = [child for tunnel in self.bed.tunnels(node) if tunnel.carries for child in tunnel.children]
+        missing = "" if children else "no tunnel"
+        if children and packet is not None and (found := ends(packet)):
+            there = [(child.local, child.remote) for child in children if child.carries]
+            asked = self.bed.node(node).run(["swanctl", "--list-conns", "--raw"]).stdout
+            wanted = [pair for connection in sas.connections(asked) for pair in connection.selectors]
+            if _between(wanted, found) and not _between(there, found):
+                missing = f"no tunnel for {found[0]} > {found[1]}"
+        if not missing:
+            return ""
+        said = complaint(self.bed.engine.log(self.bed.project, node))
+        return f"{node} has {missing}{f', its VPN logged: {said}' if said else ''}"
+
+    @property
+    def plain_cause(self) -> str:
+        """What explains the loss without a firewall's word: a neighbour that is not there, or no tunnel to leave by."""
+        asks = [seen for seen in self.own if self.probe.asks(seen.packet)]
+        if not asks or self.answer or self._arrivals() or self._error():
+            return ""
+        if why := self._unanswered_at(asks[-1].node):
+            return why
+        return self._without_tunnel(asks[-1].node, asks[-1].packet) if asks[-1].outgoing else ""
+
+    def path(self, more: str = "") -> PacketPath:
+        """All of it as a value; `more` is added to what came of it, if that is no answer."""
+        outcome, answered = self.outcome()
+        told = outcome if answered else f"{outcome}{more}"
+        return PacketPath(tuple(self.steps()), told, answered, "" if answered else told)
+
+    def _unanswered(self, node: str) -> Sighting | None:
+        """The node's question for a neighbour that nobody answers."""
+        its = [seen for seen in self.neighbours if seen.node == node]
+        answers = {answered_for(seen.packet) for seen in its if not seen.outgoing}
+        questions = [seen for seen in its if seen.outgoing and asked_for(seen.packet)]
+        return next((seen for seen in questions if asked_for(seen.packet) not in answers), None)
+
+    @property
+    def _back(self) -> Sequence[Sighting]:
+        """What of it came to its source."""
+        return [seen for seen in self.own if seen.node == self.source.name and not seen.outgoing]
+
+    def _visits(self, node: str) -> Sequence[Sequence[Sighting]]:
+        """A node's sightings, parted by comings and by question, answer and error: each part is a packet to it."""
+        found: list[list[Sighting]] = []
+        for seen in self.own:
+            if seen.node != node:
+                continue
+            last = found[-1][-1] if found else None
+            if last is None or self._part(last) != self._part(seen) or (last.outgoing and not seen.outgoing):
+                found.append([])
+            found[-1].append(seen)
+        return found
+
+    def _part(self, seen: Sighting) -> tuple[bool, bool]:
+        return self.probe.asks(seen.packet), self.probe.answers(seen.packet)
+
+    def _place(self, visit: Sequence[Sighting]) -> int:
+        """Where a decision stands among all sightings."""
+        came = [seen for seen in visit if not seen.outgoing]
+        return self.seen.index(came[-1]) + 1 if came else self.seen.index(visit[0])
+
+    def _crossed(self) -> str:
+        """On which networks it could be read, and on which there was ESP."""
+        networks = self.bed.scenario.networks
+        out = [seen for seen in self.seen if seen.outgoing and seen.network in networks]
+        clear = dict.fromkeys(seen.network for seen in out if not is_esp(seen.packet))
+        sealed = dict.fromkeys(seen.network for seen in out if is_esp(seen.packet))
+        told = [f"in clear on {', '.join(clear)}"] if clear else []
+        return "; ".join([*told, *([f"ESP on {', '.join(sealed)}"] if sealed else ["no ESP anywhere"])])
+
+
+def _between(selectors: Sequence[tuple[Sequence[str], Sequence[str]]], found: tuple[Address, Address]) -> bool:
+    """Whether any pair of traffic selectors, here and there, takes a packet from and to these addresses."""
+    return any(_covers(local, found[0]) and _covers(remote, found[1]) for local, remote in selectors)
+
+
+def _covers(selectors: Sequence[str], address: Address) -> bool:
+    """Whether an address lies in one of a tunnel's traffic selectors: `10.1.0.0/24`, `10.2.0.1/32[tcp/http]`.
+
+    Of what cannot be read, such as a range, nothing is said: it may.
+    """
+    for selector in selectors:
+        try:
+            subnet = ipaddress.ip_network(selector.partition("[")[0].partition("|")[0], strict=False)
+        except ValueError:
+            return True
+        if address in subnet:
+            return True
+    return False

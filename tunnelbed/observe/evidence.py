@@ -1,0 +1,94 @@
+"""What a failed expectation can be judged by, as values. Whoever shows them renders them: `evidence_text`, as JSON, ...
+
+Times are in seconds: `at` since the epoch where a packet was seen, since the probe's first sighting on a path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunnelbed.observe.packets import is_esp
+from tunnelbed.observe.recording import Sighting
+
+
+@dataclass(frozen=True)
+class SeenPacket:
+    """One packet at one interface: seen by `node` on `network`, coming `in` or going `out`; `sealed` is in ESP."""
+
+    at: float
+    node: str
+    network: str
+    direction: str
+    summary: str
+    sealed: bool
+
+    @classmethod
+    def of(cls, seen: Sighting) -> SeenPacket:
+        """What was seen, in a line."""
+        way = "out" if seen.outgoing else "in"
+        return cls(seen.frame.at, seen.node, seen.network, way, str(seen.packet.summary()), is_esp(seen.packet))
+
+
+@dataclass(frozen=True)
+class Packets:
+    """The last packets that have to do with it, in the order of time."""
+
+    seen: tuple[SeenPacket, ...]
+
+
+@dataclass(frozen=True)
+class PathStep:
+    """One thing that happened to a packet at a node: it came `in` or went `out` by a network, or a `rule` decided.
+
+    A rule has no time and no network.
+    """
+
+    node: str
+    event: str
+    what: str
+    network: str = ""
+    at: float | None = None
+
+
+@dataclass(frozen=True)
+class PacketPath:
+    """A packet's path, node by node: what came of it (`outcome`), and `cause`, why it was not answered, if known."""
+
+    steps: tuple[PathStep, ...]
+    outcome: str
+    answered: bool
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class LogTail:
+    """The last lines of a node's log."""
+
+    node: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CaptureFile:
+    """What all nodes saw meanwhile, as pcapng."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class FirewallTrace:
+    """What a node's firewall decided about one packet, as the kernel traces it: a rule or a policy a line."""
+
+    node: str
+    decisions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Text:
+    """Lines that have no shape of their own."""
+
+    lines: tuple[str, ...]
+
+
+Evidence = Packets | PacketPath | LogTail | CaptureFile | FirewallTrace | Text
