@@ -17,7 +17,7 @@ from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.observe import evidence, evidence_json, evidence_text
 from tunnelbed.observe.pcapng import ETHERNET
 from tunnelbed.observe.recording import Recording
-from tunnelbed.testbed.testbed import Options
+from tunnelbed.testbed.options import Options
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
 
