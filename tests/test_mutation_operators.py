@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -11,6 +13,7 @@ from tunnelbed.mutation import Mutant, Sources
 from tunnelbed.mutation.mutants import mutants
 from tunnelbed.mutation.operators import registry
 from tunnelbed.topology.compose_file import load
+from tunnelbed.vpn.strongswan import swanctl_conf
 
 RULES = """\
 flush ruleset
@@ -41,6 +44,8 @@ connections {
     cloud {
         version = 2
         proposals = aes256gcm16-prfsha384-ecp384
+        dpd_delay = 2s
+        keyingtries = 0
         local {
             id = "CN=gateway"
         }
@@ -55,6 +60,8 @@ connections {
                 remote_ts = fc00:1::/64
                 esp_proposals = aes256gcm16-ecp384
                 start_action = trap
+                dpd_action = trap
+                close_action = trap
             }
         }
     }
@@ -183,6 +190,18 @@ def test_another_port_is_written_as_nft_wants_it(checkout: Checkout, target: str
         ("revocation-lax", set()),
         ("any-authority", set()),
         ("trigger-missing", set()),
+        ("retries-few", {"keyingtries = 1"}),
+        ("liveness-ignored", {"dpd_delay = 0s"}),
+        ("end-accepted", {"dpd_action = clear", "close_action = none"}),
+        (
+            "selector-added",
+            {
+                "local_ts = 10.1.0.0/16, 10.0.0.0/16",
+                "local_ts = 10.1.0.0/16, 0.0.0.0/0",
+                "remote_ts = fc00:1::/64, fc00:1:0:1::/64",
+                "remote_ts = fc00:1::/64, ::/0",
+            },
+        ),
     ],
 )
 def test_a_connection_s_mistake_is_one_setting(checkout: Checkout, operator: str, changes: set[str]) -> None:
@@ -191,6 +210,57 @@ def test_a_connection_s_mistake_is_one_setting(checkout: Checkout, operator: str
     assert found
     assert {line for _, added in found for line in added} == changes
     assert all(len(lost) == 1 for lost, _ in found)
+
+
+ONE_LINE = """\
+connections { cloud {
+    local { id = me }
+    remote { id = you; revocation = strict }  # not lax
+    remote-2 { revocation = strict }
+    children { cloud { local_ts = 10.1.0.0/16 } }
+} }
+"""
+
+
+def test_sections_on_one_line_are_read_as_strongswan_reads_them(checkout: Checkout) -> None:
+    checkout.configure("gateway/swanctl.conf", ONE_LINE)
+    (identity,) = made(checkout, "any-identity")
+    # strongSwan has no `;` between settings: it belongs to the value.
+    assert changed(checkout, identity)[1] == ["remote { id = %any }  # not lax"]
+    (lax,) = made(checkout, "revocation-lax")
+    assert lax.name == "revocation-lax: gateway cloud remote-2 revocation"
+    assert changed(checkout, lax)[1] == ["remote-2 {  }"]
+    (wide,) = made(checkout, "selector-too-wide")
+    assert changed(checkout, wide)[1] == ["children { cloud { local_ts = 10.0.0.0/14 } }"]
+
+
+def test_a_setting_is_added_to_a_section_on_one_line(checkout: Checkout) -> None:
+    checkout.configure("gateway/swanctl.conf", ONE_LINE)
+    for mutant in made(checkout, "keys-kept"):
+        assert len(list(swanctl_conf.read(_written(checkout, mutant)).settings("rekey_time"))) == 1
+    assert [mutant.place for mutant in made(checkout, "keys-kept")] == ["gateway cloud IKE", "gateway cloud ESP"]
+
+
+def test_keys_that_are_changed_at_some_time_are_changed_never(checkout: Checkout) -> None:
+    text = CONNECTIONS.replace("version = 2", "version = 2\n        rekey_time = 4h")
+    checkout.configure("gateway/swanctl.conf", text)
+    ike, esp = made(checkout, "keys-kept")
+    assert changed(checkout, ike) == (["rekey_time = 4h"], ["rekey_time = 0s"])
+    assert changed(checkout, esp) == ([], ["rekey_time = 0s"])
+
+
+def test_what_swanctl_conf_includes_is_mutated_where_it_stands(checkout: Checkout) -> None:
+    checkout.configure("gateway/swanctl.conf", "include conf.d/*.conf\n")
+    checkout.configure("gateway/conf.d/cloud.conf", CONNECTIONS)
+    (mutant,) = made(checkout, "retries-few")
+    assert [str(path) for path in mutant.changes] == ["configs/tiny/gateway/conf.d/cloud.conf"]
+
+
+def _written(checkout: Checkout, mutant: Mutant) -> Path:
+    ((path, text),) = mutant.changes.items()
+    (checkout.root / "mutant.conf").write_text(text)
+    assert path.name == "swanctl.conf"
+    return checkout.root / "mutant.conf"
 
 
 def test_only_the_peer_may_become_anybody(checkout: Checkout) -> None:
@@ -241,6 +311,66 @@ def test_a_sysctl_is_switched_off_where_it_was_on(checkout: Checkout, operator: 
     (mutant,) = made(checkout, operator)
     stack = yaml.safe_load("".join(mutant.changes.values()))
     assert stack["services"]["gateway"]["sysctls"] == {key: 0}
+
+
+def test_a_firewall_s_added_rule_comes_first_in_each_chain_that_refuses(checkout: Checkout) -> None:
+    checkout.configure("gateway/nftables.conf", RULES)
+    found = {mutant.place: changed(checkout, mutant) for mutant in made(checkout, "rule-added")}
+    kinds = ("DNS", "NTP", "SSH", "HTTPS", "ICMP", "fragments")
+    assert list(found) == [f"gateway {chain}: {kind}" for chain in ("input", "forward") for kind in kinds]
+    assert found["gateway input: NTP"] == ([], ["udp dport 123 accept"])
+    (text,) = next(mutant for mutant in made(checkout, "rule-added")).changes.values()
+    lines = [line.strip() for line in text.splitlines()]
+    at = lines.index("meta l4proto { tcp, udp } th dport 53 accept")
+    assert lines[at - 1].startswith("type filter hook input")
+
+
+@pytest.mark.parametrize(
+    ("chain", "made_in"),
+    [
+        ("type filter hook output priority 0; policy accept;\nicmp type redirect drop", True),
+        ("type filter hook output priority 0; policy accept;\nmeta mark set 1", False),
+        ("ip daddr 10.1.0.3 tcp dport 80 dnat to 10.1.0.4", False),
+        ("oifname outside accept", True),
+        ("type filter hook input priority 0; policy drop;", False),
+    ],
+)
+def test_a_rule_is_added_where_it_can_let_more_pass(checkout: Checkout, chain: str, made_in: bool) -> None:  # noqa: FBT001
+    checkout.configure("gateway/nftables.conf", f"table ip f {{\nchain a {{\n{chain}\n}}\n}}\n")
+    assert bool(made(checkout, "rule-added")) == made_in
+
+
+def test_later_fragments_are_known_in_the_node_s_own_ip_version(checkout: Checkout) -> None:
+    checkout.configure("gateway/nftables.conf", RULES)
+    added = [changed(checkout, mutant)[1] for mutant in made(checkout, "rule-added")]
+    assert ["ip frag-off & 0x1fff != 0 accept"] in added
+
+
+def test_a_route_too_many_leads_to_a_private_network_that_is_not_the_node_s_own(checkout: Checkout) -> None:
+    (mutant,) = made(checkout, "route-added")
+    assert mutant.name == "route-added: server to inside by gateway"
+    assert changed(checkout, mutant)[1] == ["route replace 10.1.0.0/16 via 192.0.2.1"]
+
+
+def sysctls(mutant: Mutant, node: str) -> object:
+    return yaml.safe_load("".join(mutant.changes.values()))["services"][node]["sysctls"]
+
+
+def test_ipv6_is_left_on_where_it_was_off(checkout: Checkout) -> None:
+    checkout.stack["services"]["gateway"]["sysctls"] = {"net.ipv6.conf.all.disable_ipv6": 1, "net.ipv4.ip_forward": 1}
+    checkout.stack["services"]["client"]["sysctls"] = {"net.ipv6.conf.all.disable_ipv6": 0}
+    checkout.write()
+    (mutant,) = made(checkout, "ipv6-left-on")
+    assert (mutant.place, sysctls(mutant, "gateway")) == ("gateway", {"net.ipv4.ip_forward": 1})
+
+
+def test_each_sysctl_is_left_out_once_and_turned_once(checkout: Checkout) -> None:
+    checkout.stack["services"]["gateway"]["sysctls"] = ["net.ipv4.ip_forward=1", "net.ipv4.conf.all.log_martians=0"]
+    checkout.write()
+    left_out = [sysctls(mutant, "gateway") for mutant in made(checkout, "sysctl-missing")]
+    assert left_out == [{"net.ipv4.conf.all.log_martians": "0"}, {"net.ipv4.ip_forward": "1"}]
+    turned = [sysctls(mutant, "gateway") for mutant in made(checkout, "sysctl-turned")]
+    assert [list(now.values()) for now in turned if isinstance(now, dict)] == [[0, "0"], ["1", 1]]
 
 
 def test_every_node_may_get_a_capability_too_many(checkout: Checkout) -> None:

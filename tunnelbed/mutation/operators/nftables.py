@@ -65,6 +65,12 @@ class Ruleset:
         """The rules."""
         return (rule for rule in self.in_chains() if not rule.text.startswith(("type ", "policy ")))
 
+    def with_rule_before(self, rule: Rule, added: str) -> str:
+        """The text with one rule more, before another one."""
+        line = self.lines[rule.line]
+        indent = line[: len(line) - len(line.lstrip())]
+        return "\n".join([*self.lines[: rule.line], indent + added, *self.lines[rule.line :]]) + "\n"
+
     def mutant(self, name: str, rule: Rule, now: str, sentence: str, detail: str = "") -> Mutant:
         """This ruleset with another text for one rule; an empty one removes it."""
         line = self.lines[rule.line]
@@ -77,7 +83,7 @@ class Ruleset:
 @operator("rule-removed")
 def rule_removed(files: Sources) -> Iterator[Mutant]:
     """A firewall rule is missing."""
-    for rules in _rulesets(files):
+    for rules in rulesets(files):
         for rule in rules.rules():
             if not NAT.search(rule.text):
                 yield rules.mutant("rule-removed", rule, "", f"the rule `{rule.text}` is missing")
@@ -86,7 +92,7 @@ def rule_removed(files: Sources) -> Iterator[Mutant]:
 @operator("verdict-flipped")
 def verdict_flipped(files: Sources) -> Iterator[Mutant]:
     """A rule accepts what it should drop; or, where nothing else would drop it, drops what it should accept."""
-    for rules in _rulesets(files):
+    for rules in rulesets(files):
         open_chains = {found.chain for found in rules.in_chains() if "policy accept" in found.text}
         for rule in rules.rules():
             now = re.sub(r"\b(?:drop|reject\b.*)$", "accept", rule.text)
@@ -100,7 +106,7 @@ def verdict_flipped(files: Sources) -> Iterator[Mutant]:
 @operator("policy-opened")
 def policy_opened(files: Sources) -> Iterator[Mutant]:
     """A chain lets pass whatever no rule mentions."""
-    for rules in _rulesets(files):
+    for rules in rulesets(files):
         for heading in rules.in_chains():
             now = re.sub(r"\bpolicy drop\b", "policy accept", heading.text)
             if now != heading.text:
@@ -110,7 +116,7 @@ def policy_opened(files: Sources) -> Iterator[Mutant]:
 @operator("masquerade-missing")
 def masquerade_missing(files: Sources) -> Iterator[Mutant]:
     """Packets leave with the address of whoever sent them."""
-    for rules in _rulesets(files):
+    for rules in rulesets(files):
         for rule in rules.rules():
             if SNAT.search(rule.text):
                 sentence = f"the rule `{rule.text}` is missing, so packets leave with their own source address"
@@ -120,7 +126,7 @@ def masquerade_missing(files: Sources) -> Iterator[Mutant]:
 @operator("masquerade-too-wide")
 def masquerade_too_wide(files: Sources) -> Iterator[Mutant]:
     """What goes through a tunnel, or anywhere else, is masqueraded too."""
-    for rules in _rulesets(files):
+    for rules in rulesets(files):
         for rule in rules.rules():
             now = re.sub(r"\s*\b(?:oifname (?:\{[^}]*\}|\S+)|(?:meta|rt) ipsec missing)", "", rule.text).strip()
             if SNAT.search(rule.text) and now != rule.text:
@@ -131,7 +137,7 @@ def masquerade_too_wide(files: Sources) -> Iterator[Mutant]:
 @operator("dnat-missing")
 def dnat_missing(files: Sources) -> Iterator[Mutant]:
     """What is sent to the public address goes no further."""
-    for rules in _rulesets(files):
+    for rules in rulesets(files):
         for rule in rules.rules():
             if DNAT.search(rule.text):
                 yield rules.mutant("dnat-missing", rule, "", f"the rule `{rule.text}` is missing")
@@ -140,7 +146,7 @@ def dnat_missing(files: Sources) -> Iterator[Mutant]:
 @operator("dnat-wrong-port")
 def dnat_wrong_port(files: Sources) -> Iterator[Mutant]:
     """The request is sent on to another port than the server's."""
-    for rules in _rulesets(files):
+    for rules in rulesets(files):
         for rule in rules.rules():
             if match := re.search(r"\b(dnat (?:ip6? )?to )(\S+)", rule.text):
                 now = rule.text[: match.start(2)] + _other_port(match[2], rule.text) + rule.text[match.end(2) :]
@@ -150,7 +156,7 @@ def dnat_wrong_port(files: Sources) -> Iterator[Mutant]:
 @operator("dnat-too-wide")
 def dnat_too_wide(files: Sources) -> Iterator[Mutant]:
     """Every port is sent on to the server, not only the application's."""
-    for rules in _rulesets(files):
+    for rules in rulesets(files):
         for rule in rules.rules():
             now = PORT.sub("", rule.text).strip()
             # Where a port is mapped to another one, nft needs to know the protocol.
@@ -173,7 +179,7 @@ def dnat_without_tunnel(files: Sources) -> Iterator[Mutant]:
 @operator("tunnel-not-required")
 def tunnel_not_required(files: Sources) -> Iterator[Mutant]:
     """What may only pass through the tunnel may pass without it."""
-    for rules in _rulesets(files):
+    for rules in rulesets(files):
         for rule in rules.rules():
             for pattern in (BY_TUNNEL, BY_DEVICE):
                 now = pattern.sub("", rule.text).strip()
@@ -191,7 +197,7 @@ def state_ignored(files: Sources) -> Iterator[Mutant]:
 @operator("port-ignored")
 def port_ignored(files: Sources) -> Iterator[Mutant]:
     """A rule for one port takes every port."""
-    for rules in _rulesets(files):
+    for rules in rulesets(files):
         for rule in rules.rules():
             if NAT.search(rule.text) or not PORT.search(rule.text):
                 continue
@@ -204,7 +210,7 @@ def port_ignored(files: Sources) -> Iterator[Mutant]:
 @operator("address-ignored")
 def address_ignored(files: Sources) -> Iterator[Mutant]:
     """A rule for one address takes every address."""
-    for rules in _rulesets(files):
+    for rules in rulesets(files):
         for rule in rules.rules():
             for match in ADDRESS.finditer(rule.text):
                 now = (rule.text[: match.start()] + rule.text[match.end() :]).strip()
@@ -226,14 +232,15 @@ def always(text: str) -> str:
 
 def _without(files: Sources, name: str, pattern: re.Pattern[str], sentence: str) -> Iterator[Mutant]:
     """Each rule with something it looks at, without that."""
-    for rules in _rulesets(files):
+    for rules in rulesets(files):
         for rule in rules.rules():
             now = pattern.sub("", rule.text).strip()
             if now != rule.text:
                 yield rules.mutant(name, rule, now, f"`{rule.text}` {sentence}")
 
 
-def _rulesets(files: Sources) -> Iterator[Ruleset]:
+def rulesets(files: Sources) -> Iterator[Ruleset]:
+    """Every file of rules there is."""
     return (Ruleset(*found) for pattern in FILES for found in files.having(pattern))
 
 

@@ -13,13 +13,14 @@ from tunnelbed.mutation.operators import nftables, operator, routes, swanctl
 def plain_routing(files: Sources) -> Iterator[Mutant]:
     """No tunnel: the routers know every private network, the firewalls let everything through in clear."""
     # The gateways still know each other and have no tunnel to offer: charon without any connection does not start.
-    changes: dict[Path, str] = {
-        connections.path: swanctl.without_children(connections) for connections in swanctl.everywhere(files)
-    }
+    changes: dict[Path, str] = {}
+    gateways = list(swanctl.everywhere(files))
+    for connections in gateways:
+        changes |= swanctl.without_children(connections)
     if not changes:
         return
     for node, path, text in files.having(nftables.FILES[0]):
-        if files.file(node, swanctl.FILE) in changes:
+        if any(connections.node == node for connections in gateways):
             changes[path] = _open(text)
     for node, _, text in files.having(nftables.WHILE_UP):
         path = files.file(node, nftables.FILES[0])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import product
 
 from tunnelbed.mutation import Mutant, Sources
 from tunnelbed.mutation.operators import operator
+from tunnelbed.topology.model import Address, Network, Node
 
 FILE = "ip.batch"
 
@@ -37,6 +39,38 @@ def route_leaked(files: Sources) -> Iterator[Mutant]:
                     sentence = f"{router.name}: routes {subnet} to {gateway.name}"
                     place = f"{router.name} to {network.name}"
                     yield Mutant("route-leaked", place, sentence, {path: _with(files.text(path), line)})
+
+
+@operator("route-added")
+def route_added(files: Sources) -> Iterator[Mutant]:
+    """A node has a route too many: to another private network, by a neighbour that is no router if there is one."""
+    scene = files.scenario
+    for node in scene.nodes.values():
+        found = next(((to, hop) for to in scene.networks.values() for hop in _neighbours(files, node, to)), None)
+        if found is None:
+            continue
+        network, (hop, address) = found
+        subnet = next(subnet for subnet in network.subnets if subnet.version == address.version)
+        path = files.file(node.name, FILE)
+        sentence = f"{node.name}: routes {subnet} by {hop.name}, too"
+        changes = {path: _with(files.text(path), f"route replace {subnet} via {address}")}
+        yield Mutant("route-added", f"{node.name} to {network.name} by {hop.name}", sentence, changes)
+
+
+def _neighbours(files: Sources, node: Node, network: Network) -> Iterator[tuple[Node, Address]]:
+    """Who could be a node's next hop to a private network that has no address in common with its own: hosts first."""
+    own = [interface.network for at in node.attachments for interface in at.addresses]
+    pairs = product(own, network.subnets)
+    if network.role != "intranet" or any(a.version == b.version and a.overlaps(b) for a, b in pairs):
+        return
+    found = [
+        (other, interface.ip)
+        for at in node.attachments
+        for other in files.scenario.on(at.network)
+        for interface in other.addresses_on(at.network)
+        if other.name != node.name and any(subnet.version == interface.version for subnet in network.subnets)
+    ]
+    yield from sorted(found, key=lambda hop: hop[0].role in ("router", "gateway"))
 
 
 @operator("address-twice")

@@ -6,7 +6,7 @@ A mutant's stack is the whole document written anew, one service changed: YAML a
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -18,6 +18,8 @@ from tunnelbed.topology.model import Network, Node
 # ip-sysctl.rst: what makes a router of a host, and what makes it believe only likely sources.
 FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv6.conf.default.forwarding")
 SOURCE_CHECKS = ("net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter")
+# With which a node has no address of that IP version (ip-sysctl.rst).
+NO_IPV6 = ("net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.default.disable_ipv6")
 
 
 @operator("forwarding-off")
@@ -30,6 +32,33 @@ def forwarding_off(files: Sources) -> Iterator[Mutant]:
 def source_check_off(files: Sources) -> Iterator[Mutant]:
     """A node believes any source address (no rp_filter)."""
     yield from _sysctls_off(files, "source-check-off", SOURCE_CHECKS, "believes any source address")
+
+
+@operator("ipv6-left-on")
+def ipv6_left_on(files: Sources) -> Iterator[Mutant]:
+    """A node that is to have no IPv6 has it all the same."""
+    for node in files.scenario.nodes.values():
+        if found := [key for key in NO_IPV6 if node.sysctls.get(key) == "1"]:
+            change = _with_sysctls(dict.fromkeys(found))
+            yield _stack(files, "ipv6-left-on", node.name, f"{node.name}: IPv6 is left on", change)
+
+
+@operator("sysctl-missing")
+def sysctl_missing(files: Sources) -> Iterator[Mutant]:
+    """A setting of a node's kernel is left out."""
+    for node in files.scenario.nodes.values():
+        for key in _plain_sysctls(node):
+            yield _sysctl(files, "sysctl-missing", node, key, None, f"{node.name}: {key} is left out")
+
+
+@operator("sysctl-turned")
+def sysctl_turned(files: Sources) -> Iterator[Mutant]:
+    """A setting of a node's kernel that is on is off, or the other way round."""
+    for node in files.scenario.nodes.values():
+        for key, value in _plain_sysctls(node).items():
+            if value.lstrip("-").isdecimal():
+                now = 0 if int(value) > 0 else 1
+                yield _sysctl(files, "sysctl-turned", node, key, now, f"{node.name}: {key} is {now}, not {value}")
 
 
 @operator("capability-added")
@@ -87,13 +116,31 @@ def _sysctls_off(files: Sources, name: str, keys: tuple[str, ...], sentence: str
         if not found:
             continue
 
-        def switch_off(service: dict[str, Any], found: list[str] = found) -> None:
-            sysctls = service["sysctls"]
-            if isinstance(sysctls, list):
-                sysctls = dict(item.split("=", 1) for item in sysctls)
-            service["sysctls"] = {**sysctls, **dict.fromkeys(found, 0)}
+        change = _with_sysctls(dict.fromkeys(found, 0))
+        yield _stack(files, name, node.name, f"{node.name}: {sentence}", change)
 
-        yield _stack(files, name, node.name, f"{node.name}: {sentence}", switch_off)
+
+def _plain_sysctls(node: Node) -> Mapping[str, str]:
+    """A node's sysctls, those aside that `ipv6-left-on` is about."""
+    return {key: value for key, value in node.sysctls.items() if key not in NO_IPV6 or value != "1"}
+
+
+def _sysctl(files: Sources, name: str, node: Node, key: str, value: int | None, sentence: str) -> Mutant:
+    """The stack with another value for one sysctl of a node, or without it."""
+    change = _with_sysctls({key: value})
+    return _stack(files, name, f"{node.name} {key}", sentence, change, node.name)
+
+
+def _with_sysctls(values: Mapping[str, int | None]) -> Callable[[dict[str, Any]], None]:
+    """Give a service these sysctls, and take away those whose value is None."""
+
+    def change(service: dict[str, Any]) -> None:
+        sysctls = service["sysctls"]
+        if isinstance(sysctls, list):
+            sysctls = dict(item.split("=", 1) for item in sysctls)
+        service["sysctls"] = {key: value for key, value in {**sysctls, **values}.items() if value is not None}
+
+    return change
 
 
 def _stack(
