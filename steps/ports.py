@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from behave import step
 from behave.runner import Context
-from nouns import pairs
+from nouns import node, pairs
 
 from tunnelbed.checks import all_ports
 
@@ -24,3 +24,17 @@ def reaches_on_no_other(context: Context, sources: str, targets: str, ports: lis
     """Likewise, except these, on each of which the packet arrives: `TCP port 8080 and UDP port 53`."""
     for source, target in pairs(context, sources, targets):
         all_ports.reaches_only(context.bed, source, target, ports)
+
+
+@step("the firewall of {gateway:Node} drops every TCP and UDP port from {source:Node} to {target:Node}")
+def drops_every(context: Context, gateway: str, source: str, target: str) -> None:
+    """The first packet to each of the 131,070 ports comes to the gateway, and none leaves it or is taken by it."""
+    all_ports.passes_only(context.bed, node(context, gateway), node(context, source), node(context, target))
+
+
+@step(
+    "the firewall of {gateway:Node} drops every TCP and UDP port but {ports:Kinds} from {source:Node} to {target:Node}"
+)
+def drops_every_other(context: Context, gateway: str, ports: list[str], source: str, target: str) -> None:
+    """Likewise, except these, each of which the gateway forwards: `TCP port 8080 and UDP port 53`."""
+    all_ports.passes_only(context.bed, node(context, gateway), node(context, source), node(context, target), ports)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import yaml
@@ -17,7 +18,7 @@ from tunnelbed.checks import security_associations
 from tunnelbed.faults import credentials, open_firewall
 from tunnelbed.testbed.readiness import READY
 from tunnelbed.testbed.testbed import Testbed
-from tunnelbed.topology.model import Scenario
+from tunnelbed.topology.model import Node, Scenario
 from tunnelbed.vpn.strongswan import control
 
 RELOAD = "nft -f /etc/tunnelbed/node/nftables.conf"
@@ -135,11 +136,29 @@ def same_mac(node: str, other: str) -> Break:
 def given_more(node: str, capability: str) -> Break:
     """A node is made anew with a capability that its stack, as the testbed knows it, does not give."""
 
+    def give(service: dict[str, Any], known: Node) -> None:
+        service["cap_add"] = [*known.capabilities, capability]
+
+    return _made_anew(node, give)
+
+
+def set_to(node: str, key: str, value: int) -> Break:
+    """A node is made anew with another value for a sysctl than its stack, as the testbed knows it, gives."""
+
+    def give(service: dict[str, Any], known: Node) -> None:
+        service["sysctls"] = {**known.sysctls, key: value}
+
+    return _made_anew(node, give)
+
+
+def _made_anew(node: str, change: Callable[[dict[str, Any], Node], None]) -> Break:
+    """A node is made anew with a change to its service in the stack, of which the testbed does not know."""
+
     @contextlib.contextmanager
     def broken(bed: Testbed) -> Iterator[None]:
         known = bed.scenario
         stack = yaml.safe_load(known.stack.read_text(encoding="utf-8"))
-        stack["services"][node]["cap_add"] = [*known.nodes[node].capabilities, capability]
+        change(stack["services"][node], known.nodes[node])
         with tempfile.TemporaryDirectory() as folder:
             other = Path(folder) / known.stack.name
             other.write_text(yaml.safe_dump(stack), encoding="utf-8")

@@ -127,8 +127,23 @@ def reaches_only(bed: Testbed, source: Node, target: Node, kinds: Sequence[str] 
     By each IP version that both have. Raises `Unmet`, or an error if nothing can be said.
     """
     allowed = allowed_ports(kinds)
+    besides = f" but {ports}" if (ports := named(allowed)) else ""
     for address in every_address_towards(bed, source, target):
-        _swept(bed, source, target, address, allowed)
+        expected = f"{source.name} reaches {target.name} at {address} on no TCP or UDP port{besides}"
+        _swept(Question(bed, source, target, address, target), allowed, expected)
+
+
+def passes_only(bed: Testbed, gateway: Node, source: Node, target: Node, kinds: Sequence[str] = ()) -> None:
+    """The firewall of a gateway lets packets from one node to another pass on these ports, and on no others.
+
+    Whatever becomes of them behind it. Raises as `reaches_only`.
+    """
+    allowed = allowed_ports(kinds)
+    besides = f" but {ports}" if (ports := named(allowed)) else ""
+    for address in every_address_towards(bed, source, target):
+        ways = f"from {source.name} to {target.name} at {address}"
+        expected = f"the firewall of {gateway.name} drops every TCP and UDP port{besides} {ways}"
+        _swept(Question(bed, source, target, address, gateway), allowed, expected)
 
 
 def allowed_ports(kinds: Sequence[str]) -> Ports:
@@ -142,42 +157,53 @@ def allowed_ports(kinds: Sequence[str]) -> Ports:
     return {name: frozenset(ports) for name, ports in found.items()}
 
 
-def _swept(bed: Testbed, source: Node, target: Node, address: Address, allowed: Ports) -> None:
-    """Ask one address for all ports. Raises as `reaches_only`."""
-    besides = f" but {ports}" if (ports := named(allowed)) else ""
-    expected = f"{source.name} reaches {target.name} at {address} on no TCP or UDP port{besides}"
-    way = Question(bed, source, target, address, tuple(Sweep(protocol) for protocol in PROTOCOLS))
-    with way.noted():
-        way.asked_first({name: ports or {FIRST_ASKED} for name, ports in allowed.items()}, allowed)
+def _swept(asks: Question, allowed: Ports, expected: str) -> None:
+    """Ask for all ports. Raises as `reaches_only`."""
+    with asks.noted():
+        asks.asked_first({name: ports or {FIRST_ASKED} for name, ports in allowed.items()}, allowed)
         for _ in range(SWEEPS):
-            seen = way.asked()
-            reached = {name: found.reached(target.name, guards=way.guarded) for name, found in seen.items()}
+            seen = asks.asked()
+            reached = {name: asks.reached(found) for name, found in seen.items()}
             evidence = [line for name, found in seen.items() for line in found.places(name)]
             if surplus := named({name: ports - allowed[name] for name, ports in reached.items()}):
-                raise Unmet(expected, f"reached: {surplus}", [Text(tuple(evidence))])
-            lost = [f"of {name} packets, {why}" for name, found in seen.items() if (why := found.lost(source.name))]
+                raise Unmet(expected, f"{asks.word}: {surplus}", [Text(tuple(evidence))])
+            lost = [f"of {name} packets, {why}" for name, found in seen.items() if (why := asks.lost(found))]
             if not lost:
                 break
         else:
             raise TunnelbedError(f"{expected}: cannot be judged, since {'; '.join(lost)}")
     if missing := named({name: allowed[name] - ports for name, ports in reached.items()}):
-        raise Unmet(expected, f"not reached: {missing}", [Text(tuple(evidence))])
+        raise Unmet(expected, f"not {asks.word}: {missing}", [Text(tuple(evidence))])
 
 
 @dataclass(frozen=True)
 class Question:
-    """From whom to which address, and the sweeps that ask."""
+    """Who asks whom at which address, and which node decides what gets through: the target, or one on the way to it."""
 
     bed: Testbed
     source: Node
     target: Node
     address: Address
-    sweeps: Sequence[Sweep]
+    decides: Node
+    sweeps: Sequence[Sweep] = field(default_factory=lambda: tuple(Sweep(protocol) for protocol in PROTOCOLS))
 
     @property
-    def guarded(self) -> bool:
-        """Whether the target is a gateway: what comes to one has not reached it yet, its own firewall decides."""
-        return self.target.role == "gateway" or self.bed.is_vpn(self.target.name)
+    def word(self) -> str:
+        """What a port is that got through."""
+        return "reached" if self.decides == self.target else "let through"
+
+    def reached(self, seen: Seen) -> frozenset[int]:
+        """The ports that got through: a gateway is its own guard, so what comes to one has not reached it yet."""
+        guards = self.decides != self.target or self.target.role == "gateway" or self.bed.is_vpn(self.target.name)
+        return seen.reached(self.decides.name, guards=guards)
+
+    def lost(self, seen: Seen) -> str:
+        """Why nobody knows what became of all packets; empty where it is known."""
+        if self.decides not in (self.source, self.target):
+            absent = LAST_PORT - len(seen.came[self.decides.name] - {CONTROL})
+            if absent:
+                return f"{absent} did not come to {self.decides.name}"
+        return seen.lost(self.source.name)
 
     @contextmanager
     def noted(self) -> Iterator[None]:
@@ -199,7 +225,7 @@ class Question:
                 for port in ports[sweep.protocol]:
                     self._burst(sweep, port, port)
             return all(
-                not found.astray() and wanted[name] <= found.reached(self.target.name, guards=self.guarded)
+                not found.astray() and wanted[name] <= self.reached(found)
                 for name, found in self._collected({}).items()
             )
 
