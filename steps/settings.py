@@ -7,7 +7,7 @@ from behave import register_type, step
 from behave.runner import Context
 from nouns import node, nodes
 
-from tunnelbed.checks import node_settings, reachability, tunnel_timing
+from tunnelbed.checks import node_hardening, node_settings, tunnel_timing
 
 
 @parse.with_pattern(r"net\.[\w./-]+")
@@ -49,7 +49,7 @@ def routes_by(context: Context, senders: str, hop: str) -> None:
 @step("no node has an IPv6 address on any network")
 def no_ipv6(context: Context) -> None:
     """No interface of any node but lo has an IPv6 address, though each has one of IPv4."""
-    reachability.speaks_only(context.bed, 4)
+    node_hardening.speaks_only(context.bed, 4)
 
 
 @step("{gateways:Nodes} changes its {layer:Layer} keys after {seconds:Seconds} s")
