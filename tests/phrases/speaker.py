@@ -43,7 +43,7 @@ class Speaker:
             self._runner.load_hooks()
             self._runner.load_step_definitions()
         self._open = self._runner.hooks["before_all"]
-        self._changes: dict[str, Changes] = {}
+        self.changes: dict[str, Changes] = {}
         self._runner.hooks["after_all"] = lambda _: None
 
     def says(self, bed: Bed, story: Story) -> Ending:
@@ -55,7 +55,7 @@ class Speaker:
         def lend(context: Context) -> None:
             self._open(context)
             context.beds[bed.scenario.name] = bed
-            context.changes_of = self._changes
+            context.changes_of = self.changes
 
         def interrupt(context: Context, step: Step) -> None:
             if step is steps[story.at]:

@@ -197,4 +197,6 @@ def _is_ipv4_header(data: bytes) -> bool:
 
 
 def _is_ipv6_header(data: bytes) -> bool:
-    return len(data) >= IPV6_HEADER and IPV6_HEADER + int.from_bytes(data[4:6], "big") <= len(data)
+    """A jumbogram, whose length is 0 here (RFC 2675), fits no link; Scapy raises on what only looks like one."""
+    length = int.from_bytes(data[4:6], "big")
+    return len(data) >= IPV6_HEADER and 0 < length <= len(data) - IPV6_HEADER

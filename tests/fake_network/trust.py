@@ -1,0 +1,61 @@
+"""Certificates among fake charons: what one shows, and why another does not believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.fake_network.settings import Connection
+from tests.fake_network.stack import FakeNode
+
+if TYPE_CHECKING:
+    from tests.fake_network.network import FakeNetwork
+
+
+def shown(network: FakeNetwork, node: FakeNode, conf: Connection) -> Mapping[str, str]:
+    """The certificate that a connection presents, if it has one and there are keys."""
+    if network.keys is None or not conf.certificate:
+        return {}
+    return {"certificate": (network.keys / node.name / "x509" / conf.certificate).read_text(encoding="utf-8")}
+
+
+def doubts(network: FakeNetwork, node: FakeNode, conf: Connection, said: Mapping[str, Any]) -> str:
+    """Why a peer is not believed, in charon's words; nothing, if it is."""
+    if network.keys is None or not conf.certificate:
+        return ""
+    tree = network.keys / node.name
+    certificate = x509.load_pem_x509_certificate(said.get("certificate", "").encode())
+    authorities = _all(tree / "x509ca")
+    issuer = next((one for one in authorities if _signed(certificate, one)), None)
+    if issuer is None:
+        return f"no issuer certificate found for {certificate.subject.rfc4514_string()}"
+    if certificate.not_valid_after_utc < datetime.now(UTC):
+        return f"subject certificate invalid (valid from {certificate.not_valid_before_utc})"
+    lists = [x509.load_pem_x509_crl(path.read_bytes()) for path in sorted((tree / "x509crl").glob("*.pem"))]
+    crl = next((one for one in lists if one.issuer == certificate.issuer), None)
+    if crl is None and conf.strict:
+        return "constraint check failed: RULE_CRL_VALIDATION is FAILED, but requires at least GOOD"
+    if crl is not None and crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
+        return "certificate was revoked on Jan 01 00:00:00 UTC 2026, reason: unspecified"
+    return ""
+
+
+def _all(folder: Path) -> list[x509.Certificate]:
+    return [x509.load_pem_x509_certificate(path.read_bytes()) for path in sorted(folder.glob("*.pem"))]
+
+
+def _signed(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    key, algorithm = authority.public_key(), certificate.signature_hash_algorithm
+    if not isinstance(key, ec.EllipticCurvePublicKey) or algorithm is None:
+        return False
+    try:
+        key.verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(algorithm))
+    except InvalidSignature:
+        return False
+    return True

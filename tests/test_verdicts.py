@@ -1,0 +1,100 @@
+"""Every phrase judged on the fake network, true and false, by the refutations that hold of a testbed with an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fake_network.beds import brought_up
+from tests.phrases.speaker import Ending, Speaker
+from tests.refutations import Refutation, Story
+from tests.refutations.table import REFUTATIONS
+from tunnelbed.engines.fake import FakeEngine
+from tunnelbed.faults.changes import Changes
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology.compose_file import load
+
+HOME = Path(__file__).parents[1]
+Tell = Callable[[str, Story], Ending]
+
+# What is judged on an engine alone (`pytest tests/phrases`), and why.
+ENGINE_ONLY = {
+    "on no TCP or UDP port": "131,070 packets through rules that count them in sets take minutes here",
+    "poses as": "a second charon on a node, with files of its own, is more than the fake network runs",
+    "initiates a tunnel with": "likewise",
+}
+# While keys change, a hundred pings or requests go on, each a second of computing: one of each layer is enough here.
+COSTLY = ("gateway A changes its IKE keys", "no request is lost", "ESP with new SPIs", "the new ESP keys")
+
+
+def judged(refuted: Refutation) -> bool:
+    """Whether a phrase is judged here."""
+    return not any(words in refuted.sentence for words in ENGINE_ONLY) and not refuted.sentence.startswith(COSTLY)
+
+
+HERE = [refuted for refuted in REFUTATIONS if judged(refuted)]
+
+
+class Fresh(Changes):
+    """Changes of a testbed that nobody uses again."""
+
+    def undo(self) -> None:
+        self.abandon()
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Certificates for each scenario, made once."""
+    found = {}
+    for name in {refuted.scenario for refuted in HERE}:
+        bed = Bed(load(name, HOME), tmp_path_factory.mktemp(name), FakeEngine())
+        bed.state.mkdir(parents=True)
+        bed.make_keys()
+        found[name] = bed.state / "pki"
+        bed.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def speaker() -> Speaker:
+    """behave, once for all."""
+    return Speaker()
+
+
+@pytest.fixture
+def tell(speaker: Speaker, keys: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tell:
+    """Tells a story of a testbed of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def told(scenario: str, story: Story) -> Ending:
+        with brought_up(load(scenario, HOME), tmp_path, keys=keys[scenario]) as (bed, _):
+            speaker.changes[bed.name] = Fresh(bed)
+            try:
+                return speaker.says(bed, story)
+            finally:
+                speaker.changes.clear()
+
+    return told
+
+
+@pytest.mark.parametrize(
+    ("scenario", "story"),
+    dict.fromkeys((refuted.scenario, refuted.holds) for refuted in HERE),
+    ids=lambda said: said.sentences[-1] if isinstance(said, Story) else "",
+)
+def test_a_sentence_holds_of_what_it_is_about(scenario: str, story: Story, tell: Tell) -> None:
+    assert tell(scenario, story) == Ending(story.sentences[-1], "passed")
+
+
+@pytest.mark.parametrize("refuted", HERE, ids=lambda refuted: refuted.sentence)
+def test_it_fails_in_its_own_words_of_what_is_broken(refuted: Refutation, tell: Tell) -> None:
+    ended = tell(refuted.scenario, refuted.fails)
+    assert ended.sentence == refuted.fails.sentences[-1], ended
+    assert refuted.complaint(ended.status, ended.words) == ""
+
+
+def test_what_is_judged_on_an_engine_alone_is_a_phrase() -> None:
+    left = [words for words in (*ENGINE_ONLY, *COSTLY) if not any(words in one.sentence for one in REFUTATIONS)]
+    assert left == []
