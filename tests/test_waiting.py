@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 
 import pytest
 
-from tunnelbed.errors import BadInput, DeadlinePassed
+from tunnelbed import waiting
+from tunnelbed.errors import BadInput, DeadlinePassed, MachineBusy
 from tunnelbed.waiting import PATIENCE_VARIABLE, be_patient, measured_by, now, own_patience, stretched, told, until
 
 
@@ -98,3 +101,129 @@ def test_waits_are_measured_by_another_clock_while_it_counts() -> None:
     assert clock.moment == pytest.approx(3600, abs=1)
     assert time.monotonic() - began < 10
     assert now() != clock.now()
+
+
+def busy(monkeypatch: pytest.MonkeyPatch, folder: Path, runnable: int) -> None:
+    """A machine with two processors that so many processes want."""
+    (folder / "loadavg").write_text(f"0.00 0.00 0.00 {runnable}/900 12345\n")
+    monkeypatch.setattr(waiting, "LOAD", folder / "loadavg")
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+
+
+class Hands:
+    """A clock that a test turns."""
+
+    moment = 0.0
+
+    def monotonic(self) -> float:
+        return self.moment
+
+
+@pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    made = Hands()
+    monkeypatch.setattr(waiting, "time", made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("runnable", "left"), [(0, 6), (1, 6), (4, 6), (8, 8), (15, 10 - 4 * 4 / 15), (1000, 10 - 4 / 6)]
+)
+def test_on_a_busy_machine_fewer_seconds_count(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hands: Hands, runnable: int, left: float
+) -> None:
+    busy(monkeypatch, tmp_path, runnable)
+    allowance = waiting.Allowance(10)
+    hands.moment += 4
+    assert allowance.left() == pytest.approx(left)
+    assert allowance.passed() == 4
+
+
+def test_a_deadline_moves_only_while_the_machine_is_busy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hands: Hands
+) -> None:
+    busy(monkeypatch, tmp_path, 8)
+    allowance = waiting.Allowance(10)
+    hands.moment += 10
+    assert allowance.left() == 5
+    busy(monkeypatch, tmp_path, 2)
+    hands.moment += 4
+    assert allowance.left() == 1
+    hands.moment += 4
+    assert allowance.left() == 0
+
+
+def test_what_is_seen_in_time_is_judged_however_busy_the_machine_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hands: Hands
+) -> None:
+    busy(monkeypatch, tmp_path, 100)
+    allowance = waiting.Allowance(10)
+    hands.moment += 9
+    assert until(lambda: True, allowance, "a tunnel")
+    allowance.judged("it has a tunnel")
+
+
+def test_what_is_seen_only_in_the_time_added_cannot_be_judged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hands: Hands
+) -> None:
+    busy(monkeypatch, tmp_path, 8)
+    allowance = waiting.Allowance(10)
+    hands.moment += 12
+    assert until(lambda: True, allowance, "a tunnel")
+    with pytest.raises(MachineBusy, match=r"^it has a tunnel: cannot be judged: it was so after 12\.0 s, .* 10 s;"):
+        allowance.judged("it has a tunnel")
+
+
+def slow(hands: Hands, seconds: float) -> Callable[[], bool]:
+    """A look that takes so long."""
+
+    def check() -> bool:
+        hands.moment += seconds
+        return True
+
+    return check
+
+
+@pytest.mark.parametrize("runnable", [1, 8])
+def test_an_answer_that_was_asked_for_in_time_and_came_late_is_late_only_on_an_idle_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hands: Hands, runnable: int
+) -> None:
+    busy(monkeypatch, tmp_path, runnable)
+    allowance = waiting.Allowance(10)
+    hands.moment += 9
+    until(slow(hands, 2), allowance, "an answer")
+    assert allowance.came == 11
+    if runnable == 1:
+        allowance.judged("it is answered")
+    else:
+        with pytest.raises(MachineBusy):
+            allowance.judged("it is answered")
+
+
+def test_what_never_comes_is_waited_for_as_long_as_the_machine_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    busy(monkeypatch, tmp_path, 8)
+    began = time.monotonic()
+    with pytest.raises(DeadlinePassed, match=r"^waited 0\.1 s for the moon"):
+        until(lambda: False, 0.1, "the moon")
+    assert time.monotonic() - began >= 0.2
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "1 2 3 x/y 4"])
+def test_a_machine_that_counts_no_processes_is_taken_for_idle(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    monkeypatch.setattr(waiting, "LOAD", tmp_path / "loadavg")
+    assert waiting.crowding() == 1
+    (tmp_path / "loadavg").write_text(text)
+    assert waiting.crowding() == 1
+
+
+def test_a_shared_allowance_is_one_for_all_waits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hands: Hands) -> None:
+    busy(monkeypatch, tmp_path, 1)
+    allowance = waiting.Allowance(10, since=-4)
+    assert allowance.passed() == 4
+    hands.moment += 6
+    with pytest.raises(DeadlinePassed):
+        until(lambda: False, allowance, "it")

@@ -7,6 +7,7 @@
     ├── ChecksFailed               a testbed is up, and checks of its stack's own do not pass; exit code 1
     ├── NodeFailed                 a node did not come up; carries the node's own message
     ├── ImageFailed                an image could not be built, loaded or pushed
+    ├── MachineBusy                something came later than it may, on a machine with too much to do to say why
     └── DeadlinePassed             something awaited did not happen in time
 
 A network that misbehaves is not among them: that is an `AssertionError`, raised by a step, exit code 1.
@@ -85,6 +86,17 @@ class ChecksFailed(TunnelbedError):
 
 class ImageFailed(TunnelbedError):
     """An image could not be made, loaded or pushed."""
+
+
+class MachineBusy(TunnelbedError):
+    """What has a time limit came after it, while more processes wanted this machine than deadlines have room for."""
+
+    def __init__(self, what: str, seconds: float, passed: float) -> None:
+        self.what, self.seconds, self.passed = what, seconds, passed
+        super().__init__(
+            f"{what}: cannot be judged: it was so after {passed:.1f} s, and this machine was too busy to see "
+            f"whether it was so after {seconds:g} s; try again when it has less to do, or with TUNNELBED_PATIENCE=4"
+        )
 
 
 class DeadlinePassed(TunnelbedError):

@@ -3,6 +3,10 @@
 TUNNELBED_PATIENCE=8 makes every wait eight times as long, for a machine that is slower than the deadlines were made
 for, such as an emulated one. It makes no verdict milder: an absence rests on what was seen, not on a deadline. Only a
 sentence that itself names seconds (`within 10 s`) means as many times as many there.
+
+A deadline has room for a machine on which `ROOM` processes want each processor. Where more do, it moves (`Allowance`):
+10 s of a machine that is twice as busy are 20 s. What a sentence gives a time of its own and is seen only in the time
+that was added, cannot be judged (`Allowance.judged`): the network may be slow, or only the machine.
 """
 
 from __future__ import annotations
@@ -13,9 +17,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol, TypeVar
 
-from tunnelbed.errors import BadInput, DeadlinePassed
+from tunnelbed.errors import BadInput, DeadlinePassed, MachineBusy
 
 T = TypeVar("T")
 PATIENCE_VARIABLE = "TUNNELBED_PATIENCE"
@@ -23,6 +28,9 @@ MOST_PATIENCE = 1000
 # From one look to the next passes this part of what was waited already: most looks start a process on a node, and what
 # took a second is told a twentieth later.
 LEISURE = 0.05
+# Processes for each processor that deadlines have room for, and how many times as long they become at most.
+ROOM, MOST_MOVED = 2.0, 6.0
+LOAD = Path("/proc/loadavg")
 
 
 class Clock(Protocol):
@@ -69,9 +77,59 @@ def pause(event: threading.Event, seconds: float) -> bool:
     return _clocks[-1].wait(event, seconds)
 
 
+def crowding() -> float:
+    """How many processes want each processor of this machine at this moment; 1 where nobody counts them.
+
+    proc(5): the fourth field of /proc/loadavg, before the slash. It says at once what the averages say a minute later.
+    A network that is computed has no processors to wait for.
+    """
+    if len(_clocks) > 1:
+        return 1.0
+    try:
+        runnable = int(LOAD.read_text(encoding="ascii").split()[3].partition("/")[0])
+    except (OSError, ValueError, IndexError):
+        return 1.0
+    return runnable / (os.cpu_count() or 1)
+
+
+class Allowance:
+    """Seconds, `stretched`, that something may take, from now or from a moment on; on a busy machine fewer count."""
+
+    def __init__(self, seconds: float, since: float | None = None) -> None:
+        self.seconds = stretched(seconds)
+        self._began = self._seen = now() if since is None else since
+        self._spent = 0.0
+        # What had passed when it was last looked for, and when that look was over.
+        self._looked = self.came = 0.0
+
+    def passed(self) -> float:
+        """Seconds since the beginning."""
+        return now() - self._began
+
+    def left(self) -> float:
+        """Seconds that are left; the time since the last call counts as far as the machine had time for it."""
+        moment = now()
+        self._spent += (moment - self._seen) / min(max(crowding() / ROOM, 1.0), MOST_MOVED)
+        self._seen = moment
+        return max(0.0, self.seconds - self._spent)
+
+    def look(self, check: Callable[[], T]) -> T:
+        """Look for what is awaited, and note when."""
+        self._looked = self.passed()
+        found = check()
+        self.came = self.passed()
+        return found
+
+    def judged(self, what: str) -> None:
+        """What was awaited is so. Raises `MachineBusy` if it may have been so in time, and was only seen too late."""
+        moved = self.left() > 0
+        if self._looked > self.seconds or (moved and self.came > self.seconds):
+            raise MachineBusy(what, self.seconds, self.came)
+
+
 def until(
     check: Callable[[], T],
-    seconds: float,
+    seconds: float | Allowance,
     what: str,
     *,
     every: float = 0.02,
@@ -81,19 +139,19 @@ def until(
 
     `check` runs at once, then `every` seconds; what is long in coming is looked for less often (`LEISURE`). After
     `seconds` it raises `DeadlinePassed`, which tells `what` was awaited and the last value seen. Both times are
-    `stretched`: a slow machine has no time for much looking, either.
+    `stretched`: a slow machine has no time for much looking, either. An `Allowance` may be shared by several waits.
     """
-    seconds, every = stretched(seconds), stretched(every)
-    began = now()
-    deadline = began + seconds
-    never = threading.Event()
+    allowance = seconds if isinstance(seconds, Allowance) else Allowance(seconds)
+    every = stretched(every)
+    never = threading.Event()  # the time alone ends each pause
     while True:
-        last = check()
+        last = allowance.look(check)
         if good(last):
             return last
-        if (moment := now()) >= deadline:
-            raise DeadlinePassed(what, seconds, last)
-        pause(never, max(every, min(LEISURE * (moment - began), deadline - moment)))
+        left = allowance.left()
+        if not left:
+            raise DeadlinePassed(what, allowance.seconds, last)
+        pause(never, max(every, min(LEISURE * allowance.passed(), left)))
 
 
 def be_patient(factor: float) -> None:

@@ -56,7 +56,7 @@ def gets_pong(  # who, from whom, and how
     server: Node,
     *,
     via: Via = Via.ANY,
-    patience: float | None = None,
+    patience: float | waiting.Allowance | None = None,
     long: bool = False,
 ) -> Recording:
     """The application's client at `source` gets its pong from `server`, to a `long` question. Raises `Unmet`."""
@@ -93,7 +93,7 @@ def gets_no_pong(bed: Testbed, source: Node, server: Node) -> None:
 
 
 def ask_server(
-    bed: Testbed, source: Node, request: Request, patience: float, recording: Recording
+    bed: Testbed, source: Node, request: Request, patience: float | waiting.Allowance, recording: Recording
 ) -> tuple[dict[str, str], str]:
     """Ask once or, for `patience` seconds, until there is an answer: the server's words, and the last complaint."""
     stuck = Stuck(bed, recording, lambda packet: TCP in packet)
@@ -176,7 +176,7 @@ def asker_seen_as(bed: Testbed, source: Node, server: Node, face: Node | Address
 
 
 def _pong(
-    bed: Testbed, source: Node, server: Node, request: Request, expected: str, patience: float
+    bed: Testbed, source: Node, server: Node, request: Request, expected: str, patience: float | waiting.Allowance
 ) -> tuple[dict[str, str], Recording]:
     """The server's words, and what all nodes saw meanwhile. Raises `Unmet` for no pong, or another server's."""
     with bed.record() as recording:

@@ -57,13 +57,19 @@ def established(bed: Testbed, gateway: Node, peer: Node | None = None, *, second
 def carrying(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds: float = 0.0) -> Sequence[Tunnel]:
     """All of them, one at least."""
     expected = f"{gateway.name} has a tunnel{_with(peer)}{_within(seconds)}"
+    allowance = waiting.Allowance(seconds)
+
+    def found() -> Sequence[Tunnel]:
+        return [tunnel for tunnel in _of(bed, gateway, peer) if tunnel.carries]
+
     try:
-        return waiting.until(
-            lambda: [tunnel for tunnel in _of(bed, gateway, peer) if tunnel.carries], seconds, "a tunnel", every=0.1
-        )
+        carrying = waiting.until(found, allowance, "a tunnel", every=0.1)
     except DeadlinePassed as late:
         states = ", ".join(f"{tunnel.name} {tunnel.state}" for tunnel in _of(bed, gateway, peer)) or "none"
         raise unmet(bed, expected, states, nodes=[gateway.name]) from late
+    if seconds:
+        allowance.judged(expected)
+    return carrying
 
 
 def no_tunnel(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds: float = 0.0) -> None:
@@ -78,10 +84,13 @@ def no_tunnel(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds:
     def one_that_carries() -> str:
         return next((tunnel.name for tunnel in _of(bed, gateway, peer) if tunnel.carries), "")
 
+    allowance = waiting.Allowance(seconds)
     try:
-        waiting.until(one_that_carries, seconds, "no tunnel", every=0.1, good=lambda found: not found)
+        waiting.until(one_that_carries, allowance, "no tunnel", every=0.1, good=lambda found: not found)
     except DeadlinePassed as late:
         raise unmet(bed, expected, f"{late.last} is up", nodes=[gateway.name]) from late
+    if seconds:
+        allowance.judged(expected)
 
 
 def uses(bed: Testbed, gateway: Node, ike: str, esp: str) -> None:

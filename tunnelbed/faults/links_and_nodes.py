@@ -144,23 +144,23 @@ def answered_within(
 ) -> None:
     """Every source gets its pong before `seconds`, stretched, have passed since a moment (of `waiting.now`).
 
-    A failure tells how long was waited, and who was answered by then and when. Raises `Unmet`.
+    A failure reports how long was waited, and who was answered by then and when. Raises `Unmet`, or `MachineBusy`
+    where an answer came later and the machine is too busy to say why.
     """
     answered: list[str] = []
-    allowed, factor = waiting.stretched(seconds), waiting.stretched(1)
+    within, allowance = f" within {waiting.told(seconds)}", waiting.Allowance(seconds, since)
     for source in sources:
-        left = since + allowed - waiting.now()
         try:
-            application.gets_pong(bed, source, server, via=via, patience=max(left, 0.0) / factor)
+            application.gets_pong(bed, source, server, via=via, patience=allowance)
         except Unmet as unmet:
             told = "; ".join(answered) or "nobody before it"
-            passed = waiting.now() - since
-            expected = f"{unmet.expected} within {waiting.told(seconds)}"
-            raise Unmet(expected, f"after {passed:.1f} s: {unmet.seen} (answered: {told})", unmet.evidence) from unmet
-        passed = waiting.now() - since
-        answered.append(f"{source.name} after {passed:.1f} s")
-        if passed > allowed:
-            raise Unmet(f"{source.name} gets a pong within {waiting.told(seconds)}", "; ".join(answered))
+            seen = f"after {allowance.passed():.1f} s: {unmet.seen} (answered: {told})"
+            raise Unmet(f"{unmet.expected}{within}", seen, unmet.evidence) from unmet
+        answered.append(f"{source.name} after {allowance.came:.1f} s")
+        expected = f"{source.name} gets a pong{within}"
+        allowance.judged(expected)
+        if allowance.came > allowance.seconds:
+            raise Unmet(expected, "; ".join(answered))
 
 
 def _stands_in(node: Node, network: Network) -> None:
