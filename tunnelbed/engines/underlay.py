@@ -65,5 +65,5 @@ def _next_free(first: int, size: int, taken: Mapping[IPv4Network, str]) -> IPv4N
     more = f" and {len(taken) - NAMED} more" if len(taken) > NAMED else ""
     raise EngineUnavailable(
         f"no {size} addresses in a row are free in {POOL}, of which Docker's networks get theirs; the largest "
-        f"parts have {', '.join(named)}{more}; take a testbed down (`invoke down`), or remove a network (`docker network rm`)"
+        f"parts have {', '.join(named)}{more}; take a testbed down, or remove a network (`docker network rm`)"
     )
