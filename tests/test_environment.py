@@ -13,6 +13,7 @@ import environment
 from tests.conftest import Checkout
 from tunnelbed import engines
 from tunnelbed.engines import Plan
+from tunnelbed.engines.fake import ENGINE as FAKE_ENGINE
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, EngineUnavailable
 from tunnelbed.shell import Completed
@@ -57,7 +58,7 @@ def test_a_testbed_that_does_not_come_up_is_tried_once_and_every_feature_is_told
         raise EngineUnavailable("no room")
 
     bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine(halfway=refuse))
-    monkeypatch.setitem(engines.ENGINES, "fake", "tunnelbed.engines.fake")
+    monkeypatch.setitem(engines.ENGINES, "fake", FAKE_ENGINE)
     monkeypatch.setattr(environment, "open_testbed", lambda *_: bed)
     context: Any = SimpleNamespace(held=contextlib.ExitStack(), root=checkout.root, brought_up=[], beds={}, broken={})
     context.config = SimpleNamespace(userdata=UserData({"engine": "fake"}))
@@ -142,7 +143,7 @@ def test_one_that_somebody_else_brought_up_meanwhile_is_not_taken_down(
             return not first and super().is_up()
 
     late = Late(bed.plain, checkout.root, bed.engine)
-    monkeypatch.setitem(engines.ENGINES, "fake", "tunnelbed.engines.fake")
+    monkeypatch.setitem(engines.ENGINES, "fake", FAKE_ENGINE)
     monkeypatch.setattr(environment, "open_testbed", lambda *_: late)
     context = context_of(checkout, engine="fake")
     context.beds["tiny"] = environment._bring_up(context, "tiny")
@@ -157,7 +158,7 @@ def test_sentences_are_judged_where_a_check_of_the_stack_s_own_does_not_pass(
     monkeypatch.setattr(readiness, "CHECK_SECONDS", 0.05)
     engine = FakeEngine(lambda _, command: Completed(tuple(command), 1, "no route to host", ""))
     bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, engine)
-    monkeypatch.setitem(engines.ENGINES, "fake", "tunnelbed.engines.fake")
+    monkeypatch.setitem(engines.ENGINES, "fake", FAKE_ENGINE)
     monkeypatch.setattr(environment, "open_testbed", lambda *_: bed)
     context = context_of(checkout, engine="fake")
     context.beds["tiny"] = environment._bring_up(context, "tiny")

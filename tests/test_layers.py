@@ -22,7 +22,6 @@ UPWARDS = {
     "engines": {"vpn.strongswan.config"},
     "vpn.strongswan.control": {"testbed.testbed"},
     "vpn.strongswan.keylog": {"testbed.testbed"},
-    "bench.environment": {"engines.images.node_images", "engines.qemu.files"},
 }
 MODULES = sorted(
     ".".join(path.relative_to(LIBRARY).with_suffix("").parts).removesuffix(".__init__")

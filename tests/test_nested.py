@@ -10,6 +10,7 @@ import yaml
 from tests.conftest import Checkout
 from tunnelbed import engines
 from tunnelbed.engines import Plan, compose
+from tunnelbed.engines.fake import ENGINE as FAKE_ENGINE
 from tunnelbed.engines.underlay import allocate
 from tunnelbed.errors import BadInput
 from tunnelbed.testbed import testbed
@@ -71,7 +72,7 @@ def test_up_warns_of_privileges_and_later_commands_know_the_form(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overlay(checkout)
-    monkeypatch.setitem(engines.ENGINES, "fake", "tunnelbed.engines.fake")
+    monkeypatch.setitem(engines.ENGINES, "fake", FAKE_ENGINE)
     said = list[str]()
     testbed.open_testbed(compose_file.load("tiny", checkout.root), checkout.root, "fake").up(NESTED, said.append)
     assert any("WARNING: server is privileged" in line for line in said)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from tunnelbed.engines import docker
+from tunnelbed.engines.docker import engine as docker
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.engines.qemu.engine import QemuEngine
 from tunnelbed.errors import BadInput

@@ -16,6 +16,7 @@ from tests.conftest import Checkout
 from tests.test_pki import GOOD
 from tunnelbed import engines
 from tunnelbed.engines import Plan, Usage
+from tunnelbed.engines.fake import ENGINE as FAKE_ENGINE
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, ChecksFailed, DeadlinePassed, EngineUnavailable, NodeFailed, TunnelbedError
 from tunnelbed.shell import Completed
@@ -380,7 +381,7 @@ def test_a_gateway_s_status_tells_who_does_esp_and_how_its_tunnels_are(checkout:
 
 
 def test_other_images_are_kept_with_the_testbed(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(engines.ENGINES, "fake", "tunnelbed.engines.fake")
+    monkeypatch.setitem(engines.ENGINES, "fake", FAKE_ENGINE)
     scene = compose_file.load("tiny", checkout.root)
     bed = testbed.open_testbed(scene, checkout.root, "fake")
     bed.up(replace(FAKE, image="gateway=me/charon:dev"), silent)
@@ -433,7 +434,7 @@ def test_an_unknown_node_is_answered_with_the_list(checkout: Checkout) -> None:
 def test_a_testbed_is_found_again_whatever_became_of_its_files(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(engines.ENGINES, "fake", "tunnelbed.engines.fake")
+    monkeypatch.setitem(engines.ENGINES, "fake", FAKE_ENGINE)
     beds = [bed_of(checkout), bed_of(checkout, instance="2")]
     for bed in beds:
         bed.up(FAKE, silent)
@@ -452,7 +453,7 @@ def test_a_testbed_is_found_by_what_an_interrupted_up_left_first(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nothing tells yet which engine it was to be: the default one is asked.
-    monkeypatch.setitem(engines.ENGINES, "docker", "tunnelbed.engines.fake")
+    monkeypatch.setitem(engines.ENGINES, "docker", FAKE_ENGINE)
     (checkout.root / ".tunnelbed" / "tiny" / "pki").mkdir(parents=True)
     (checkout.root / ".tunnelbed" / "tiny" / "options.json.new").write_text('{"eng', encoding="utf-8")
     (bed,) = testbed.find(checkout.root)

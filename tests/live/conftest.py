@@ -16,7 +16,7 @@ import yaml
 
 from tests.conftest import Checkout
 from tunnelbed.engines import links
-from tunnelbed.engines.docker import PROJECT, DockerEngine
+from tunnelbed.engines.docker.engine import PROJECT, DockerEngine
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
 

@@ -12,17 +12,15 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tunnelbed import shell
-from tunnelbed.engines import Progress
+from tunnelbed.engines import ENGINES, Progress
 from tunnelbed.engines.images.bake import RECIPE, ROOT
 from tunnelbed.engines.images.node_images import OURS
 from tunnelbed.errors import BadInput
 
-# The module that makes an engine's environment, as `scripts/setup` runs it.
-MAKERS: Mapping[str, str] = {"docker": "tunnelbed.engines.images.node_images", "qemu": "tunnelbed.engines.qemu.files"}
 # All that such a module reads.
 PARTS = ("tunnelbed", "compose", "scripts")
 CACHES = "id=tunnelbed-"
@@ -35,7 +33,7 @@ def build(engine: str, progress: Progress) -> float:
         progress(f"making the environment of {engine} with an empty cache")
         began = time.monotonic()
         # -P: not the modules of the current folder, but the copy's.
-        said = shell.run([sys.executable, "-P", "-m", MAKERS[engine]], env={"PYTHONPATH": scratch})
+        said = shell.run([sys.executable, "-P", "-m", ENGINES[engine].maker], env={"PYTHONPATH": scratch})
         seconds = time.monotonic() - began
         if made := _images(said.stdout):
             shell.run(["docker", "image", "rm", *made])

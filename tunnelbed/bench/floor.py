@@ -15,7 +15,7 @@ import yaml
 
 from tunnelbed import shell
 from tunnelbed.engines import compose
-from tunnelbed.engines.docker import DockerEngine
+from tunnelbed.engines.docker.engine import DockerEngine
 from tunnelbed.errors import BadInput
 from tunnelbed.testbed.options import Options
 from tunnelbed.testbed.testbed import Testbed

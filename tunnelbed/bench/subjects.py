@@ -49,8 +49,9 @@ def is_emulated(facts: Mapping[str, str]) -> bool:
 
 def of(engine: str, vms: str) -> Iterator[Subject]:
     """The subjects of one engine."""
-    if engine == DOCKER.engine:
-        yield DOCKER
+    if not {"memory", "cpus"} <= set(ENGINES[engine].takes):
+        # Its nodes share the machine.
+        yield Subject(engine, engine, ("--engine", engine) if engine != DOCKER.engine else ())
         return
     for shape in vms.split(","):
         found = VM.fullmatch(shape.strip())

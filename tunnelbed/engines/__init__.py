@@ -1,23 +1,25 @@
-"""What runs nodes: one module an engine, behind one small interface.
+"""What runs nodes: a folder an engine, behind one small interface.
 
-`ENGINES` is the registry: a name a person types, and the module whose `connect()` gives an `Engine`.
+`ENGINES` is the registry, by the name a person types: the folders here that have a `Registration` in their `__init__`.
+What every engine must do, tests/contracts/test_engines.py says.
 """
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
 from tunnelbed import waiting
+from tunnelbed.engines.registration import Registration
 from tunnelbed.errors import BadInput
 from tunnelbed.shell import Completed
 from tunnelbed.topology.model import Scenario
 from tunnelbed.vpn.strongswan import config
 
-ENGINES = {"docker": "tunnelbed.engines.docker", "qemu": "tunnelbed.engines.qemu.engine"}
 DATA_PLANES = ("auto", "kernel", "user")
 
 Progress = Callable[[str], None]
@@ -152,9 +154,19 @@ def connect(name: str, root: Path) -> Engine:
     """The engine of that name, for the testbeds of the folder `root`; raises `EngineUnavailable` with what to do."""
     if name not in ENGINES:
         raise BadInput("--engine", "", repr(name), f"one of: {', '.join(ENGINES)}", "choose one of them")
-    return cast("Engine", importlib.import_module(ENGINES[name]).connect(root))
+    return cast("Engine", importlib.import_module(ENGINES[name].module).connect(root))
 
 
 def takes(name: str) -> Collection[str]:
     """Which of the options of a testbed the engine of that name takes."""
-    return cast("Collection[str]", importlib.import_module(ENGINES[name]).TAKES)
+    return ENGINES[name].takes
+
+
+def _registered() -> dict[str, Registration]:
+    """The engines that have a folder here."""
+    folders = sorted(found.name for found in pkgutil.iter_modules(__path__) if found.ispkg)
+    packages = {name: importlib.import_module(f"{__name__}.{name}") for name in folders}
+    return {name: package.ENGINE for name, package in packages.items() if hasattr(package, "ENGINE")}
+
+
+ENGINES = _registered()

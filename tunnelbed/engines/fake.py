@@ -10,15 +10,20 @@ It is not in the registry, since no person wants it. What its nodes say and answ
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tunnelbed.engines import Plan, Progress, Usage
+from tunnelbed.engines.registration import Registration
 from tunnelbed.errors import CommandFailed, NodeFailed
 from tunnelbed.shell import Completed
 
-# Options of a testbed, as `Engine.takes`.
-TAKES: tuple[str, ...] = ("driver", "data_plane", "platform", "nested", "memory", "cpus", "image")
+ENGINE = Registration(
+    module="tunnelbed.engines.fake",
+    maker="",
+    takes=("driver", "data_plane", "platform", "nested", "memory", "cpus", "image"),
+)
 
 
 def whole(plan: Plan) -> None:
@@ -44,7 +49,7 @@ class FakeEngine:
     name = "fake"
     driver = "none"
     own_clocks = False
-    takes = TAKES
+    takes = ENGINE.takes
 
     def __init__(
         self,
@@ -64,6 +69,10 @@ class FakeEngine:
         self._made_from: dict[str, dict[str, str]] = {}
         self._nodes: dict[str, dict[str, str]] = {}
         self._networks: dict[str, int] = {}
+        # How often each node was started, and so has said its words.
+        self._starts: Counter[tuple[str, str]] = Counter()
+        # What the command that is being answered was given.
+        self.input = b""
 
     def provide(self, images: Sequence[str], platform: str, progress: Progress) -> Mapping[str, str]:
         """As `Engine.provide`: a name is enough."""
@@ -91,6 +100,7 @@ class FakeEngine:
         for number, name in enumerate(plan.scenario.nodes):
             if number == len(plan.scenario.nodes) // 2:
                 self.halfway(plan)
+            self._starts[plan.project, name] = 1
             nodes[name] = self.ends_as if name in self.exits else "running"
 
     def stop(self, project: str, state: Path) -> Mapping[str, int]:
@@ -108,17 +118,22 @@ class FakeEngine:
         self, project: str, node: str, command: Sequence[str], *, stdin: bytes = b"", check: bool = True
     ) -> Completed:
         """As `Engine.run`: what `answer` says."""
-        del stdin
         self._known(project, node)
+        self.input = stdin
         done = self.answer(node, command)
         if check and done.status:
             raise CommandFailed(command, done.status, done.output, node)
         return done
 
     def open(self, project: str, node: str, command: Sequence[str]) -> Said:
-        """As `Engine.open`: the stream of what `answer` says, then its end."""
+        """As `Engine.open`: what `answer` says to all that was sent before somebody reads, then the end."""
         self._known(project, node)
-        return Said(self.answer(node, command).stdout.encode())
+
+        def say(data: bytes) -> bytes:
+            self.input = data
+            return self.answer(node, command).stdout.encode(errors="surrogateescape")
+
+        return Said(say)
 
     def terminal(self, project: str, node: str, command: Sequence[str]) -> Sequence[str]:
         """As `Engine.terminal`: a command that prints what was asked."""
@@ -132,7 +147,7 @@ class FakeEngine:
     def log(self, project: str, node: str, since: str = "") -> str:
         """As `Engine.log`."""
         self._known(project, node)
-        return self.words.get(node, "tunnelbed: ready\n")[int(since or 0) :]
+        return (self.words.get(node, "tunnelbed: ready\n") * self._starts[project, node])[int(since or 0) :]
 
     def mark(self, project: str, node: str) -> str:
         """As `Engine.mark`."""
@@ -155,6 +170,7 @@ class FakeEngine:
         """As `Engine.restart`."""
         self._known(project, node)
         self._nodes[project][node] = "running"
+        self._starts[project, node] += 1
 
     def usage(self, project: str) -> Usage:
         """As `Engine.usage`: what a test says of one node, times how many there are."""
@@ -167,18 +183,21 @@ class FakeEngine:
 
 
 class Said:
-    """A stream of what a command has said already; what is sent to it is lost."""
+    """A stream of what a command says, all at once, to all that was sent to it by then."""
 
-    def __init__(self, output: bytes) -> None:
-        self._rest = output
+    def __init__(self, say: Callable[[bytes], bytes]) -> None:
+        self._say, self._sent, self._is_read = say, b"", False
 
     def send(self, data: bytes) -> None:
-        """Lose it."""
+        """Keep it."""
+        self._sent += data
 
     def receive(self) -> bytes:
-        """All of it, then the end."""
-        output, self._rest = self._rest, b""
-        return output
+        """All that is said, then the end."""
+        if self._is_read:
+            return b""
+        self._is_read = True
+        return self._say(self._sent)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -13,3 +13,11 @@
 
 docs/vms.md tells it from outside.
 """
+
+from tunnelbed.engines.registration import Registration
+
+ENGINE = Registration(
+    module="tunnelbed.engines.qemu.engine",
+    maker="tunnelbed.engines.qemu.files",
+    takes=("data_plane", "platform", "memory", "cpus"),
+)

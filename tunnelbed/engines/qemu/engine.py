@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tunnelbed import shell, waiting
 from tunnelbed.engines import Plan, Progress, Usage
-from tunnelbed.engines.qemu import accelerator, files, usage, vm_supervisor
+from tunnelbed.engines.qemu import ENGINE, accelerator, files, usage, vm_supervisor
 from tunnelbed.engines.qemu.accelerator import Accelerator
 from tunnelbed.engines.qemu.conversation import Conversation
 from tunnelbed.engines.qemu.machine import Machine, machines, settings
@@ -22,10 +22,10 @@ from tunnelbed.errors import BadInput, CommandFailed, NodeFailed, TunnelbedError
 from tunnelbed.shell import Completed
 from tunnelbed.topology import yaml_sections
 
-# Options of a testbed, as `Engine.takes`.
-TAKES: tuple[str, ...] = ("data_plane", "platform", "memory", "cpus")
 # Below a testbed's own folder.
 FOLDER = "vms"
+# A file there, with the name by which every call names the testbed.
+PROJECT = "project"
 IMAGE = "tunnelbed/node"
 # What of a service in a stack a machine makes; and what is Docker's business alone, with no effect on the network.
 HONOURED = {
@@ -62,7 +62,7 @@ class QemuEngine:
     name = "qemu"
     driver = "segments of its own"
     own_clocks = True
-    takes = TAKES
+    takes = ENGINE.takes
     # Seconds that a supervisor has to end its machines.
     end_seconds = 10.0
 
@@ -71,6 +71,8 @@ class QemuEngine:
         self._found: Accelerator | None = None
         self._kernel = ""
         self._renewing = threading.Lock()
+        # Of each project that was asked for, the last known.
+        self._folders: dict[str, Path] = {}
 
     def provide(self, images: Sequence[str], platform: str, progress: Progress) -> Mapping[str, str]:
         """As `Engine.provide`: all nodes share the files of one image."""
@@ -99,6 +101,7 @@ class QemuEngine:
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(mode=0o700)
+        (folder / PROJECT).write_text(plan.project, encoding="utf-8")
         vm_supervisor.write(folder, self._made(plan, folder, plan.scenario.nodes))
         accelerated = self._accelerator
         progress(
@@ -246,8 +249,12 @@ class QemuEngine:
         return made
 
     def _folder(self, project: str) -> Path:
-        """The folder of a testbed, whose project's name is its own with a dash and this checkout's mark."""
-        return self.root / ".tunnelbed" / project.rpartition("-")[0].replace("--", ".") / FOLDER
+        """The folder of a testbed, in which `start` noted its project; one that nobody has where it is not up."""
+        if project not in self._folders or not self._folders[project].exists():
+            for note in self.root.glob(f".tunnelbed/*/{FOLDER}/{PROJECT}"):
+                with contextlib.suppress(OSError):  # it has just been taken down
+                    self._folders[note.read_text(encoding="utf-8")] = note.parent
+        return self._folders.get(project, self.root / ".tunnelbed" / "none")
 
     def _known(self, project: str, node: str) -> Machine:
         with contextlib.suppress(*vm_supervisor.UNREADABLE):

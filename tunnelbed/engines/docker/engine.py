@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -17,11 +17,12 @@ from docker.errors import APIError, DockerException, NotFound
 
 from tunnelbed import shell, waiting
 from tunnelbed.engines import Plan, Progress, Stream, Usage, cgroups, compose, drivers, links
+from tunnelbed.engines.docker import ENGINE, complaints, compose_version
+from tunnelbed.engines.docker.complaints import in_a_line
 from tunnelbed.engines.execs import ExecStream
 from tunnelbed.engines.images.node_images import OURS, engine_platform, ensure, known_platform, lay_out, node_image
 from tunnelbed.engines.underlay import allocate
 from tunnelbed.errors import (
-    BadInput,
     CommandFailed,
     DeadlinePassed,
     EngineUnavailable,
@@ -29,12 +30,7 @@ from tunnelbed.errors import (
     TunnelbedError,
 )
 from tunnelbed.shell import Completed
-from tunnelbed.topology import yaml_sections
 
-# Options of a testbed, as `Engine.takes`.
-TAKES: tuple[str, ...] = ("driver", "data_plane", "platform", "nested", "image")
-# `!override` in a Compose file is understood from 2.24.4 on (Compose release notes).
-OLDEST_COMPOSE = (2, 24, 4)
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 # A mark in the testbed's folder: parents were, or were about to be, made.
 PARENTS = "parents"
@@ -55,7 +51,7 @@ def connect(root: Path) -> DockerEngine:
         client = docker.from_env(timeout=int(waiting.stretched(60)))
         client.ping()
     except (DockerException, OSError) as wrong:
-        raise _unreachable(wrong) from wrong
+        raise complaints.unreachable(wrong) from wrong
     return DockerEngine(client)
 
 
@@ -65,15 +61,17 @@ class DockerEngine:
     name = "docker"
     driver = "macvlan"
     own_clocks = False
-    takes = TAKES
+    takes = ENGINE.takes
 
     def __init__(self, client: docker.DockerClient) -> None:
         self.client = client
 
+    @in_a_line
     def provide(self, images: Sequence[str], platform: str, progress: Progress) -> Mapping[str, str]:
         """As `Engine.provide`: tags."""
         return {name: ensure(name.removeprefix(OURS), progress, platform or None, self._has) for name in images}
 
+    @in_a_line
     def called(self, image: str, platform: str) -> str:
         """As `Engine.called`: the tag of an image of ours, the ID of another."""
         if image.startswith(OURS):
@@ -81,14 +79,16 @@ class DockerEngine:
             return node_image(image.removeprefix(OURS), platform if foreign else None)
         return self._id(image)
 
+    @in_a_line
     def runs(self, project: str) -> Mapping[str, str]:
         """As `Engine.runs`."""
         return {found.node: found.image for found in self._containers(project)}
 
+    @in_a_line
     def start(self, plan: Plan, progress: Progress) -> None:
         """As `Engine.start`: parents, override, `docker compose up`."""
         drivers.check(plan)
-        version = _in_background(self._compose_is_new_enough)
+        version = compose_version.looked_at()
         parents = self.make_parents(plan, progress)
         version.result()
         if any(node.image not in plan.images for node in plan.scenario.nodes.values()):
@@ -104,7 +104,7 @@ class DockerEngine:
                 self.compose_up(plan.project, self.render(plan, parents))
             except CommandFailed as failed:
                 if attempt == TRIES - 1 or "overlaps" not in failed.output:
-                    raise self._explain(plan, failed) from failed
+                    raise self._explained(plan, failed) from failed
                 shell.run(compose.command(plan.project, "down", "-t", "0"))
             else:
                 return
@@ -135,6 +135,7 @@ class DockerEngine:
         words = ("up", "--detach", "--no-build", "--pull", "never", "--remove-orphans", *more)
         shell.run(compose.command(project, *words, files=files))
 
+    @in_a_line
     def stop(self, project: str, state: Path) -> Mapping[str, int]:
         """As `Engine.stop`."""
         links.forget(self.client, project)
@@ -150,10 +151,12 @@ class DockerEngine:
             parents = links.remove(self.client, self._own_image(), project)
         return {"container": len(containers), "network": len(networks), "link": parents}
 
+    @in_a_line
     def states(self, project: str) -> Mapping[str, str]:
         """As `Engine.states`."""
         return {container.node: container.state for container in self._containers(project)}
 
+    @in_a_line
     def run(
         self, project: str, node: str, command: Sequence[str], *, stdin: bytes = b"", check: bool = True
     ) -> Completed:
@@ -187,6 +190,7 @@ class DockerEngine:
             raise NodeFailed(node, "ended while it ran a command", "see `invoke logs`") from late
         return int(code)
 
+    @in_a_line
     def open(self, project: str, node: str, command: Sequence[str]) -> Stream:
         """As `Engine.open`."""
         container = self._container(project, node)
@@ -195,16 +199,19 @@ class DockerEngine:
         made = api.exec_create(container.id, list(command), stdin=True)["Id"]
         return ExecStream(api.exec_start(made, socket=True))
 
+    @in_a_line
     def terminal(self, project: str, node: str, command: Sequence[str]) -> Sequence[str]:
         """As `Engine.terminal`."""
         container = self._container(project, node)
         flags = ["-it"] if os.isatty(0) and os.isatty(1) else ["-i"]
         return ["docker", "exec", *flags, container.name, *command]
 
+    @in_a_line
     def follow(self, project: str, node: str) -> Sequence[str]:
         """As `Engine.follow`."""
         return ["docker", "logs", "--follow", self._container(project, node).name]
 
+    @in_a_line
     def log(self, project: str, node: str, since: str = "") -> str:
         """As `Engine.log`; Docker reads a log from its end, but has to be told how many lines."""
         container = self._container(project, node)
@@ -218,15 +225,18 @@ class DockerEngine:
                 return "".join(said for stamp, _, said in stamped if stamp > since)
             last *= 8
 
+    @in_a_line
     def mark(self, project: str, node: str) -> str:
         """As `Engine.mark`: when the last line was said, by the engine's clock."""
         return self._log(self._container(project, node), 1, timestamps=True).partition(" ")[0]
 
+    @in_a_line
     def describe(self) -> Mapping[str, str]:
         """As `Engine.describe`."""
         info = self.client.info()
         return {"engine": f"Docker {info['ServerVersion']}", "kernel": str(info["KernelVersion"])}
 
+    @in_a_line
     def renew(self, plan: Plan, node: str) -> None:
         """As `Engine.renew`: the override stays, and with it the underlay."""
         _until_mac_is_free(lambda: self.compose_up(plan.project, _files(plan), "--no-deps", node))
@@ -246,6 +256,7 @@ class DockerEngine:
             raise CommandFailed(command, None, str(refused), "the engine's machine") from refused
         return Completed(tuple(command), 0, output.decode(errors="replace"), "")
 
+    @in_a_line
     def restart(self, project: str, node: str) -> None:
         """As `Engine.restart`."""
         container = self.client.containers.get(self._container(project, node).id)
@@ -254,6 +265,7 @@ class DockerEngine:
             container.wait()
         _until_mac_is_free(container.start)
 
+    @in_a_line
     def usage(self, project: str) -> Usage:
         """As `Engine.usage`: what the kernel has counted for each container's cgroup, its page cache included."""
         nodes = [container.node for container in self._containers(project)]
@@ -261,39 +273,14 @@ class DockerEngine:
             said = list(pool.map(lambda node: self.run(project, node, cgroups.LOOK, check=False).output, nodes))
         return cgroups.total(dict(zip(nodes, said, strict=True)))
 
-    def _compose_is_new_enough(self) -> None:
-        try:
-            said = shell.run(["docker", "compose", "version", "--short"]).stdout.strip()
-        except CommandFailed as missing:
-            raise EngineUnavailable(
-                f"Docker Compose v2 is not installed ({missing.output}); run scripts/setup, or install it"
-            ) from missing
-        found = tuple(int(part) for part in re.findall(r"\d+", said)[:3])
-        if found < OLDEST_COMPOSE:
-            oldest = ".".join(map(str, OLDEST_COMPOSE))
-            raise EngineUnavailable(f"Docker Compose is {said}, and {oldest} or later is needed; update it")
-
-    def _explain(self, plan: Plan, failed: CommandFailed) -> TunnelbedError:
-        """What Compose's complaint means to a person."""
-        text = failed.output
-        last = text.strip().splitlines()[-1] if text.strip() else "no word from Compose"
-        stack = yaml_sections.shorten(plan.scenario.stack)
-        if "/dev/net/tun" in text:
-            return EngineUnavailable(
-                "the kernel has no TUN device, which ESP in user space needs; `modprobe tun`, or `--data-plane kernel`"
-            )
-        if "operation not supported" in text and plan.driver != "bridge":
-            return EngineUnavailable(f"the kernel cannot make {drivers.named(plan)} networks; use another `--driver`")
-        if failed.status == _COMPOSE_REFUSED or "yaml:" in text or "validating" in text:
-            said = last.removeprefix(f"validating {plan.scenario.stack}: ")
-            return BadInput(stack, "", said, "a stack that Compose accepts", "correct what it names")
-        if missing := re.search(r"No such image: (\S+)", text):
-            return BadInput(stack, "image", missing[1], "an image that the engine has", "build it, or `docker pull` it")
+    def _explained(self, plan: Plan, failed: CommandFailed) -> TunnelbedError:
+        """What Compose's complaint means: of itself, or of a node that has ended."""
+        if meant := complaints.meaning(plan, failed):
+            return meant
         for container in self._containers(plan.project):
             if container.state == "exited":
                 return NodeFailed(container.node, self._log(container, last=5), "mend its configuration")
-        # What Compose did before it failed is in its log (`--verbose`), the reason in its last line.
-        return CommandFailed(failed.command, failed.status, last)
+        return complaints.shortened(failed)
 
     def _own_image(self) -> str:
         """Any image of ours for the engine's own platform: what a helper needs of it, all have."""
@@ -372,8 +359,6 @@ class _Found:
 
 # `images.node_image` without a platform at its end.
 _NATIVE_TAG = re.compile(r"tunnelbed/node:[0-9a-f]{12}")
-# The status with which Compose refuses a file it cannot use (compose/cmd/compose: `compose.go`, exit codes).
-_COMPOSE_REFUSED = 15
 
 
 def _until_mac_is_free(start: Callable[[], object]) -> None:
@@ -398,24 +383,3 @@ def _files(plan: Plan) -> Sequence[Path]:
     """A testbed's Compose files: the stack, its overlay if it has one, and the override."""
     overlay = [plan.scenario.overlay] if plan.scenario.overlay else []
     return [plan.scenario.stack, *overlay, plan.state / "override.yaml"]
-
-
-def _in_background(check: Callable[[], None]) -> Future[None]:
-    """Run a check while other things go on."""
-    with_thread = ThreadPoolExecutor(max_workers=1)
-    running = with_thread.submit(check)
-    with_thread.shutdown(wait=False)
-    return running
-
-
-def _unreachable(wrong: Exception) -> EngineUnavailable:
-    """Why the engine does not answer, in a line with what to do."""
-    reason = str(wrong)
-    if "Permission denied" in reason or "PermissionError" in reason:
-        return EngineUnavailable(
-            "no permission on the Docker engine's socket; run as root, or join its group: "
-            "`sudo usermod -aG docker $USER`, then log in again"
-        )
-    return EngineUnavailable(
-        f"the Docker engine does not answer; start it (`scripts/setup` does) or set DOCKER_HOST ({reason})"
-    )
