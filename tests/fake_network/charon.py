@@ -52,6 +52,7 @@ class FakeCharon(Sealer):
 
     def start(self) -> None:
         """Begin anew, with the connections of its own file."""
+        self.network.hang_up(self.node)
         self.sas, self.old, self.answers = [], {}, True
         self.node.sealer = self
         self.node.processes.add("charon")

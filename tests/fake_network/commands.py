@@ -90,7 +90,7 @@ def _said(network: FakeNetwork, node: FakeNode, words: list[str]) -> str | Compl
         case ["ln", "-sf", _, there]:
             node.files.pop(there, None)
             return ""
-        case ["mkdir", *_] | ["true"]:
+        case ["mkdir", *_] | ["true"] | ["test", "-e", "/run/tunnelbed/loaded"]:
             return ""
     raise ValueError("no such command here")
 
@@ -148,6 +148,11 @@ def _cat(network: FakeNetwork, node: FakeNode, path: str) -> str:
         return f"{node.links[found[1]].mac}\n"
     if path in node.files:
         return node.files[path]
+    if path.startswith("/proc/sys/"):
+        key = path.removeprefix("/proc/sys/").translate(str.maketrans("./", "/."))
+        if key not in node.sysctls:
+            raise ValueError(f"cat: {path}: No such file or directory")
+        return f"{node.sysctls[key]}\n"
     known: Mapping[str, Callable[[], str]] = {
         "/proc/1/status": lambda: _status(node),
         "/proc/net/netstat": lambda: (
@@ -188,6 +193,8 @@ def _ip(network: FakeNetwork, node: FakeNode, words: list[str]) -> str:
             return json.dumps([{"ifname": link.name} for link in shown(network, node) if link.up or "up" not in rest])
         case ["-json", "route", "get", target, *rest]:
             return _route_get(node, target, rest)
+        case ["-4" | "-6" as version, "--json", "route", "show", "table", "main"]:
+            return json.dumps(list(_routes(node, int(version[1]))))
         case ["maddress", verb, group, "dev", name]:
             groups = node.links[name].groups
             (groups.add if verb == "add" else groups.discard)(group)
@@ -216,7 +223,6 @@ def shown(network: FakeNetwork, node: FakeNode) -> Sequence[Link]:
 
 def links(node: FakeNode, found: Sequence[Link]) -> list[Mapping[str, object]]:
     """Interfaces with their addresses, as `ip -json address show` prints them."""
-    del node
     return [
         {
             "ifname": link.name,
@@ -230,10 +236,30 @@ def links(node: FakeNode, found: Sequence[Link]) -> list[Mapping[str, object]]:
                     "scope": "global",
                 }
                 for own in link.addresses
-            ],
+            ]
+            + _link_local(node, link),
         }
         for link in found
     ]
+
+
+def _link_local(node: FakeNode, link: Link) -> list[Mapping[str, object]]:
+    """What an interface has by itself where IPv6 is left on."""
+    if node.sysctls.get("net.ipv6.conf.all.disable_ipv6") != "0" or link.name in ("lo", TUN):
+        return []
+    local = f"fe80::{link.mac[9:].replace(':', '')}"
+    return [{"family": "inet6", "local": local, "prefixlen": 64, "scope": "link"}]
+
+
+def _routes(node: FakeNode, version: int) -> Iterator[Mapping[str, str]]:
+    for name, own in node.addresses():
+        if own.version == version and node.links[name].up:
+            yield {"dst": str(own.network), "dev": name, "protocol": "kernel"}
+    for route in node.routes:
+        if route.target.version == version and route.table == "main":
+            target = str(route.target) if route.target.prefixlen else "default"
+            via = {"gateway": str(route.via)} if route.via else {}
+            yield {"dst": target, "dev": route.device, "protocol": "boot", **via}
 
 
 def ip_change(node: FakeNode, words: list[str]) -> None:

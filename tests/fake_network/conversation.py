@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import threading
 from collections import deque
@@ -14,6 +15,7 @@ from scapy.layers.inet6 import IPv6
 
 from tests.fake_network import commands
 from tests.fake_network.stack import FakeNode
+from tests.fake_network.vici import SOCKET, Session
 from tunnelbed.shell import Completed
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class Conversation:
         # How many frames the next `sync` says were lost.
         self.lost = 0
         self._listening: dict[int, tuple[str, ...]] = {}
+        self._sockets: dict[int, Session] = {}
         self._said: deque[bytes] = deque()
         self._changed = threading.Condition()
         self._received = self._closed = False
@@ -137,10 +140,37 @@ class Conversation:
             case "listen":
                 self._listening[number := request["id"]] = tuple(request["argv"])
                 return number
+            case "connect" | "send" | "close":
+                return self._talk(request["do"], request)
             case "hush":
                 self._listening.pop(request["of"])
                 return True
         raise ValueError(f"the fake agent does not know {request['do']}")
+
+    def _talk(self, what: str, request: dict[str, Any]) -> int:
+        """Open the socket of the node's charon, write to it, or close it."""
+        if what == "connect":
+            charon = self.network.charons.get(self.node.name)
+            if request["path"] != SOCKET or charon is None or not charon.answers:
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+            self._sockets[number := int(request["id"])] = Session(charon)
+            return number
+        number = int(request["of"])
+        if what == "close":
+            self._sockets.pop(number, None)
+        elif number not in self._sockets:
+            raise ConnectionError("the other side has closed it")
+        else:
+            for answer in self._sockets[number].hear(base64.b64decode(request["data"])):
+                self.network.move()
+                self._say({"of": number, "data": base64.b64encode(answer).decode()})
+        return number
+
+    def hang_up(self) -> None:
+        """The node's charon has ended, and its sockets with it."""
+        for number in self._sockets:
+            self._say({"of": number, "data": ""})
+        self._sockets.clear()
 
 
 def _ended(done: Completed) -> dict[str, object]:

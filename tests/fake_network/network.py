@@ -124,6 +124,12 @@ class FakeNetwork(FakeEngine):
             if conversation.node is node:
                 conversation.traced(line)
 
+    def hang_up(self, node: FakeNode) -> None:
+        """A node's charon has ended: whoever talks with it is told."""
+        for conversation in self._open:
+            if conversation.node is node:
+                conversation.hang_up()
+
     def mac_of(self, address: Address, name: str, asking: FakeNode) -> str | None:
         """Who has an address on a network, as ARP or its successor would find it."""
         for node in self.nodes.values():
@@ -232,8 +238,9 @@ class FakeNetwork(FakeEngine):
     def renew(self, plan: Plan, node: str) -> None:
         """As `Engine.renew`: the node may do what its stack says now."""
         stack = yaml.safe_load(plan.scenario.stack.read_text(encoding="utf-8"))
-        given = frozenset(stack["services"][node].get("cap_add", ()))
-        self.nodes[node].more_capabilities = given
+        service, renewed = stack["services"][node], self.nodes[node]
+        renewed.more_capabilities = frozenset(service.get("cap_add", ()))
+        renewed.sysctls = {key: str(value) for key, value in service.get("sysctls", {}).items()}
         self.restart(plan.project, node)
 
     def stop(self, project: str, state: Path) -> dict[str, int]:

@@ -23,6 +23,9 @@ class Child:
     remote: tuple[Subnet, ...]
     proposals: tuple[str, ...]
     action: str
+    rekeyed: int
+    dead: str
+    closed: str
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Connection:
     certificate: str
     peer: str
     strict: bool
+    rekeyed: int
+    asked: int
     children: tuple[Child, ...]
 
 
@@ -87,6 +92,8 @@ def _connection(name: str, section: Tree) -> Connection:
         ours.get("certs", ""),
         theirs.get("id", "%any"),
         theirs.get("revocation") == "strict",
+        _seconds(section.get("rekey_time", "4h")),
+        _seconds(section.get("dpd_delay", "0s")),
         tuple(_child(key, part) for key, part in section.get("children", {}).items()),
     )
 
@@ -98,7 +105,19 @@ def _child(name: str, section: Tree) -> Child:
         tuple(map(ipaddress.ip_network, _list(section["remote_ts"]))),
         _list(section.get("esp_proposals", "default")),
         section.get("start_action", "none"),
+        _seconds(section.get("rekey_time", "1h")),
+        _action(section.get("dpd_action", "none")),
+        _action(section.get("close_action", "none")),
     )
+
+
+def _seconds(said: str) -> int:
+    return int(said.rstrip("smhd")) * {"m": 60, "h": 3600, "d": 86400}.get(said[-1], 1)
+
+
+def _action(said: str) -> str:
+    """As charon reports it, which has one word for the old ones."""
+    return {"clear": "none", "hold": "trap", "restart": "start"}.get(said, said)
 
 
 def _list(said: str) -> tuple[str, ...]:

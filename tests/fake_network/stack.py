@@ -53,6 +53,7 @@ class FakeNode:
         self.counters = {"IPReversePathFilter": 0}
         self.processes: set[str] = set()
         self.more_capabilities: frozenset[str] = frozenset()
+        self.sysctls = {key: str(value) for key, value in spec.sysctls.items()}
         self.reset()
 
     def reset(self) -> None:
@@ -67,12 +68,12 @@ class FakeNode:
     def forwards(self, version: int) -> bool:
         """Whether the node forwards packets of an IP version."""
         keys = {4: ("net.ipv4.ip_forward",), 6: ("net.ipv6.conf.all.forwarding",)}[version]
-        return any(str(self.spec.sysctls.get(key, "0")) == "1" for key in keys)
+        return any(str(self.sysctls.get(key, "0")) == "1" for key in keys)
 
     @property
     def strict(self) -> bool:
         """Whether it believes only a source that the route back agrees with."""
-        return str(self.spec.sysctls.get("net.ipv4.conf.all.rp_filter", "0")) == "1"
+        return str(self.sysctls.get("net.ipv4.conf.all.rp_filter", "0")) == "1"
 
     def addresses(self) -> Iterator[tuple[str, Interface]]:
         """Each of its addresses with its interface; those of `lo` included."""
