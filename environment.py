@@ -63,6 +63,8 @@ def before_scenario(context: Context, scenario: Scenario) -> None:
     del scenario
     context.recording = context.conversation = None
     context.requests = []
+    # The nodes whose traffic was recorded last.
+    context.acting = []
     context.ping = None
     context.journal = None
     context.attack = None

@@ -74,8 +74,10 @@ def asks_for_tunnel(context: Context, asking: str, target: str) -> None:
         control.ask_for_tunnel(context.bed, who, whom)
         recording.settle()
     context.recording = recording
+    context.acting = [who]
 
 
 def attack(context: Context, made: Attack) -> None:
     """Keep what an attack brought about for the sentences that follow."""
     context.attack, context.recording, context.journal = made, made.recording, made.journal
+    context.acting = []

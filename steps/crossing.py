@@ -40,11 +40,12 @@ def says_again(context: Context, speakers: str) -> None:
     if not isinstance(context.conversation, Recording):
         raise BadInput("When", "", "none", "a request before this sentence", "add `When client A1 asks the server`")
     context.recording = application.say_again(context.bed, context.conversation, context.requests, who)
+    context.acting = who
 
 
-@step("{sources:Nodes} pings {targets:Nodes}")
+@step("{sources:Nodes} pings {targets:Targets}")
 def pings(context: Context, sources: str, targets: str) -> None:
-    """A ping is sent, answered or not, while every node records."""
+    """A ping is sent by each IP version that both have, answered or not, while every node records."""
     asked = questions(context, sources, targets)
     note(context)
     with context.bed.record() as recording:
@@ -53,6 +54,7 @@ def pings(context: Context, sources: str, targets: str) -> None:
             reachability.send(context.bed, source, target, context.ping)
         recording.settle()
     context.recording = recording
+    context.acting = [source for source, _ in asked]
 
 
 @step("only {kinds:Kinds} cross {networks:Links}")
@@ -103,7 +105,7 @@ def text_unreadable(context: Context, networks: str) -> None:
 @step("no private address is seen beyond a gateway")
 def no_inside_address(context: Context) -> None:
     """Addresses from inside the sites are seen there, and on no network outside them."""
-    confidentiality.no_inside_address_is_seen(context.bed, _recorded(context))
+    confidentiality.no_inside_address_is_seen(context.bed, _recorded(context), context.acting)
 
 
 @step("a plain packet forged as from {face:Node} and put on {networks:Links} does not reach {target:Node}")
@@ -141,6 +143,7 @@ def answers_again(context: Context, replier: str, asker: str) -> None:
         reachability.answer_again(context.bed, who, whom, ping)
         recording.settle()
     context.recording = recording
+    context.acting = [who]
 
 
 def _ask(context: Context, sources: str, seconds: float) -> None:
@@ -152,6 +155,7 @@ def _ask(context: Context, sources: str, seconds: float) -> None:
         recording.settle()
     context.recording = context.conversation = recording
     context.requests = [request for _, request in asked]
+    context.acting = [source for source, _ in asked]
 
 
 def _recorded(context: Context) -> Recording:

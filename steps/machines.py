@@ -45,6 +45,12 @@ def stands_only_in_two(context: Context, place: str, first: str, second: str) ->
     node_hardening.stands_only_in(context.bed, node(context, place), both)
 
 
+@step("{speakers:Nodes} has addresses only of the IP versions its stack gives")
+def speaks_as_given(context: Context, speakers: str) -> None:
+    """On no network a node has an address, not even a link-local one, of an IP version that its stack leaves out."""
+    node_hardening.speaks_as_given(context.bed, nodes(context, speakers))
+
+
 @step("no two nodes have the same address")
 def no_address_twice(context: Context) -> None:
     """On no network two nodes have the same address, whatever the stack says."""

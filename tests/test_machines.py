@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed.checks import node_hardening
+from tunnelbed.checks import host_isolation, node_hardening
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.shell import Completed
@@ -21,7 +21,9 @@ from tunnelbed.topology.compose_file import load
 NETSTAT = "TcpExt: SyncookiesSent IPReversePathFilter\nTcpExt: 0 {}\nIpExt: InOctets\nIpExt: 12\n"
 
 
-def bed(checkout: Checkout, said: Mapping[str, str]) -> testbed.Testbed:
+def bed(
+    checkout: Checkout, said: Mapping[str, str], interfaces: Sequence[Mapping[str, object]] = ()
+) -> testbed.Testbed:
     """A testbed of which only what its nodes answer is there: by command, or by node and command."""
 
     def agent(node: str) -> Any:  # noqa: ANN401 # as much of an agent as is asked for
@@ -29,7 +31,12 @@ def bed(checkout: Checkout, said: Mapping[str, str]) -> testbed.Testbed:
             line = " ".join(command)
             return Completed(tuple(command), 0, said.get(f"{node} {line}", said.get(line, "[]")), "")
 
-        return SimpleNamespace(run=run, send_frame=lambda *_: None, mac=lambda _: "02:00:00:00:00:02")
+        return SimpleNamespace(
+            run=run,
+            send_frame=lambda *_: None,
+            mac=lambda _: "02:00:00:00:00:02",
+            interfaces=lambda: interfaces,
+        )
 
     found = SimpleNamespace(
         scenario=load("tiny", checkout.root),
@@ -41,7 +48,9 @@ def bed(checkout: Checkout, said: Mapping[str, str]) -> testbed.Testbed:
 
 
 def links(*names: str) -> str:
-    return json.dumps([{"ifname": name} for name in ("lo", "ipsec0", *names)])
+    """As a node prints what it stands in (`host_isolation.LOOK`): these, and what leads nowhere by itself."""
+    inside = [{"ifname": "lo"}, {"ifname": "ipsec0", "linkinfo": {"info_kind": "tun"}}]
+    return "\n".join(["6f2c net:[1]", json.dumps([*inside, *({"ifname": name} for name in names)]), "[]", "[]"])
 
 
 def test_a_capability_too_many_is_told(checkout: Checkout) -> None:
@@ -57,13 +66,28 @@ def test_a_capability_that_does_not_exist_is_no_failure_of_the_network(checkout:
 
 
 def test_a_network_too_many_is_told(checkout: Checkout) -> None:
-    one = bed(checkout, {"ip -json link show": links("inside", "outside")})
+    one = bed(checkout, {f"sh -ec {host_isolation.LOOK}": links("inside", "outside")})
     with pytest.raises(Unmet, match=r"client has interfaces only in inside\nseen: +in inside and outside"):
         node_hardening.stands_only_in(one, one.scenario.nodes["client"], [one.scenario.networks["inside"]])
 
 
+def test_an_interface_that_no_scenario_knows_is_one_too_many(checkout: Checkout) -> None:
+    one = bed(checkout, {f"sh -ec {host_isolation.LOOK}": links("inside", "eth0")})
+    with pytest.raises(Unmet, match=r"client has interfaces only in inside\nseen: +in eth0 and inside"):
+        node_hardening.stands_only_in(one, one.scenario.nodes["client"], [one.scenario.networks["inside"]])
+
+
+def test_a_version_that_the_stack_does_not_give_is_noticed(checkout: Checkout) -> None:
+    here = {"ifname": "inside", "addr_info": [{"family": "inet"}, {"family": "inet6", "local": "fe80::1"}]}
+    one = bed(checkout, {}, interfaces=[{}, {"ifname": "lo", "addr_info": [{"family": "inet6"}]}, here])
+    with pytest.raises(Unmet, match=r"client has addresses of IPv4 on inside\nseen: +IPv6, too"):
+        node_hardening.speaks_as_given(one, [one.scenario.nodes["client"]])
+    here["addr_info"] = [{"family": "inet"}]
+    node_hardening.speaks_as_given(one, [one.scenario.nodes["client"]])
+
+
 def test_a_node_may_have_what_is_no_network_of_the_testbed(checkout: Checkout) -> None:
-    one = bed(checkout, {"ip -json link show": links("inside")})
+    one = bed(checkout, {f"sh -ec {host_isolation.LOOK}": links("inside")})
     node_hardening.stands_only_in(one, one.scenario.nodes["client"], [one.scenario.networks["inside"]])
 
 

@@ -99,8 +99,17 @@ def initiated(node: str, connection: str) -> Break:
 
 
 def machine_is(node: str) -> Break:
-    """What is asked of the machine that runs the nodes, a node answers: a machine with a foot in the testbed."""
-    return lambda bed: patch.object(bed.engine, "machine", lambda command: bed.engine.run(bed.project, node, command))
+    """What is asked of the machine that runs the nodes, a node answers: a machine with an interface in the testbed."""
+
+    @contextlib.contextmanager
+    def broken(bed: Testbed) -> Iterator[None]:
+        with (
+            patch.object(bed.engine, "machine", lambda command: bed.engine.run(bed.project, node, command)),
+            patch.object(bed.engine, "devices", lambda _: list(bed.scenario.networks)),
+        ):
+            yield
+
+    return broken
 
 
 def secluded(node: str, network: str) -> Break:

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
+from scapy.layers.inet import UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from tunnelbed.checks.address_selection import away, inside
 from tunnelbed.checks.reachability import ON_ITS_WAY, control_arrives
+from tunnelbed.checks.tunnel_path import INSIDE, known_spis
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.observe.kinds import check, kind, kinds
-from tunnelbed.observe.packets import from_or_to, is_neighbour_discovery
+from tunnelbed.observe.packets import from_or_to, is_informational, is_neighbour_discovery, packets_within, spi
 from tunnelbed.observe.probes import Marked, Ping, Probe
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
-from tunnelbed.topology.model import Network, Node
+from tunnelbed.topology.model import Address, Network, Node, Subnet
 
 
 def only_crosses(bed: Testbed, recording: Recording, networks: Iterable[Network], wanted: Sequence[str]) -> None:
@@ -31,22 +33,25 @@ def only_crosses(bed: Testbed, recording: Recording, networks: Iterable[Network]
     Neighbour discovery is no traffic and does not count. Raises `Unmet`, also where nothing crossed.
     """
     check(wanted)
+    spis = _spis(bed, recording)
     for network in networks:
         crossed = _traffic(recording, network)
         expected = f"only {' and '.join(sorted(set(wanted)))} cross {network.name}"
-        if not crossed:
-            raise unmet(bed, expected, "nothing", recording)
-        others = [seen for seen in crossed if kinds(seen.packet).isdisjoint(wanted)]
+        others = [seen for seen in crossed if kinds(seen.packet, spis).isdisjoint(wanted)]
         if others:
-            raise unmet(bed, expected, f"{kind(others[0].packet)}: {others[0]}", recording)
+            raise unmet(bed, expected, f"{kind(others[0].packet, spis)}: {others[0]}", recording)
+        # Gateways that ask each other for a sign of life do so at any time: that is nobody's traffic.
+        if all(is_informational(seen.packet) for seen in crossed):
+            raise unmet(bed, expected, "nothing", recording)
 
 
 def crosses(bed: Testbed, recording: Recording, network: Network, wanted: str) -> None:
     """At least one packet of a kind crossed a network. Raises `Unmet`."""
     check([wanted])
+    spis = _spis(bed, recording)
     crossed = [seen.packet for seen in _traffic(recording, network)]
-    if not any(wanted in kinds(packet) for packet in crossed):
-        counted = Counter(kind(packet) for packet in crossed)
+    if not any(wanted in kinds(packet, spis) for packet in crossed):
+        counted = Counter(kind(packet, spis) for packet in crossed)
         seen = ", ".join(f"{count} {name}" for name, count in counted.items()) or "nothing"
         raise unmet(bed, f"{wanted} crosses {network.name}", seen, recording)
 
@@ -54,7 +59,8 @@ def crosses(bed: Testbed, recording: Recording, network: Network, wanted: str) -
 def does_not_cross(bed: Testbed, recording: Recording, network: Network, unwanted: str) -> None:
     """No packet of a kind crossed a network; a settled recording would have seen it. Raises `Unmet`."""
     check([unwanted])
-    if found := [seen for seen in recording.on(network.name) if unwanted in kinds(seen.packet)]:
+    spis = _spis(bed, recording)
+    if found := [seen for seen in recording.on(network.name) if unwanted in kinds(seen.packet, spis)]:
         raise unmet(bed, f"no {unwanted} crosses {network.name}", str(found[0]), recording)
 
 
@@ -83,20 +89,28 @@ def text_is_unreadable(
                 raise unmet(bed, expected, f"it is readable in {seen}", recording)
 
 
-def no_inside_address_is_seen(bed: Testbed, recording: Recording) -> None:
-    """On no network outside the sites a packet shows an address from inside one, though inside they do."""
+def no_inside_address_is_seen(bed: Testbed, recording: Recording, acting: Iterable[Node]) -> None:
+    """On no network outside the sites a packet shows an address from inside one, not even within ESP.
+
+    Inside they do: those who were `acting`, whose traffic this is about, sent something with such an address. Raises
+    `Unmet`, or an error where they did not.
+    """
     if not bed.scenario.inside:
         expected = "networks labelled `tunnelbed.role: intranet`"
         raise BadInput(str(bed.scenario.stack), "networks", "none of a site", expected, "label them")
     private = inside(bed)
     for network in bed.scenario.networks.values():
-        shown = [seen for seen in recording.on(network.name) if from_or_to(seen.packet, private)]
-        if network.role == "intranet":
-            continue
+        shown = [seen for seen in recording.on(network.name) if _shows(seen, private)] if network.role != INSIDE else []
         if shown:
             raise unmet(bed, f"no address from inside a site is seen on {network.name}", str(shown[0]), recording)
-    if not any(from_or_to(seen.packet, private) for seen in recording.sightings):
+    sent = [seen for node in acting for seen in recording.departures(node.name)]
+    if not any(from_or_to(seen.packet, private) for seen in sent if not is_neighbour_discovery(seen.packet)):
         raise TunnelbedError("no address from inside a site was seen even there: nothing is proven; ask for traffic")
+
+
+def _shows(seen: Sighting, private: tuple[Subnet, ...]) -> bool:
+    """Whether a packet shows one of these addresses, itself or what can be read within."""
+    return any(from_or_to(packet, private) for packet in (seen.packet, *packets_within(seen.packet)))
 
 
 def forged_does_not_arrive(
@@ -108,8 +122,8 @@ def forged_does_not_arrive(
     control is seen to arrive at the target. Raises `Unmet`.
     """
     expected = f"a plain packet forged as from {face.name} and put on {network.name} does not reach {target.name}"
-    packet = probe.packet(away(bed, face)[0], away(bed, aim or target)[0])
-    _is_stopped(bed, expected, packet, probe, probe.asks, network, target)
+    for sender, receiver in _by_version(bed, face, aim or target):
+        _is_stopped(bed, expected, probe.packet(sender, receiver), probe, probe.asks, network, target)
 
 
 def forged_answer_does_not_arrive(bed: Testbed, face: Node, target: Node, network: Network, asked: Ping) -> None:
@@ -120,8 +134,23 @@ def forged_answer_does_not_arrive(bed: Testbed, face: Node, target: Node, networ
     expected = f"a plain answer forged as from {face.name} and put on {network.name} does not reach {target.name}"
     # An answer of its own: the true one may still be under way.
     forged = Ping(token=asked.token[:2] + secrets.token_bytes(14))
-    packet = forged.answer(away(bed, face)[0], away(bed, target)[0])
-    _is_stopped(bed, expected, packet, forged, forged.shows, network, target)
+    for sender, receiver in _by_version(bed, face, target):
+        _is_stopped(bed, expected, forged.answer(sender, receiver), forged, forged.shows, network, target)
+
+
+def _by_version(bed: Testbed, face: Node, target: Node) -> Sequence[tuple[Address, Address]]:
+    """The addresses by which two nodes are known away from their networks: a pair for each IP version of both."""
+    theirs: dict[int, Address] = {}
+    for address in away(bed, target):
+        theirs.setdefault(address.version, address)
+    found: dict[int, tuple[Address, Address]] = {}
+    for address in away(bed, face):
+        if address.version in theirs:
+            found.setdefault(address.version, (address, theirs[address.version]))
+    if not found:
+        expected = f"a node with an address of an IP version of {target.name}"
+        raise BadInput(str(bed.scenario.stack), f"services.{face.name}", "none", expected, "name another node")
+    return list(found.values())
 
 
 def _is_stopped(  # what, how it is known, and where
@@ -184,3 +213,9 @@ def _stranger_to(bed: Testbed, network: Network, gateway: Node) -> Node:
     if stranger is None:
         raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "one node", "two or more", "add one")
     return stranger
+
+
+def _spis(bed: Testbed, recording: Recording) -> Collection[int] | None:
+    """The SPIs that tunnel ends list, or listed when they were asked before; asked only where they are needed."""
+    in_udp = {spi(seen.packet) for seen in recording.sightings if UDP in seen.packet} - {None}
+    return known_spis(bed) if in_udp else None

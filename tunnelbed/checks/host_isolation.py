@@ -5,10 +5,9 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tunnelbed.checks.unmet import Unmet
-from tunnelbed.engines.underlay import POOL
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import capabilities
 from tunnelbed.topology.model import Interface, Node, Subnet
@@ -16,10 +15,15 @@ from tunnelbed.topology.model import Interface, Node, Subnet
 # Which kernel, which network stack of it, then addresses with their devices, and routes.
 LOOK = """
 echo "$(cat /proc/sys/kernel/random/boot_id) $(readlink /proc/self/ns/net)"
-ip -j address
+ip -j -d address
 ip -j -4 route show table all
 ip -j -6 route show table all
 """
+# Kinds of devices (ip-link(8)) that lead to no network of their own: what comes by them has come by another one, too.
+WITHIN = {
+    *("tun", "xfrm", "vti", "vti6", "wireguard", "ipip", "sit", "ip6tnl", "gre", "gretap", "erspan", "ip6gre"),
+    *("ip6gretap", "ip6erspan", "geneve", "vxlan", "l2tp", "bridge", "bond", "team", "vrf", "vlan", "dummy", "ifb"),
+}
 # Devices that a kernel with those modules puts into every network stack by itself (ip-sysctl.rst,
 # fb_tunnels_only_for_init_net); they lead nowhere.
 FALLBACK = {"tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"}
@@ -27,12 +31,23 @@ FALLBACK = {"tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0"
 
 @dataclass(frozen=True)
 class Stack:
-    """One network stack: which it is, its devices by name and MAC, its addresses, and its routes."""
+    """One network stack: which it is, its devices by name and MAC, its addresses, and its routes.
+
+    `kinds` has the kind of those devices that the kernel made by request; `above` the devices that each stands on, or
+    is a port of, in this stack.
+    """
 
     identity: str
     devices: Mapping[str, str]
     addresses: tuple[tuple[Interface, str], ...]
     routes: tuple[tuple[Subnet, str], ...]
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    above: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def leading_out(self) -> set[str]:
+        """The devices that lead to a network; not lo, nor what only seals, joins or bundles what goes by others."""
+        return {name for name in self.devices if name != "lo" and self.kinds.get(name, "") not in WITHIN}
 
 
 def machine(bed: Testbed) -> Stack:
@@ -63,26 +78,37 @@ def read(text: str) -> Stack:
             for route in json.loads(line)
             if route["dst"] != "default"
         ),
+        {link["ifname"]: link["linkinfo"]["info_kind"] for link in links if "info_kind" in link.get("linkinfo", {})},
+        {link["ifname"]: frozenset(link[key] for key in ("link", "master") if link.get(key)) for link in links},
     )
 
 
 def no_route_into(bed: Testbed) -> None:
-    """The machine has no address in a network of the testbed, and no route to one or to a part of it. Raises `Unmet`.
+    """The machine has no address on a device of the testbed's networks, and no route by one. Raises `Unmet`.
 
-    A route to everything, such as the default one, leads out of the machine and not into the testbed.
+    What it has elsewhere leads elsewhere, whatever the numbers: another testbed's bridge, a VPN's route to 10.0.0.0/8.
     """
-    subnets = [POOL, *(subnet for net in bed.scenario.networks.values() for subnet in net.subnets)]
-    if found := into(machine(bed), subnets):
+    if found := by(machine(bed), bed.engine.devices(bed.project)):
         raise Unmet("the host has no address in the testbed and no route into it", "; ".join(found))
 
 
-def into(stack: Stack, subnets: Iterable[Subnet]) -> Sequence[str]:
-    """The addresses and routes of a stack that lie in these subnets, in words."""
-    found = []
-    for subnet in subnets:
-        found += [f"address {at} of {device}" for at, device in stack.addresses if at.ip in subnet]
-        found += [f"route to {target} by {device}" for target, device in stack.routes if _part(target, subnet)]
+def by(stack: Stack, devices: Iterable[str]) -> Sequence[str]:
+    """The addresses and routes of a stack on these devices, or on others that stand on them, in words.
+
+    Neither what a kernel gives every device (RFC 4291: link-local addresses, groups) nor lo.
+    """
+    ours = set(devices)
+    while more := {name for name, below in stack.above.items() if below & ours} - ours:
+        ours |= more
+    found = [f"address {at} of {device}" for at, device in stack.addresses if device in ours and not _every(at.network)]
+    found += [
+        f"route to {target} by {device}" for target, device in stack.routes if device in ours and not _every(target)
+    ]
     return found
+
+
+def _every(subnet: Subnet) -> bool:
+    return subnet.is_link_local or subnet.is_multicast
 
 
 def devices_hidden(bed: Testbed) -> None:
@@ -97,13 +123,13 @@ def devices_hidden(bed: Testbed) -> None:
 
 
 def only_own_networks(bed: Testbed, nodes: Iterable[Node]) -> None:
-    """A node has a device for each of its networks, lo, and where ESP is done in user space ipsec0. Raises `Unmet`.
+    """A node has a device for each of its networks, lo, and no other that leads anywhere. Raises `Unmet`.
 
     A node that runs containers has devices towards these, too.
     """
     for node in nodes:
-        found = set(of(bed, node).devices) - FALLBACK
-        wanted = {"lo", *(at.network for at in node.attachments)} | ({"ipsec0"} & found)
+        found = of(bed, node).leading_out | {"lo"}
+        wanted = {"lo", *(at.network for at in node.attachments)}
         if wanted - found or (found - wanted and not node.privileged):
             expected = f"{node.name} has exactly {', '.join(sorted(wanted))}"
             raise Unmet(expected, ", ".join(sorted(found)))
@@ -138,11 +164,3 @@ def _stacks(bed: Testbed) -> Sequence[tuple[Node, Stack]]:
 def _known(stack: Stack) -> set[tuple[str, str]]:
     """Devices by name and MAC; a machine's and a node's may have the same name, as docker0 in a nested node."""
     return {(name, mac) for name, mac in stack.devices.items() if name != "lo" and name not in FALLBACK}
-
-
-def _part(target: Subnet, subnet: Subnet) -> bool:
-    if isinstance(target, ipaddress.IPv4Network) and isinstance(subnet, ipaddress.IPv4Network):
-        return target.subnet_of(subnet)
-    if isinstance(target, ipaddress.IPv6Network) and isinstance(subnet, ipaddress.IPv6Network):
-        return target.subnet_of(subnet)
-    return False

@@ -70,7 +70,7 @@ class Listed:
                         yield Carrier(sender, receiver)
 
     @property
-    def spis(self) -> Collection[int]:
+    def spis(self) -> set[int]:
         """Every SPI that a daemon lists."""
         return self.sends.keys() | self.takes.keys()
 
@@ -90,7 +90,14 @@ def listed(bed: Testbed, *, strict: bool = True) -> Listed:
             found.add(node.name, child.spi_in, child.spi_out)
 
     list(bed.pool.map(ask, bed.gateways()))
+    bed.spis |= found.spis
     return found
+
+
+def known_spis(bed: Testbed) -> Collection[int]:
+    """Every SPI that a tunnel end lists now, or listed when it was asked before: a tunnel may have ended since."""
+    listed(bed)
+    return bed.spis
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,9 @@ class Engine(Protocol):
     def machine(self, command: Sequence[str]) -> Completed:
         """Run a command in the network stack of the machine that runs the nodes, with no right to change it."""
 
+    def devices(self, project: str) -> Collection[str]:
+        """The devices of that machine which are a testbed's networks, or by which these hang together."""
+
     def restart(self, project: str, node: str) -> None:
         """Stop a node and start it again."""
 

@@ -11,7 +11,7 @@ It is not in the registry, since no person wants it. What its nodes say and answ
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from tunnelbed.engines import Plan, Progress, Usage
@@ -64,6 +64,7 @@ class FakeEngine:
         # The testbeds of which there was something to remove.
         self.stopped: list[str] = []
         self.costs = Usage(0, 0.0)
+        self.own_devices: set[str] = set()
         # What images are called otherwise than after themselves; nothing: they are not there.
         self.images: dict[str, str] = {}
         self._made_from: dict[str, dict[str, str]] = {}
@@ -165,6 +166,11 @@ class FakeEngine:
     def machine(self, command: Sequence[str]) -> Completed:
         """As `Engine.machine`: what `answer` says for a node called `machine`."""
         return self.answer("machine", command)
+
+    def devices(self, project: str) -> Collection[str]:
+        """As `Engine.devices`: what a test says."""
+        del project
+        return self.own_devices
 
     def restart(self, project: str, node: str) -> None:
         """As `Engine.restart`."""

@@ -65,6 +65,8 @@ class Testbed:
         self.absent: set[tuple[str, str]] = set()
         # The addresses that gateways have lent nodes, as they were seen last.
         self.lent: dict[str, Sequence[Address]] = {}
+        # The SPIs that tunnel ends have listed whenever they were asked.
+        self.spis: set[int] = set()
         self.pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix=self.name)
 
     @property

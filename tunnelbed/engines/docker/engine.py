@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -42,6 +42,8 @@ SOME_LINES = 400
 MAC_SECONDS = 60.0
 # Seconds until a command whose output has ended must have a status.
 EXIT_SECONDS = 5.0
+# Docker names a device of its own by its kind and so many characters of the network's ID.
+ID_IN_NAME = 12
 
 
 def connect(root: Path) -> DockerEngine:
@@ -255,6 +257,17 @@ class DockerEngine:
         except DockerException as refused:
             raise CommandFailed(command, None, str(refused), "the engine's machine") from refused
         return Completed(tuple(command), 0, output.decode(errors="replace"), "")
+
+    @in_a_line
+    def devices(self, project: str) -> Collection[str]:
+        """As `Engine.devices`: parents and bridges, ours or those that Docker named after their networks."""
+        networks = self.client.networks.list(filters={"label": f"{PROJECT}={project}"})
+        found: set[str] = set()
+        for network in networks:
+            options = network.attrs.get("Options") or {}
+            found.update(str(options[key]) for key in links.OPTIONS & options.keys())
+            found.update(f"{kind}-{str(network.id)[:ID_IN_NAME]}" for kind in ("br", "dm", "di"))
+        return found
 
     @in_a_line
     def restart(self, project: str, node: str) -> None:
