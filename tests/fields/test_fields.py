@@ -56,6 +56,71 @@ FIELDS = (
             "desk A can reach desk B through the tunnel by IPv6": "readable on uplink by IPv6: *ICMPv6*",
         },
     ),
+    Field(
+        "leased_line",
+        "depots",
+        {
+            # The leased line and the second uplink are idle meanwhile.
+            "meter A can reach till B through the tunnel": HOLDS,
+            "till A can reach till B outside the tunnel": HOLDS,
+            "till A can reach till B through the tunnel": "readable on leased: *172.22.1.5 > 172.22.2.5*",
+            "till A pings till B": HOLDS,
+            "no private address is seen beyond a gateway": "*west*out leased*172.22.1.5 > 172.22.2.5*",
+            "meter A pings till B": HOLDS,
+            "only IKE and ESP cross uplink": HOLDS,
+            "nothing crosses backup": HOLDS,
+        },
+    ),
+    Field(
+        "null_cipher",
+        "plainly",
+        {
+            "bench A can reach bench B": HOLDS,
+            "west has a tunnel with east": HOLDS,
+            "bench A can reach bench B through the tunnel": "readable on uplink, inside what claims to be sealed: *",
+            "bench A can reach bench B on TCP port 8080 through the tunnel": (
+                "readable on uplink, inside what claims to be sealed: *"
+            ),
+            "bench A pings bench B": HOLDS,
+            "no private address is seen beyond a gateway": "*west*out uplink*198.51.100.1 > 198.51.100.2*",
+        },
+    ),
+    Field(
+        "no_labels",
+        "bare",
+        {
+            "ann can reach bob through the tunnel": HOLDS,
+            "west can reach bob through the tunnel": HOLDS,
+            "bob can reach 172.24.1.1 through the tunnel": HOLDS,
+            "west cannot reach bob": "it arrived: *bob*in*right*172.24.1.1 > 172.24.2.5*",
+            "ann can reach amy outside the tunnel": HOLDS,
+            "ann can reach amy through the tunnel": "readable on left: *",
+            "west can reach 198.51.100.2 through the tunnel": "readable on wan: *",
+        },
+    ),
+    Field(
+        "two_interfaces",
+        "desk",
+        {
+            "box can reach screen": HOLDS,
+            "box reaches screen and is seen there as 172.25.6.13": HOLDS,
+            "box can reach printer": HOLDS,
+            "box cannot reach screen": "it arrived: *172.25.6.13 > 172.25.7.2*",
+            "box cannot reach 172.25.7.99": HOLDS,
+            "box can reach 172.25.7.99": "no answer; the probe was last seen entering core by floor",
+        },
+    ),
+    Field(
+        "same_addresses",
+        "twins",
+        {
+            "desk A can reach 172.31.2.2 through the tunnel": HOLDS,
+            "desk B can reach 172.31.1.2 through the tunnel": HOLDS,
+            "desk A reaches 172.31.2.2 and is seen there as 172.31.1.2": HOLDS,
+            "desk A reaches 172.31.2.2 and is seen there as 172.26.0.2": "it came from 172.31.1.2",
+            "desk A cannot reach 172.31.2.2": "it arrived: *desk-b*in*lan_b*172.31.1.2 > 172.26.0.2*",
+        },
+    ),
 )
 
 

@@ -58,11 +58,14 @@ def address_towards(bed: Testbed, source: Node, target: Node) -> Address:
 
 
 def addresses_towards(bed: Testbed, source: Node, target: Node) -> Sequence[Address]:
-    """The target's address that the source would use, for each IP version that both have; raises `BadInput`."""
-    near = [own.ip for attachment in source.attachments for own in target.addresses_on(attachment.network)]
+    """The target's address that the source would use, for each IP version that both have; raises `BadInput`.
+
+    Two that are both lent addresses mean each other by these, even where they are neighbours.
+    """
+    near, known = _near(source, target), away(bed, target)
     spoken = {address.version for address in away(bed, source)}
     found: dict[int, Address] = {}
-    for address in (*near, *away(bed, target)):
+    for address in (*known, *near) if lent(bed, source) and lent(bed, target) else (*near, *known):
         if address.version in spoken:
             found.setdefault(address.version, address)
     if not found:
@@ -74,6 +77,11 @@ def addresses_towards(bed: Testbed, source: Node, target: Node) -> Sequence[Addr
     return list(found.values())
 
 
+def _near(source: Node, target: Node) -> Sequence[Address]:
+    """The target's addresses on networks that it shares with the source."""
+    return [own.ip for attachment in source.attachments for own in target.addresses_on(attachment.network)]
+
+
 def _versions(addresses: Sequence[Address]) -> str:
     return " and ".join(sorted({f"IPv{address.version}" for address in addresses}))
 
@@ -82,7 +90,8 @@ def every_address_towards(bed: Testbed, source: Node, target: Node) -> Sequence[
     """Likewise, and whatever the target was lent besides: who must not be reached must not be by any of them."""
     found = addresses_towards(bed, source, target)
     versions = {address.version for address in found}
-    others = (address for address in away(bed, target) if address not in target.addresses)
+    borrowed = (address for address in away(bed, target) if address not in target.addresses)
+    others = (*borrowed, *(_near(source, target) if lent(bed, source) else ()))
     return list(dict.fromkeys([*found, *(address for address in others if address.version in versions)]))
 
 

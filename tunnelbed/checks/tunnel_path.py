@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cached_property
 from ipaddress import ip_network
 
-from tunnelbed.checks.address_selection import inside
+from tunnelbed.checks import address_selection
 from tunnelbed.checks.unmet import Unmet, unmet
 from tunnelbed.errors import TunnelbedError
 from tunnelbed.observe.packets import claims_to_be_sealed, ends, from_or_to, packets_within, spi
@@ -156,7 +156,8 @@ class Passage:
         outside = self._outside
         for seen in self._sightings:
             if seen.outgoing and seen.network in outside and self._is_readable(seen):
-                raise self._unmet(f"readable on {seen.network}{self.about}: {seen}")
+                inside = ", inside what claims to be sealed" if claims_to_be_sealed(seen.packet) else ""
+                raise self._unmet(f"readable on {seen.network}{self.about}{inside}: {seen}")
 
     def _is_readable(self, seen: Sighting) -> bool:
         """Whether a packet shows the probe, or an address from inside of those between which it went."""
@@ -271,7 +272,7 @@ class Passage:
     @cached_property
     def _private(self) -> tuple[Subnet, ...]:
         """The addresses from inside between which the probe went, as it was seen, and as its ends have them."""
-        private = inside(self.bed)
+        private = address_selection.inside(self.bed)
         found = {address for seen in self._own for address in ends(seen.packet) or ()}
         found.update(self.source.addresses, self.target.addresses)
         return tuple(ip_network(address) for address in found if any(address in subnet for subnet in private))
