@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
     ICMPv6MLDMultAddrRec,
@@ -14,6 +14,7 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrHopByHop,
     RouterAlert,
 )
+from scapy.layers.ipsec import ESP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
@@ -165,3 +166,67 @@ def test_of_two_gateways_none_is_taken_for_the_target_s_by_chance(checkout: Chec
     bed = joined(checkout)
     with pytest.raises(BadInput, match=r"networks\.outside: found gateway, other, expected one gateway, or one of"):
         confidentiality.gateway_on(bed, bed.scenario.networks["outside"], bed.scenario.node("server"))
+
+
+def in_udp(data: bytes) -> Packet:
+    return Ether(dst=MAC) / IP(src="192.0.2.1", dst="192.0.2.2") / UDP(sport=4500, dport=4500) / Raw(data)
+
+
+SPI = 0xC0000001
+IKE = b"\x01" * 16 + bytes([46, 0x20, 37, 8]) + b"\0" * 4 + (40).to_bytes(4, "big") + b"\0" * 12
+
+
+@pytest.mark.parametrize(
+    ("packet", "is_one"),
+    [
+        (in_udp(SPI.to_bytes(4, "big") + b"\0\0\0\1" + b"\x99" * 40), True),
+        (in_udp(b"\0\0\0\0" + IKE), True),
+        (in_udp(b"\xff"), True),
+        # Nobody's ESP, no header of IKE, and too little for either.
+        (in_udp(b"clear text that calls itself ESP"), False),
+        (in_udp(b"\0\0\0\0clear text that calls itself IKE, and is long enough"), False),
+        (in_udp(b"text"), False),
+        (Ether(dst=MAC) / IP() / UDP(sport=500, dport=500) / Raw(b"clear text that calls itself IKE"), False),
+    ],
+)
+def test_what_is_sent_to_ike_s_ports_is_what_it_is(
+    bed: Bed, packet: Packet, monkeypatch: pytest.MonkeyPatch, *, is_one: bool
+) -> None:
+    monkeypatch.setattr(confidentiality, "known_spis", lambda _: {SPI})
+    esp = Ether(dst=MAC) / IP(src="192.0.2.1", dst="192.0.2.2") / ESP(spi=SPI, seq=1, data=b"\x99" * 40)
+    network = bed.scenario.networks["outside"]
+    if is_one:
+        confidentiality.only_crosses(bed, recorded(bed, esp, packet), [network], ["ESP", "IKE"])
+        return
+    with pytest.raises(Unmet, match=r"seen: +UDP port"):
+        confidentiality.only_crosses(bed, recorded(bed, esp, packet), [network], ["ESP", "IKE"])
+
+
+def test_signs_of_life_alone_are_no_traffic_that_crossed(bed: Bed) -> None:
+    network = bed.scenario.networks["outside"]
+    with pytest.raises(Unmet) as unmet:
+        confidentiality.only_crosses(bed, recorded(bed, in_udp(b"\0\0\0\0" + IKE)), [network], ["ESP", "IKE"])
+    assert unmet.value.seen == "nothing"
+
+
+def test_addresses_from_inside_are_looked_for_inside_esp_too(bed: Bed) -> None:
+    inner = bytes(IP(src="10.1.0.3", dst="192.0.2.2") / ICMP())
+    esp = Ether(dst=MAC) / IP(src="192.0.2.1", dst="192.0.2.2") / ESP(spi=SPI, seq=1, data=inner)
+    with pytest.raises(Unmet, match="no address from inside a site is seen on outside"):
+        confidentiality.no_inside_address_is_seen(bed, recorded(bed, esp), [bed.scenario.nodes["client"]])
+
+
+def test_what_moves_by_itself_proves_nothing_about_private_addresses(bed: Bed) -> None:
+    def at(node: str, packet: Packet) -> Sighting:
+        return Sighting(Frame(node, "inside", outgoing=True, hardware=ETHERNET, at=0.0, data=bytes(packet)))
+
+    client, server = bed.scenario.nodes["client"], bed.scenario.nodes["server"]
+    seen = recorded(bed, PING)
+    seen.heard.append(at("client", Ether(dst=MAC) / ARP(psrc="10.1.0.3", pdst="10.1.0.2")))
+    for acting in (client, server):
+        with pytest.raises(TunnelbedError, match="nothing is proven"):
+            confidentiality.no_inside_address_is_seen(bed, seen, [acting])
+    seen.heard.append(at("client", Ether(dst=MAC) / IP(src="10.1.0.3", dst="192.0.2.2") / ICMP()))
+    confidentiality.no_inside_address_is_seen(bed, seen, [client])
+    with pytest.raises(TunnelbedError, match="nothing is proven"):
+        confidentiality.no_inside_address_is_seen(bed, seen, [server])

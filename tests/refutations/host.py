@@ -10,7 +10,7 @@ REFUTATIONS = (
         "the host has no route into the testbed",
         broken=machine_is("gateway-a"),
         expected="the host has no address in the testbed and no route into it",
-        seen="address 172.26.26.26/24 of isp_link_a; *route to 10.1.0.0/16 by intranet_a*",
+        seen="*address 172.26.26.26/24 of isp_link_a; *route to 10.1.0.0/16 by intranet_a*",
     ),
     untrue(
         "the host's devices are not visible inside any node",
