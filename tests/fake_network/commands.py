@@ -228,6 +228,7 @@ def links(node: FakeNode, found: Sequence[Link]) -> list[Mapping[str, object]]:
             "ifname": link.name,
             "operstate": "UP" if link.up else "DOWN",
             "address": link.mac,
+            **({"linkinfo": {"info_kind": "tun"}} if link.name == TUN else {}),
             "addr_info": [
                 {
                     "family": "inet" if own.version == 4 else "inet6",
