@@ -2,7 +2,7 @@
 
 `@scenario.NAME` on a feature brings up compose/NAME.yaml, unless it is up already: then it is used and left.
 Options, as `behave -D NAME=VALUE features/`: those of a testbed (`tunnelbed/testbed/options.py`, `invoke --help up`),
-`instance` and `path`, and `keep=yes` to leave up what the run brought up.
+`instance` and `path`, `keep=yes` to leave up what the run brought up, and `report=FILE` for what it found as JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from behave.model import Feature, Scenario
 from behave.runner import Context
 
-from scripts import one_line
+from scripts import one_line, run_report
 from tunnelbed import shell
 from tunnelbed.errors import BadInput, ChecksFailed, TunnelbedError
 from tunnelbed.faults.changes import Changes
@@ -34,6 +34,7 @@ def before_all(context: Context) -> None:
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         shell.heed_signals()
         one_line.put_first(context)
+    run_report.add(context)
     context.keep = context.config.userdata.getbool("keep")
     context.root = Path(context.config.userdata.get("path", ".")).resolve()
     context.held = contextlib.ExitStack()

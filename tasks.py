@@ -23,7 +23,7 @@ from tunnelbed.bench.benchmark import Benchmark
 from tunnelbed.engines import Progress
 from tunnelbed.engines.images import node_images
 from tunnelbed.errors import BadInput, ChecksFailed, TunnelbedError
-from tunnelbed.testbed import status_report, verification
+from tunnelbed.testbed import report_file, status_report, verification
 from tunnelbed.testbed.options import (
     Asked,
     DataPlane,
@@ -230,9 +230,11 @@ def verify(
     ] = "",
     jobs: Annotated[int, Option("how many testbeds are worked in at the same time, by default 1", least=1)] = 1,
     junit: Annotated[str, Option("write JUnit XML for a CI system below this folder")] = "",
+    json: Annotated[str, Option("write each sentence, its evidence and what ran to this file (docs/json.md)")] = "",
     stop: Annotated[bool, Option("stop at the first sentence that does not hold")] = False,
 ) -> None:
     """Prove a scenario by its features, or all of them; what is not up is brought up, and taken down after."""
+    report = report_file.ReportFile(Path(json), path) if json else None
     wanted = verification.Asked(
         path,
         [load(name, path) for name in ([scenario] if scenario else names(path))],
@@ -240,8 +242,11 @@ def verify(
         [tags] if tags else [],
         Path(junit) if junit else None,
         stop,
+        report is not None,
     )
     outcomes = verification.run(wanted, jobs, _progress())
+    if report:
+        report.write(outcomes)
     print(status_report.outcomes(outcomes))
     if worst := max((outcome.code for outcome in outcomes), default=verification.COULD_NOT_RUN):
         raise Exit(code=worst)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tunnelbed import shell
 from tunnelbed.engines import Progress
@@ -35,6 +36,8 @@ class Asked:
     tags: Sequence[str] = ()
     junit: Path | None = None
     stop: bool = False
+    # Whether outcomes have a `report`, with the evidence.
+    reported: bool = False
     reports: Path = Path("reports")
 
 
@@ -52,6 +55,9 @@ class Outcome:
     seconds: float
     status: int
     output: str
+    instance: str = ""
+    # What `scripts/run_report.py` wrote, if it was asked to and came so far.
+    report: Mapping[str, Any] | None = None
 
     @property
     def code(self) -> int:
@@ -125,9 +131,12 @@ def summary(outcome: Outcome) -> str:
 
 def _one(asked: Asked, scene: Scenario, behaves: _Behaves, *, quiet: bool) -> Outcome:
     """Run one scenario's features to their end."""
-    report = asked.reports / "verify" / f"{testbed_name(scene.name, asked.settings.get('instance', ''))}.json"
+    instance = asked.settings.get("instance", "")
+    report = asked.reports / "verify" / f"{testbed_name(scene.name, instance)}.json"
+    evidence = report.with_suffix(".evidence.json")
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
+    evidence.unlink(missing_ok=True)
     command = [
         sys.executable,
         str(LAUNCHER),
@@ -139,6 +148,7 @@ def _one(asked: Asked, scene: Scenario, behaves: _Behaves, *, quiet: bool) -> Ou
         *(("--junit", "--junit-directory", str(asked.junit / scene.name)) if asked.junit else ()),
         *(("--stop",) if asked.stop else ()),
         *(word for key, value in asked.settings.items() if value for word in ("-D", f"{key}={value}")),
+        *(("-D", f"report={evidence}") if asked.reported else ()),
         *("-D", f"path={asked.root}"),
         str(scene.features),
     ]
@@ -147,7 +157,11 @@ def _one(asked: Asked, scene: Scenario, behaves: _Behaves, *, quiet: bool) -> Ou
     with behaves.started(command, quiet=quiet) as process:
         output, _ = process.communicate()
     passed, failed, errors = _read(report)
-    return Outcome(scene.name, passed, failed, errors, time.monotonic() - began, process.returncode, output or "")
+    seconds = time.monotonic() - began
+    found = None
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(evidence.read_text(encoding="utf-8"))
+    return Outcome(scene.name, passed, failed, errors, seconds, process.returncode, output or "", instance, found)
 
 
 def _read(report: Path) -> tuple[int, Sequence[str], Sequence[str]]:

@@ -1,0 +1,158 @@
+"""`verify --json`: every sentence with its result and its evidence, in the format that docs/json.md describes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from behave.model import Feature
+from behave.model_type import Status
+from behave.parser import parse_feature
+from behave.runner import Context
+
+from scripts import run_report
+from tests.conftest import Checkout
+from tests.test_evidence import EVERY
+from tunnelbed.checks.unmet import Unmet
+from tunnelbed.engines.fake import FakeEngine
+from tunnelbed.errors import BadInput, NodeFailed
+from tunnelbed.observe import evidence_json
+from tunnelbed.testbed import report_file, verification
+from tunnelbed.testbed.options import Options
+from tunnelbed.testbed.report_file import ReportFile
+from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
+
+PAGE = Path(__file__).parent.parent / "docs" / "json.md"
+TEXT = """\
+@scenario.tiny
+Feature: reach
+  Scenario: first
+    Given it holds
+    Then it fails
+    And it is not run
+  @slow
+  Scenario: second
+    Then nobody is there
+    But no such phrase
+"""
+
+
+def ended() -> Feature:
+    """A feature as behave leaves it behind."""
+    feature = parse_feature(TEXT, filename="features/reach.feature")
+    first, second = feature.walk_scenarios()
+    holds, fails, not_run = first.steps
+    holds.status, holds.duration = Status.passed, 0.25
+    fails.status, fails.exception = Status.failed, Unmet("a pong", "no answer", EVERY)
+    not_run.status = Status.skipped
+    broken, undefined = second.steps
+    broken.status, broken.exception = Status.error, NodeFailed("client", "is not there", "bring it up")
+    undefined.status = Status.undefined
+    return feature
+
+
+class Run:
+    """A run of behave with one feature and one testbed."""
+
+    def __init__(self, bed: Bed, path: Path) -> None:
+        feature = ended()
+        self.context = SimpleNamespace(beds={"tiny": bed}, config=SimpleNamespace(userdata={"report": str(path)}))
+        self.runner = SimpleNamespace(formatters=[], config=None, features=[feature], context=self.context)
+        self.context._runner = self.runner
+
+    def report(self) -> None:
+        run_report.add(cast("Context", self.context))
+        reporting = cast("run_report.RunReport", self.runner.formatters[-1])
+        reporting.eof()
+        reporting.close()
+
+
+@pytest.fixture
+def written(checkout: Checkout) -> dict[str, Any]:
+    """The file of a run with one scenario that came so far, and one of which behave wrote nothing."""
+    bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
+    bed.up(Options(engine="fake"), lambda _: None)
+    path = checkout.root / "reports" / "verify" / "tiny.evidence.json"
+    Run(bed, path).report()
+    file = ReportFile(checkout.root / "report.json", checkout.root)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    file.write(
+        [
+            verification.Outcome("tiny", 1, ["it fails"], ["nobody is there"], 2.0, 1, "", "", found),
+            verification.Outcome("gone", 0, [], [], 1.0, 2, "", "2"),
+        ]
+    )
+    whole: dict[str, Any] = json.loads(file.path.read_text(encoding="utf-8"))
+    return whole
+
+
+def test_each_sentence_has_its_result_and_its_evidence(written: dict[str, Any]) -> None:
+    tiny, _ = written["testbeds"]
+    first, second = tiny["features"][0]["scenarios"]
+    holds, fails, not_run = first["sentences"]
+    assert (holds["status"], holds["seconds"], holds["evidence"]) == ("holds", 0.25, [])
+    assert (fails["status"], fails["expected"], fails["seen"]) == ("fails", "a pong", "no answer")
+    assert fails["cause"] == "dropped by the firewall of gateway: inet filter forward: policy drop"
+    assert fails["evidence"] == json.loads(json.dumps(evidence_json.plain(EVERY)))
+    assert not_run["status"] == "not run"
+    broken, undefined = second["sentences"]
+    assert (broken["status"], broken["error"]) == ("could not be judged", "client: is not there; bring it up")
+    assert (undefined["status"], undefined["error"][:9]) == ("could not be judged", "no phrase")
+    assert tiny["sentences"] == {"holds": 1, "fails": 1, "could not be judged": 2, "not run": 1}
+
+
+def test_what_ran_is_told_with_it(written: dict[str, Any]) -> None:
+    tiny, gone = written["testbeds"]
+    assert (written["version"], written["status"]) == (1, "could not be judged")
+    assert (tiny["status"], tiny["testbed"]["options"]["engine"]) == ("fails", "fake")
+    assert {node["node"] for node in tiny["testbed"]["nodes"]} == {"client", "gateway", "server"}
+    assert (gone["status"], gone["testbed"], gone["instance"]) == ("could not be judged", None, "2")
+    assert gone["error"] == "behave wrote no report"
+
+
+def test_the_page_names_every_key_and_no_other(written: dict[str, Any]) -> None:
+    tiny = written["testbeds"][0]
+    feature = tiny["features"][0]
+    scenario = feature["scenarios"][0]
+    parts: dict[str, Mapping[str, Any]] = {
+        "The file": written,
+        "A testbed": tiny,
+        "What ran it": tiny["testbed"],
+        "A feature": feature,
+        "A scenario of a feature": scenario,
+        "A sentence": scenario["sentences"][0],
+    }
+    sections = dict(re.findall(r"^## (.*)\n((?:(?!## ).*\n?)*)", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    for heading, found in parts.items():
+        assert set(re.findall(r"^\| `(\w+)` \|", sections[heading], re.MULTILINE)) == set(found), heading
+    rows = dict(re.findall(r"^\| `([\w ]+)` \| (.*) \|$", sections["Evidence"], re.MULTILINE))
+    for one in scenario["sentences"][1]["evidence"]:
+        nested = [item for part in one.values() if isinstance(part, list) for item in part if isinstance(item, dict)]
+        assert {*one, *(key for item in nested for key in item)} - {"kind"} <= set(
+            re.findall(r"`(\w+)`", rows[one["kind"]])
+        )
+
+
+@pytest.mark.parametrize("name", ["nowhere/report.json", "."])
+def test_a_file_that_cannot_be_written_is_a_line_and_nothing_is_run(checkout: Checkout, name: str) -> None:
+    with pytest.raises(BadInput, match=r"^--json: found .*, expected a file that can be written \(.*\); name another$"):
+        ReportFile(checkout.root / name, checkout.root)
+
+
+def test_before_the_end_the_file_tells_of_no_testbed(checkout: Checkout) -> None:
+    path = checkout.root / "report.json"
+    path.write_text('{"status": "holds"}', encoding="utf-8")
+    ReportFile(path, checkout.root)
+    empty = json.loads(path.read_text(encoding="utf-8"))
+    assert (empty["status"], empty["testbeds"]) == ("could not be judged", [])
+
+
+def test_the_commit_is_that_of_the_scenarios(checkout: Checkout) -> None:
+    assert report_file.commit(checkout.root) == ""
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", report_file.commit(Path(__file__).parent))

@@ -1,0 +1,105 @@
+"""The file that `invoke verify --json FILE` writes: what ran, what came of each sentence, and by which evidence.
+
+The format is `docs/json.md`. Each behave writes a report of its own (`scripts/run_report.py`), which is put in here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import tunnelbed
+from tunnelbed import shell
+from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.testbed.testbed import Testbed
+from tunnelbed.testbed.verification import COULD_NOT_RUN, FAILED, HOLDS, Outcome
+
+# Of the format. Whoever reads it may rely on what docs/json.md says; what would break that counts one up.
+VERSION = 1
+# How a sentence, a scenario of a feature, or a whole run ended.
+JUDGED = {HOLDS: "holds", FAILED: "fails", COULD_NOT_RUN: "could not be judged"}
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class ReportFile:
+    """A file that can be written, and the moment from which it tells: make it before anything is brought up."""
+
+    path: Path
+    root: Path
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __post_init__(self) -> None:
+        # An empty run, so that whoever reads it after an interruption finds no report of an earlier one.
+        try:
+            self.write([])
+        except OSError as wrong:
+            raise BadInput(
+                "--json", "", self.path, f"a file that can be written ({wrong.strerror})", "name another"
+            ) from wrong
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write what came of it, all at once."""
+        code = max((outcome.code for outcome in outcomes), default=COULD_NOT_RUN)
+        whole = {
+            "version": VERSION,
+            "tunnelbed": tunnelbed.__version__,
+            "command": sys.argv,
+            "commit": commit(self.root),
+            "began": self.began.isoformat(timespec="seconds"),
+            "seconds": round((datetime.now(UTC) - self.began).total_seconds(), 3),
+            "status": JUDGED[code],
+            "testbeds": [_testbed(outcome) for outcome in outcomes],
+        }
+        self.path.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+
+
+def _testbed(outcome: Outcome) -> Mapping[str, Any]:
+    report = outcome.report or {"testbed": None, "features": [], "error": "behave wrote no report"}
+    counts = Counter(sentence["status"] for sentence in sentences(report))
+    return {
+        "scenario": outcome.scenario,
+        "instance": outcome.instance,
+        "status": JUDGED[outcome.code],
+        "seconds": round(outcome.seconds, 3),
+        "sentences": {status: counts[status] for status in (*JUDGED.values(), NOT_RUN)},
+        **report,
+    }
+
+
+def sentences(report: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every sentence in the report of one testbed."""
+    for feature in report["features"]:
+        for scenario in feature["scenarios"]:
+            yield from scenario["sentences"]
+
+
+def facts(bed: Testbed) -> Mapping[str, Any]:
+    """What runs a testbed that is up: engine, kernel, options, and each node's image, data plane and daemon."""
+    nodes: list[Mapping[str, str]] = []
+    with contextlib.suppress(TunnelbedError):
+        nodes = [
+            {"node": one.node, "image": one.image, "data_plane": one.data_plane, "daemon": one.daemon}
+            for one in bed.status()
+        ]
+    return {
+        **bed.engine.describe(),
+        "driver": (bed.options.driver if bed.options else "") or bed.engine.driver,
+        "options": asdict(bed.options) if bed.options else {},
+        "nodes": nodes,
+    }
+
+
+def commit(root: Path) -> str:
+    """The commit of the folder of scenarios, with `-dirty` where files differ from it; empty outside git."""
+    with contextlib.suppress(TunnelbedError, OSError):
+        words = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        return shell.run(["git", "-C", str(root), *words]).stdout.strip()
+    return ""
