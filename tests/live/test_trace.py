@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -82,12 +83,23 @@ def test_a_sentence_that_does_not_hold_tells_the_rule_that_stopped_the_packet(mi
     sentence = "Then host A can reach gateway B on TCP port 22"
     feature = f"@scenario.mine @wrong\nFeature: x\n  Scenario: x\n    {sentence}\n"
     (mine / "features" / "mine" / "wrong.feature").write_text(feature)
-    words = ["verify", "--scenario", "mine", "--tags", "@wrong"]
+    report = mine / "report.json"
+    words = ["verify", "--scenario", "mine", "--tags", "@wrong", "--json", str(report)]
     done = subprocess.run(command(mine, *words), capture_output=True, text=True, check=False)
     assert done.returncode == 1
     told = [line.strip() for line in done.stdout.splitlines()]
     dropped = "dropped by the firewall of gateway-a: inet filter forward: policy drop"
     assert told.count(dropped) == told.count(f"cause:    {dropped}") == 1
+    (testbed,) = json.loads(report.read_text(encoding="utf-8"))["testbeds"]
+    (failed,) = testbed["features"][0]["scenarios"][0]["sentences"]
+    assert (failed["status"], failed["cause"]) == ("fails", dropped)
+    assert failed["expected"] == "host-a reaches gateway-b by TCP port 22"
+    path, packets, capture, *logs = failed["evidence"]
+    assert (path["kind"], path["steps"][-1]["event"], path["answered"]) == ("path", "rule", False)
+    assert {seen["node"] for seen in packets["seen"]} == {"host-a", "gateway-a"}
+    assert capture["kind"] == "capture"
+    assert [log["kind"] for log in logs] == ["log", "log"]
+    assert testbed["testbed"]["engine"].startswith("Docker ")
 
 
 def test_a_packet_for_which_the_peer_refuses_a_tunnel_is_explained_by_the_refusal(mine: Path) -> None:
