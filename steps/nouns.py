@@ -21,7 +21,7 @@ from tunnelbed.topology.model import LAST_PORT, Address, Network, Node
 
 KIND = registry.WORDS
 
-ADDRESS = r"[\da-f]*[.:][\da-f.:]*"
+ADDRESS = r"(?:\d+(?:\.\d+){3}|[\da-f]*:[\da-f.:]*)"
 
 
 @parse.with_pattern(naming.NODE)

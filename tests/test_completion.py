@@ -11,8 +11,7 @@ import pytest
 
 from tests.conftest import Checkout
 from tunnelbed import engines
-from tunnelbed.engines import drivers
-from tunnelbed.topology import compose_file
+from tunnelbed.topology import compose_file, limits
 
 ROOT = Path(__file__).parent.parent
 ASK = """
@@ -78,7 +77,7 @@ def test_another_folder_has_its_own_scenarios_and_nodes(checkout: Checkout) -> N
 def test_values_that_are_few_are_offered() -> None:
     assert offered("up", "--engine", "") == list(engines.ENGINES)
     assert offered("up", "--data-plane", "") == list(engines.DATA_PLANES)
-    assert offered("up", "--driver", "") == list(drivers.DRIVERS)
+    assert offered("up", "--driver", "") == list(limits.DRIVERS)
 
 
 def test_a_node_s_command_is_nobody_s_business() -> None:

@@ -71,16 +71,22 @@ services:
       tunnelbed.node: server
 networks:
   inside:
+    name: tiny-1a2b3c_inside
+    driver: macvlan
     internal: true
-    driver_opts:
+    driver_opts: !override
       parent: tb000
+    enable_ipv6: false
     ipam: !override
       config:
       - subnet: 198.18.0.0/29
   outside:
+    name: tiny-1a2b3c_outside
+    driver: macvlan
     internal: true
-    driver_opts:
+    driver_opts: !override
       parent: tb001
+    enable_ipv6: false
     ipam: !override
       config:
       - subnet: 198.18.0.8/29
@@ -91,6 +97,7 @@ class Tags(yaml.SafeLoader):
     """Reads `!override` as a mapping that says so."""
 
 
+Tags.add_constructor("!reset", lambda loader, node: "!reset")  # noqa: ARG005
 Tags.add_constructor("!override", lambda loader, node: {"!override": loader.construct_mapping(node, deep=True)})  # type: ignore[arg-type]
 
 
@@ -133,7 +140,7 @@ def test_the_stack_s_own_addresses_reach_the_node_as_words(checkout: Checkout) -
 
 
 def test_docker_makes_the_parents_where_none_are_named(checkout: Checkout) -> None:
-    assert "driver_opts" not in rendered(plan(checkout))["networks"]["inside"]
+    assert rendered(plan(checkout))["networks"]["inside"]["driver_opts"] == {"!override": {}}
 
 
 def test_a_bridge_has_no_address_of_the_machine_s_and_nodes_ask_none_of_its_name_servers(checkout: Checkout) -> None:
@@ -141,7 +148,7 @@ def test_a_bridge_has_no_address_of_the_machine_s_and_nodes_ask_none_of_its_name
     inside = said["networks"]["inside"]
     assert inside["driver"] == "bridge"
     assert inside["internal"] is False
-    assert inside["driver_opts"] == {
+    assert inside["driver_opts"]["!override"] == {
         "com.docker.network.bridge.name": "tb0",
         "com.docker.network.bridge.inhibit_ipv4": "true",
         "com.docker.network.bridge.enable_ip_masquerade": "false",
@@ -191,6 +198,67 @@ def test_an_image_that_was_not_built_here_becomes_a_node_by_our_scripts(checkout
 def test_an_image_of_somebody_else_s_without_a_command_rests(checkout: Checkout) -> None:
     checkout.stack["services"]["client"]["image"] = "other/image"
     assert rendered(plan(checkout))["services"]["client"]["command"] == ["rest"]
+
+
+def test_each_network_has_its_own_driver_and_one_asked_for_holds_for_all(checkout: Checkout) -> None:
+    checkout.stack["networks"]["inside"]["driver"] = "bridge"
+    del checkout.stack["networks"]["outside"]["driver"]
+    parents = {"inside": "tb0", "outside": "tb1"}
+    said = rendered(plan(checkout), parents)
+    assert {name: network["driver"] for name, network in said["networks"].items()} == {
+        "inside": "bridge",
+        "outside": "macvlan",
+    }
+    assert [name for name, service in said["services"].items() if "dns" in service] == ["client", "gateway"]
+    forced = rendered(plan(checkout, driver="macvlan"), parents)
+    assert {network["driver"] for network in forced["networks"].values()} == {"macvlan"}
+
+
+def test_what_a_testbed_does_otherwise_is_put_back_so_that_copies_can_be_up_at_the_same_time(
+    checkout: Checkout,
+) -> None:
+    checkout.stack["services"]["client"] |= {
+        "container_name": "my-client",
+        "ports": ["127.0.0.1:8080:80"],
+        "restart": "always",
+        "user": "1000",
+        "logging": {"driver": "syslog"},
+        "depends_on": {"server": {"condition": "service_healthy"}},
+        "hostname": "me",
+    }
+    client = rendered(plan(checkout))["services"]["client"]
+    assert {key: client[key] for key in ("container_name", "ports", "depends_on")} == dict.fromkeys(
+        ("container_name", "ports", "depends_on"), "!reset"
+    )
+    assert (client["restart"], client["user"], client["hostname"]) == ("no", "0:0", "me")
+    assert client["logging"] == {"!override": {"driver": "local"}}
+
+
+def test_a_network_s_interface_has_a_name_that_the_kernel_allows(checkout: Checkout) -> None:
+    checkout.stack["networks"]["default"] = checkout.stack["networks"].pop("inside")
+    for service in ("client", "gateway"):
+        networks = checkout.stack["services"][service]["networks"]
+        networks["default"] = networks.pop("inside")
+    said = rendered(plan(checkout))
+    assert said["services"]["client"]["environment"]["TUNNELBED_INTERFACES"].startswith("net_default 198.18.")
+
+
+def test_a_port_without_an_address_is_an_interface_without_one(checkout: Checkout) -> None:
+    checkout.stack["services"]["client"]["networks"] = ["inside"]
+    words = rendered(plan(checkout))["services"]["client"]["environment"]["TUNNELBED_INTERFACES"].split()
+    assert (words[0], len(words)) == ("inside", 2)
+
+
+def test_a_mac_that_the_stack_gives_is_kept(checkout: Checkout) -> None:
+    checkout.stack["services"]["client"]["networks"]["inside"]["mac_address"] = "02:00:00:00:00:0a"
+    at = rendered(plan(checkout))["services"]["client"]["networks"]["!override"]["inside"]
+    assert at["mac_address"] == "02:00:00:00:00:0a"
+
+
+def test_a_dollar_is_no_variable_of_compose(checkout: Checkout) -> None:
+    checkout.stack["services"]["client"] |= {"entrypoint": ["sh"], "command": ["-c", "echo $$HOME"]}
+    text = compose.render(made := plan(checkout), allocate(made.scenario, made.project, {}), {})
+    assert "echo $$HOME" in text
 
 
 def test_a_compose_command_names_project_and_files_in_order() -> None:

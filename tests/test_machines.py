@@ -35,7 +35,7 @@ def bed(
             run=run,
             send_frame=lambda *_: None,
             mac=lambda _: "02:00:00:00:00:02",
-            interfaces=lambda: interfaces,
+            interfaces=lambda: interfaces or json.loads(run(("ip", "-json", "address", "show")).stdout),
         )
 
     found = SimpleNamespace(

@@ -151,17 +151,17 @@ def test_what_a_kernel_refuses_for_another_reason_is_no_limit(boot: Boot) -> Non
 def test_an_interface_is_found_by_its_address_or_its_mac_and_gets_its_network_s_name(boot: Boot, found: str) -> None:
     assert boot.run(f"inside {found} 10.1.0.2/16\n").returncode == 0
     log = boot.log()
-    assert log[:3] == ["ip link set eth1 down", "ip link set eth1 name inside", "ip address flush dev inside"]
-    assert log[-2:] == ["ip link set inside up", "ip address replace 10.1.0.2/16 brd + dev inside"]
+    assert log[:3] == ["ip link set dev eth1 down", "ip link set dev eth1 name inside", "ip address flush dev inside"]
+    assert log[-2:] == ["ip link set dev inside up", "ip address replace 10.1.0.2/16 brd + dev inside"]
 
 
 def test_the_interfaces_begin_ipv6_anew_and_keep_their_mtu(boot: Boot) -> None:
     boot.run("inside 198.18.0.2 10.1.0.2/16\noutside 198.18.0.10 192.0.2.1/24\n")
     assert [line for line in boot.log() if " mtu " in line] == [
-        "ip link set inside mtu 1279",
-        "ip link set inside mtu 1500",
-        "ip link set outside mtu 1279",
-        "ip link set outside mtu 1500",
+        "ip link set dev inside mtu 1279",
+        "ip link set dev inside mtu 1500",
+        "ip link set dev outside mtu 1279",
+        "ip link set dev outside mtu 1500",
     ]
 
 
@@ -186,9 +186,9 @@ def test_a_second_boot_renames_nothing_and_sets_the_same_addresses(boot: Boot) -
     (boot.root / "log").unlink()
     assert boot.run(said).returncode == 0
     assert boot.log() == [
-        "ip link set inside up",
+        "ip link set dev inside up",
         "ip address replace 10.1.0.2/16 brd + dev inside",
-        "ip link set outside up",
+        "ip link set dev outside up",
         "ip address replace 192.0.2.1/24 brd + dev outside",
     ]
 

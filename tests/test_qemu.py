@@ -102,8 +102,8 @@ def test_a_size_that_no_machine_can_have_is_refused(checkout: Checkout, said: Ma
 
 
 def test_a_node_gets_its_command_and_environment_to_the_letter(checkout: Checkout) -> None:
-    checkout.stack["services"]["client"]["command"] = ["say", "a  b", "it's $HOME", "*"]
-    checkout.stack["services"]["client"]["environment"] = {"WORDS": "x 'y' \"z\" $PATH `w`\nv"}
+    checkout.stack["services"]["client"]["command"] = ["say", "a  b", "it's $$HOME", "*"]
+    checkout.stack["services"]["client"]["environment"] = {"WORDS": "x 'y' \"z\" $$PATH `w`\nv"}
     checkout.write()
     plan = plan_of(checkout)
     text = settings(plan, plan.scenario.nodes["client"], [("inside", "02:00:00:00:00:01")])

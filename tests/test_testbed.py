@@ -114,7 +114,7 @@ def test_networks_without_nodes_are_half_of_a_testbed_too(checkout: Checkout) ->
     engine = FakeEngine()
     bed = bed_of(checkout, engine)
     # As an `up` leaves them that was killed while it made them.
-    engine._networks[bed.project] = 2
+    engine._networks[bed.project] = ["inside", "outside"]
     said: list[str] = []
     bed.up(FAKE, said.append)
     assert "half of it was there: starting anew" in said

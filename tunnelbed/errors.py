@@ -33,14 +33,16 @@ class TunnelbedError(Exception):
 class BadInput(TunnelbedError):
     """A value somebody wrote cannot be used.
 
-    Says where (`file`, `key`), what was found, what was expected and what to do, so that the line alone is
-    enough to mend it: `compose/x.yaml: services.gateway-a: found 10.9.0.2, expected an address in
+    Says where (`file`, its line if known, `key`), what was found, what was expected and what to do, so that this one
+    line is enough to mend it: `compose/x.yaml: services.gateway-a: found 10.9.0.2, expected an address in
     10.1.0.0/16; correct the address or the subnet`.
     """
 
-    def __init__(self, where: str, key: str, found: object, expected: str, advice: str) -> None:
+    def __init__(self, where: str, key: str, found: object, expected: str, advice: str, line: int = 0) -> None:
         self.where, self.key, self.found, self.expected, self.advice = where, key, found, expected, advice
-        place = f"{where}: {key}" if key else where
+        self.line = line
+        file = f"{where}:{line}" if line else where
+        place = f"{file}: {key}" if key else file
         super().__init__(f"{place}: found {found}, expected {expected}; {advice}")
 
 

@@ -187,7 +187,14 @@ def _ip(network: FakeNetwork, node: FakeNode, words: list[str]) -> str:
     match words:
         case ["-json" | "-j", "address", *rest]:
             return json.dumps(
-                links(node, [link for link in shown(network, node) if "global" not in rest or link.name != "lo"])
+                links(
+                    node,
+                    [
+                        link
+                        for link in shown(network, node)
+                        if ("global" not in rest or link.name != "lo") and (link.up or "up" not in rest)
+                    ],
+                )
             )
         case ["-json", "link", "show", *rest]:
             return json.dumps([{"ifname": link.name} for link in shown(network, node) if link.up or "up" not in rest])
@@ -311,6 +318,8 @@ def _change_route(node: FakeNode, verb: str, words: list[str]) -> None:
 
 
 def _change_link(node: FakeNode, words: list[str]) -> None:
+    if words[:2] == ["set", "dev"]:
+        del words[1]
     match words:
         case ["set", name, "up" | "down" as how]:
             node.links[name].up = how == "up"

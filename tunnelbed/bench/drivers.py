@@ -19,12 +19,12 @@ from tunnelbed.bench import machine
 from tunnelbed.bench.measured import Results, Runs, Series
 from tunnelbed.bench.traffic import percentile, round_trips, transfer
 from tunnelbed.engines import Progress
-from tunnelbed.engines.drivers import DRIVERS
 from tunnelbed.errors import EngineUnavailable
 from tunnelbed.testbed.options import Options
 from tunnelbed.testbed.testbed import Testbed, open_testbed
 from tunnelbed.topology import scaffold
 from tunnelbed.topology.compose_file import load
+from tunnelbed.topology.limits import DRIVERS
 
 NEIGHBOURS, ROUTED, TUNNEL = "neighbours", "routed", "tunnel"
 FORMS = {

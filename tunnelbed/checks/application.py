@@ -197,4 +197,4 @@ def _opens(packet: Packet) -> bool:
 
 def _is_on(bed: Testbed, name: str, node: Node) -> bool:
     """Whether a server of this name runs on a node: it has the node's name, or is one of several, `<node>-<word>`."""
-    return name == node.name or (name.startswith(f"{node.name}-") and name not in bed.scenario.nodes)
+    return name in (node.name, node.hostname) or (name.startswith(f"{node.name}-") and name not in bed.scenario.nodes)

@@ -266,6 +266,9 @@ def _called(scene: Scenario, names: Collection[str], besides: Collection[str]) -
         if role
     ]
     for called, nodes in groups:
+        # A role called `node` is no group that a sentence can name: `every node` is all of them.
+        if not nodes or tuple(naming.nodes(scene, called)) != nodes:
+            continue
         members = [node.name for node in nodes if node.name not in besides]
         if len(members) > 1 and set(members) <= set(left):
             found.append(called)

@@ -76,7 +76,9 @@ def flow(bed: Testbed, source: Node, target: Node, *, forged: bool = False, besi
 
 def _neighbour(bed: Testbed, node: Node) -> Address:
     """An address of a node's first network that nobody has."""
-    interface = node.attachments[0].addresses[0]
+    interface = next((own for at in node.attachments for own in at.addresses), None)
+    if interface is None:
+        raise BadInput(yaml_sections.shorten(bed.scenario.stack), node.name, "no address", "one", "name another node")
     first, own, last = (int(address) for address in (interface.network[0], interface.ip, interface.network[-1]))
     numbers = itertools.chain(range(own + 1, last), range(own - 1, first, -1))
     candidates = (type(interface.ip)(number) for number in numbers)

@@ -129,7 +129,7 @@ def only_own_networks(bed: Testbed, nodes: Iterable[Node]) -> None:
     """
     for node in nodes:
         found = of(bed, node).leading_out | {"lo"}
-        wanted = {"lo", *(at.network for at in node.attachments)}
+        wanted = {"lo", *(bed.scenario.networks[at.network].interface for at in node.attachments)}
         if wanted - found or (found - wanted and not node.privileged):
             expected = f"{node.name} has exactly {', '.join(sorted(wanted))}"
             raise Unmet(expected, ", ".join(sorted(found)))

@@ -27,7 +27,7 @@ def frame_reaches_exactly(bed: Testbed, sender: Node, network: Network, destinat
     others = {node.name for node in bed.scenario.on(network.name)} - {sender.name}
     token = secrets.token_bytes(16)
     frame = Ether(src=bed.node(sender).mac(network.name), dst=destination, type=ethertype) / Raw(token)
-    subscribe = ["ip", "maddress", "{}", destination, "dev", network.name]
+    subscribe = ["ip", "maddress", "{}", destination, "dev", network.interface]
     many = destination != BROADCAST
     try:
         for name in others if many else ():

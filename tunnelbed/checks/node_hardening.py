@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -42,7 +41,8 @@ def stands_only_in(bed: Testbed, node: Node, networks: Sequence[Network]) -> Non
 
     A node that runs containers has devices towards these, too.
     """
-    found = host_isolation.of(bed, node).leading_out
+    networks_of = {network.interface: network.name for network in bed.scenario.networks.values()}
+    found = {networks_of.get(device, device) for device in host_isolation.of(bed, node).leading_out}
     if node.privileged:
         found &= bed.scenario.networks.keys()
     wanted = {network.name for network in networks}
@@ -55,7 +55,7 @@ def no_address_twice(bed: Testbed) -> None:
     """On no network two nodes have the same address. Raises `Unmet`."""
     owners: dict[tuple[str, Address], list[str]] = defaultdict(list)
     for node in bed.scenario.nodes.values():
-        for link in json.loads(_said(bed, node, "ip", "-json", "address", "show")):
+        for link in bed.node(node).interfaces():
             for said in link.get("addr_info", ()):
                 if link["ifname"] in bed.scenario.networks and "local" in said:
                     owners[link["ifname"], ipaddress.ip_address(said["local"])].append(node.name)
@@ -71,7 +71,8 @@ def speaks_only(bed: Testbed, version: int) -> None:
         families = _families(bed, node)
         wanted = {4: "inet", 6: "inet6"}[version]
         for at in node.attachments:
-            if (found := families.get(at.network)) != {wanted}:
+            # A port without an address has none of this version, and none of another.
+            if (found := families.get(at.network)) != ({wanted} if at.addresses else set()):
                 seen = f"{' and '.join(sorted(found or ())) or 'none'} on {at.network} of {node.name}"
                 raise unmet(bed, f"every node has addresses of IPv{version} only", seen)
 

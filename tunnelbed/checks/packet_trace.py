@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -128,8 +127,7 @@ def _known_down(bed: Testbed) -> Iterator[Sequence[tuple[str, str]]]:
     """The nodes and networks between which a link is down, or gone: no recording expects them to be seen there."""
 
     def up(node: Node) -> set[str]:
-        said = bed.node(node).run(["ip", "-json", "link", "show", "up"], check=True).stdout
-        return {str(link["ifname"]) for link in json.loads(said or "[]") if link}
+        return {str(link["ifname"]) for link in bed.node(node).interfaces("up")}
 
     nodes = tuple(bed.scenario.nodes.values())
     before = set(bed.absent)

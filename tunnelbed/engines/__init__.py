@@ -89,8 +89,6 @@ class Engine(Protocol):
     """How nodes are brought up, reached and taken down. `project` names the testbed in every call."""
 
     name: str
-    # How networks are made where a person does not choose.
-    driver: str
     # Whether each node has a clock of its own, which differs from this machine's.
     own_clocks: bool
     # Which of the options of a testbed it takes, by name; its module says so, too, as `TAKES`.
@@ -98,6 +96,9 @@ class Engine(Protocol):
 
     def provide(self, images: Sequence[str], platform: str, progress: Progress) -> Mapping[str, str]:
         """Make what runs as these images of ours, unless it is there, and what the engine calls each of them."""
+
+    def build(self, scenario: Scenario, state: Path, platform: str, progress: Progress) -> None:
+        """Make the images that a stack builds itself. Raises `BadInput` where one cannot be."""
 
     def called(self, image: str, platform: str) -> str:
         """What the engine calls an image as it is now, without making it; empty where it has none of that name."""
@@ -110,6 +111,9 @@ class Engine(Protocol):
 
     def stop(self, project: str, state: Path) -> Mapping[str, int]:
         """Remove all of a testbed, even half of one; how many of each kind were removed."""
+
+    def networks(self, project: str) -> Mapping[str, str]:
+        """How each network of a testbed that is up was really made, by name; empty if there is none."""
 
     def states(self, project: str) -> Mapping[str, str]:
         """Each node's state, `running` or the engine's own word for anything else; empty if there is none."""

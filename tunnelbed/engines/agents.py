@@ -34,6 +34,8 @@ CLOCK_LOOKS = 4
 class Frame:
     """A frame one node saw on one interface: `at` in seconds since the epoch, by the machine's clock.
 
+    `interface` is the network's name where it is on one of the stack's, whatever the interface is called in the node.
+
     `hardware` is the interface's ARPHRD type (linux/if_arp.h): Ethernet is 1, a TUN device without link header 65534.
     """
 
@@ -48,8 +50,10 @@ class Frame:
 class Agent:
     """The conversation with one node."""
 
-    def __init__(self, engine: Engine, project: str, node: str) -> None:
+    def __init__(self, engine: Engine, project: str, node: str, interfaces: Mapping[str, str] | None = None) -> None:
         self.node = node
+        self._interfaces = interfaces or {}
+        self._networks = {interface: network for network, interface in self._interfaces.items()}
         self._own_clock, self._behind = engine.own_clocks, 0.0
         self._stream = engine.open(project, node, AGENT)
         self._pending: dict[int, Future[Any]] = {}
@@ -83,9 +87,9 @@ class Agent:
         if lost := self._ask("sync"):
             raise NodeFailed(self.node, f"saw {lost} frames more than it could keep", "send less at once")
 
-    def send_frame(self, interface: str, data: bytes) -> None:
-        """Send a frame as it is out of an interface, past the node's own firewall."""
-        self._ask("link", on=interface, data=base64.b64encode(data).decode())
+    def send_frame(self, network: str, data: bytes) -> None:
+        """Send a frame as it is into a network, or out of an interface of another name, past the node's firewall."""
+        self._ask("link", on=self._interfaces.get(network, network), data=base64.b64encode(data).decode())
 
     def send_packet(self, data: bytes) -> None:
         """Send an IP packet where the node's routes lead; raises `CommandFailed` if they lead nowhere."""
@@ -184,7 +188,7 @@ class Agent:
             return
         if "id" not in said:
             if self._tell:
-                self._tell(_frame(self.node, said, self._behind))
+                self._tell(_frame(self.node, self._networks.get(said["on"], said["on"]), said, self._behind))
             return
         answer = self._pending.pop(said["id"])
         if "error" in said:
@@ -202,8 +206,10 @@ class Agent:
 class Agents:
     """The conversations of one testbed, each opened when first needed."""
 
-    def __init__(self, engine: Engine, project: str) -> None:
+    def __init__(self, engine: Engine, project: str, interfaces: Mapping[str, str] | None = None) -> None:
         self._engine, self._project = engine, project
+        # What each network's interfaces are called in the nodes.
+        self.interfaces = interfaces or {}
         self._open: dict[str, Future[Agent]] = {}
         self._lock = threading.Lock()
         self._opening = ThreadPoolExecutor(max_workers=OPENED_AT_ONCE, thread_name_prefix="opening agents")
@@ -221,7 +227,7 @@ class Agents:
         if not opens:
             return found.result()
         try:
-            found.set_result(Agent(self._engine, self._project, node))
+            found.set_result(Agent(self._engine, self._project, node, self.interfaces))
         except BaseException as failed:
             # Whoever waits for it is given the same error; whoever asks later tries again.
             with self._lock:
@@ -250,9 +256,9 @@ class Agents:
         self._talking.shutdown()
 
 
-def _frame(node: str, said: Mapping[str, Any], behind: float) -> Frame:
+def _frame(node: str, where: str, said: Mapping[str, Any], behind: float) -> Frame:
     outgoing = said["kind"] == _OUTGOING
-    return Frame(node, said["on"], outgoing, said["type"], said["at"] + behind, base64.b64decode(said["data"]))
+    return Frame(node, where, outgoing, said["type"], said["at"] + behind, base64.b64decode(said["data"]))
 
 
 _OUTGOING = 4  # PACKET_OUTGOING, linux/if_packet.h

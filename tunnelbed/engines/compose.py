@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from tunnelbed.engines import Plan, links
+from tunnelbed.engines import Plan, drivers, links
 from tunnelbed.engines.underlay import addresses
-from tunnelbed.topology.model import Node
+from tunnelbed.topology.model import Network, Node
 
 # Where node scripts are in a node, and what is found without its path there: as compose/images/Dockerfile has both.
 SCRIPTS = "/usr/lib/tunnelbed"
@@ -30,19 +30,22 @@ def render(plan: Plan, subnets: Mapping[str, IPv4Network], parents: Mapping[str,
         "services": {name: _service(plan, node, found) for name, node in plan.scenario.nodes.items()},
         "networks": {
             name: {
-                **({"driver": plan.driver} if plan.driver else {}),
+                # A name that the stack gives would be the same for each instance.
+                "name": f"{plan.project}_{name}",
+                "driver": drivers.of(plan, network),
                 # Nothing a testbed sends leaves the machine, whatever the stack says or forgets.
                 "internal": True,
-                **_driver_options(plan, name, parents),
+                **_driver_options(plan, network, parents),
                 # The node gives itself its IPv6 addresses too, so no engine needs to be configured for IPv6.
-                **({"enable_ipv6": False} if any(net.version == 6 for net in network.subnets) else {}),
+                "enable_ipv6": False,
                 "ipam": _Override(config=[{"subnet": str(subnets[name])}]),
             }
             for name, network in plan.scenario.networks.items()
         },
     }
     text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120)
-    return HEADER.format(stack=plan.scenario.stack.name) + text
+    # Compose reads a dollar as the start of a variable.
+    return HEADER.format(stack=plan.scenario.stack.name) + text.replace("$", "$$")
 
 
 def command(project: str, *words: str, files: Sequence[Path] = ()) -> list[str]:
@@ -74,25 +77,32 @@ def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) ->
         volumes.append(f"{scripts(plan).resolve()}:{SCRIPTS}:ro")
     if node.carried:
         volumes.append(f"{carried(plan, node).resolve()}:/etc/tunnelbed/images.tar:ro")
+    networks = [plan.scenario.networks[at.network] for at in node.attachments]
     return {
         **({"image": plan.images.get(node.image, node.image)} if node.image else {}),
         # A node sets itself up first, and then becomes whatever it shall be.
         **({"entrypoint": [f"{SCRIPTS}/boot"]} if foreign or node.entrypoint else {}),
-        **({"user": "0:0"} if foreign else {}),
+        **({"user": "0:0"} if foreign or "user" in node.otherwise else {}),
         **({"command": list(node.command)} if node.entrypoint else {}),
         **({"command": ["rest"]} if foreign and not node.command else {}),
         **({"platform": plan.platform} if plan.platform else {}),
-        "hostname": node.name,
+        "hostname": node.hostname or node.name,
         "environment": {
             **({"PATH": PATH} if foreign else {}),
             "TUNNELBED_INTERFACES": "".join(
-                f"{at.network} {found[node.name, at.network]} {' '.join(map(str, at.addresses))}\n"
-                for at in node.attachments
+                " ".join([network.interface, str(found[node.name, at.network]), *map(str, at.addresses)]) + "\n"
+                for at, network in zip(node.attachments, networks, strict=True)
             ),
             **plan.environment(node.name),
         },
         "networks": _Override(
-            {at.network: {"ipv4_address": str(found[node.name, at.network])} for at in node.attachments}
+            {
+                at.network: {
+                    "ipv4_address": str(found[node.name, at.network]),
+                    **({"mac_address": at.mac} if at.mac else {}),
+                }
+                for at in node.attachments
+            }
         ),
         **({"volumes": volumes} if volumes else {}),
         **({"devices": ["/dev/net/tun"]} if vpn and plan.data_plane != "kernel" else {}),
@@ -100,38 +110,55 @@ def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) ->
         **({"healthcheck": {"disable": True}} if node.check or foreign else {}),
         # Docker asks the machine's name servers on behalf of a node that is in a network which is not internal. Nobody
         # is at this address (RFC 5737).
-        **({"dns": ["192.0.2.53"]} if plan.driver == "bridge" else {}),
+        **({"dns": ["192.0.2.53"]} if any(drivers.of(plan, network) == "bridge" for network in networks) else {}),
         # The log is read back whatever the engine's default driver is.
-        "logging": {"driver": "local"},
+        "logging": _Override(driver="local") if "logging" in node.otherwise else {"driver": "local"},
         "labels": {"tunnelbed.node": node.name},
+        **{word: INSTEAD[word] for word in node.otherwise if word in INSTEAD},
     }
 
 
-def _driver_options(plan: Plan, network: str, parents: Mapping[str, str]) -> Mapping[str, Any]:
-    if plan.driver == "bridge":
+def _driver_options(plan: Plan, network: Network, parents: Mapping[str, str]) -> Mapping[str, Any]:
+    if drivers.of(plan, network) == "bridge":
         return {
             # What an internal bridge may carry Docker limits, by iptables, to the addresses it handed out; and where
             # br_netfilter is loaded, that holds inside the bridge too. Ours lets nothing out anyway (node/parents).
             "internal": False,
-            "driver_opts": {
-                links.BRIDGE: parents[network],
-                "com.docker.network.bridge.inhibit_ipv4": "true",
-                "com.docker.network.bridge.enable_ip_masquerade": "false",
-            },
+            "driver_opts": _Override(
+                {
+                    links.BRIDGE: parents[network.name],
+                    "com.docker.network.bridge.inhibit_ipv4": "true",
+                    "com.docker.network.bridge.enable_ip_masquerade": "false",
+                }
+            ),
         }
-    return {"driver_opts": {links.PARENT: parents[network]}} if network in parents else {}
+    # In place of the stack's, which may name a device of this machine's.
+    return {"driver_opts": _Override({links.PARENT: parents[network.name]} if network.name in parents else {})}
 
 
 class _Override(dict[str, Any]):
     """A mapping that replaces the stack's, instead of being merged into it (Compose's `!override`)."""
 
 
+class _Reset:
+    """In place of what the stack says, nothing (Compose's `!reset`)."""
+
+
 class _Dumper(yaml.SafeDumper):
-    """Writes an `_Override` with its tag, and a text of several lines as a block."""
+    """Writes an `_Override` and a `_Reset` with their tags, and a text of several lines as a block."""
 
 
 _Dumper.add_representer(_Override, lambda dumper, data: dumper.represent_mapping("!override", data))
+_Dumper.add_representer(_Reset, lambda dumper, _: dumper.represent_scalar("!reset", "null"))
 _Dumper.add_representer(
     str,
     lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
 )
+
+# In place of the words of a service that a testbed does otherwise (`topology.limits`).
+INSTEAD: Mapping[str, object] = {
+    "ports": _Reset(),
+    "container_name": _Reset(),
+    "depends_on": _Reset(),
+    "restart": "no",
+}

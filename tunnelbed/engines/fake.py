@@ -18,6 +18,7 @@ from tunnelbed.engines import Plan, Progress, Usage
 from tunnelbed.engines.registration import Registration
 from tunnelbed.errors import CommandFailed, NodeFailed
 from tunnelbed.shell import Completed
+from tunnelbed.topology.model import Scenario
 
 ENGINE = Registration(
     module="tunnelbed.engines.fake",
@@ -69,7 +70,7 @@ class FakeEngine:
         self.images: dict[str, str] = {}
         self._made_from: dict[str, dict[str, str]] = {}
         self._nodes: dict[str, dict[str, str]] = {}
-        self._networks: dict[str, int] = {}
+        self._networks: dict[str, list[str]] = {}
         # How often each node was started, and so has said its words.
         self._starts: Counter[tuple[str, str]] = Counter()
         # What the command that is being answered was given.
@@ -79,6 +80,13 @@ class FakeEngine:
         """As `Engine.provide`: a name is enough."""
         del platform, progress
         return {name: f"{name}:fake" for name in images}
+
+    def build(self, scenario: Scenario, state: Path, platform: str, progress: Progress) -> None:
+        """As `Engine.build`: a name is enough."""
+        del state, platform
+        for node in scenario.nodes.values():
+            if node.build:
+                progress(f"building {node.image}")
 
     def called(self, image: str, platform: str) -> str:
         """As `Engine.called`."""
@@ -97,7 +105,7 @@ class FakeEngine:
         self._made_from[plan.project] = {
             node.name: self.called(node.image, "") for node in plan.scenario.nodes.values()
         }
-        self._networks[plan.project] = len(plan.scenario.networks)
+        self._networks[plan.project] = list(plan.scenario.networks)
         for number, name in enumerate(plan.scenario.nodes):
             if number == len(plan.scenario.nodes) // 2:
                 self.halfway(plan)
@@ -109,7 +117,11 @@ class FakeEngine:
         del state
         if self._nodes.get(project) or self._networks.get(project):
             self.stopped.append(project)
-        return {"container": len(self._nodes.pop(project, {})), "network": self._networks.pop(project, 0)}
+        return {"container": len(self._nodes.pop(project, {})), "network": len(self._networks.pop(project, ()))}
+
+    def networks(self, project: str) -> Mapping[str, str]:
+        """As `Engine.networks`: entries, too."""
+        return dict.fromkeys(self._networks.get(project, ()), self.driver)
 
     def states(self, project: str) -> Mapping[str, str]:
         """As `Engine.states`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import docker
@@ -54,28 +54,28 @@ def forget(client: docker.DockerClient, project: str) -> None:
         trial.remove()
 
 
-def make(client: docker.DockerClient, image: str, project: str, count: int, kind: str) -> None:
-    """Let exactly `count` links exist, made anew: of the kind `veth` (parents) or `bridge`."""
+def make(client: docker.DockerClient, image: str, project: str, kinds: Sequence[str]) -> None:
+    """Let exactly these links exist, made anew, each of the kind `veth` (a parent) or `bridge`."""
     # The engine takes the helper away meanwhile.
-    _links(client, image, project, count, kind)
+    _links(client, image, project, kinds)
 
 
 def remove(client: docker.DockerClient, image: str, project: str) -> int:
     """Remove every link of a testbed, of either kind; how many there were."""
-    removed = _links(client, image, project, 0, "veth")
+    removed = _links(client, image, project, ())
     waiting.until(
         lambda: not client.api.containers(all=True, filters=_marked(project)), GONE_SECONDS, "the helper to be gone"
     )
     return removed
 
 
-def _links(client: docker.DockerClient, image: str, project: str, count: int, kind: str) -> int:
-    """Let `count` links exist; how many older ones were removed. The helper is gone soon afterwards."""
+def _links(client: docker.DockerClient, image: str, project: str, kinds: Sequence[str]) -> int:
+    """Let links of these kinds exist; how many older ones were removed. The helper is gone soon afterwards."""
     try:
         helper = client.containers.create(
             image,
             # The script of this checkout, since the image may be another one's: only its programs are used.
-            command=[SCRIPT.read_text(encoding="utf-8"), "parents", _stem(project), str(count), kind],
+            command=[SCRIPT.read_text(encoding="utf-8"), "parents", _stem(project), str(len(kinds)), *kinds],
             entrypoint=["/bin/sh", "-c"],
             network_mode="host",
             cap_drop=["ALL"],

@@ -69,7 +69,7 @@ def link_down(bed: Testbed, node: Node, network: Network) -> Iterator[None]:
     _stands_in(node, network)
     bed.absent.add((node.name, network.name))
     try:
-        bed.node(node).run(["ip", "link", "set", network.name, "down"], check=True)
+        bed.node(node).run(["ip", "link", "set", "dev", network.interface, "down"], check=True)
         yield
     finally:
         link_up(bed, node, network)
@@ -79,10 +79,10 @@ def link_up(bed: Testbed, node: Node, network: Network) -> None:
     """The interface is up, with what went with it: the addresses the stack gives it, and the node's own routes."""
     _stands_in(node, network)
     agent = bed.node(node)
-    agent.run(["ip", "link", "set", network.name, "up"], check=True)
+    agent.run(["ip", "link", "set", "dev", network.interface, "up"], check=True)
     for interface in next(at.addresses for at in node.attachments if at.network == network.name):
         how = ["nodad"] if interface.version == 6 else ["brd", "+"]
-        agent.run(["ip", "address", "replace", str(interface), "dev", network.name, *how], check=True)
+        agent.run(["ip", "address", "replace", str(interface), "dev", network.interface, *how], check=True)
     batch = "/etc/tunnelbed/node/ip.batch"
     agent.run(["sh", "-c", f"[ ! -f {batch} ] || ip -batch {batch}"], check=True)
     bed.absent.discard((node.name, network.name))
@@ -110,7 +110,7 @@ def narrow(bed: Testbed, network: Network, size: int) -> contextlib.AbstractCont
 def _sending(bed: Testbed, network: Network, *rules: str) -> Iterator[None]:
     """Whatever a node sends into a network goes by these rules of nft(8), until the body ends or the node restarts."""
     table = f"fault_{secrets.token_hex(4)}"
-    text = EGRESS.format(table=table, network=network.name, rules="\n        ".join(rules))
+    text = EGRESS.format(table=table, network=network.interface, rules="\n        ".join(rules))
     nodes = [node.name for node in bed.scenario.on(network.name) if (node.name, network.name) not in bed.absent]
     with contextlib.ExitStack() as told:
         for node in nodes:
@@ -165,6 +165,6 @@ def answered_within(
 
 def _stands_in(node: Node, network: Network) -> None:
     """The node has an interface on the network; raises `BadInput` where it has none."""
-    if node.address_on(network.name) is None:
+    if all(at.network != network.name for at in node.attachments):
         listed = ", ".join(at.network for at in node.attachments)
         raise BadInput(node.name, network.name, "no foot in it", f"one of: {listed}", "name another network")

@@ -239,7 +239,8 @@ class Ground:
         """The scenario's files, and a folder for each node, since one that is not there cannot be mounted."""
         if self.folder.exists():
             self._clear_away()
-        for path in (self.original.stack, *self.original.configs.rglob("*")):
+        # All beside the stack: what it includes, extends, takes variables from, or mounts.
+        for path in (*self.original.stack.parent.rglob("*"), *self.original.configs.rglob("*")):
             target = self.folder / path.relative_to(self.root)
             if path.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)

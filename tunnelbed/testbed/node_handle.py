@@ -57,14 +57,20 @@ class NodeHandle:
 
     def mac(self, network: str) -> str:
         """The MAC of its interface in a network."""
-        return self.run(["cat", f"/sys/class/net/{network}/address"]).stdout.strip()
+        return self.run(
+            ["cat", f"/sys/class/net/{self.agents.interfaces.get(network, network)}/address"]
+        ).stdout.strip()
 
     def interfaces(self, *words: str) -> Sequence[dict[str, Any]]:
-        """Its interfaces with their addresses, as `ip -json address show` prints them; `words` are for `ip`."""
+        """Its interfaces with their addresses, as `ip -json address show` prints them; `words` are for `ip`.
+
+        An interface on a network of the stack has the network's name here, whatever it is called in the node.
+        """
         found: list[dict[str, Any]] = json.loads(
             self.run(["ip", "-json", "address", "show", *words], check=True).stdout
         )
-        return found
+        networks = {interface: network for network, interface in self.agents.interfaces.items()}
+        return [{**link, "ifname": networks.get(link["ifname"], link["ifname"])} for link in found if link]
 
     def addresses(self, network: str = "") -> Sequence[Interface]:
         """The addresses that its interfaces have now, or those of one interface: the stack's, and lent ones."""

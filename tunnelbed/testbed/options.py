@@ -16,9 +16,9 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 from tunnelbed import engines
 from tunnelbed.engines import DATA_PLANES, ENGINES
-from tunnelbed.engines.drivers import DRIVERS
 from tunnelbed.errors import BadInput
 from tunnelbed.topology import compose_file
+from tunnelbed.topology.limits import DRIVERS
 from tunnelbed.topology.model import LAST_PORT
 
 # Of `options.json`. A later version that means something else by a key, or has another one, counts one up.

@@ -23,10 +23,21 @@ HEADINGS = ("node", "role", "site", "addresses", "state", "tunnel")
 def heading(bed: Testbed) -> str:
     """One line: the testbed, and who does what for it."""
     options = bed.options
-    facts = {**bed.engine.describe(), "network driver": (options.driver if options else "") or bed.engine.driver}
+    facts = {**bed.engine.describe(), **_networks(bed.engine.networks(bed.project))}
     if options and options.image:
         facts["images"] = options.image
     return f"{bed.name}: " + ", ".join(f"{key} {value}" for key, value in facts.items())
+
+
+def _networks(drivers: Mapping[str, str]) -> Mapping[str, str]:
+    """How the networks were made: one driver for all, or the networks of each."""
+    by_driver: dict[str, list[str]] = {}
+    for network, driver in drivers.items():
+        by_driver.setdefault(driver, []).append(network)
+    if len(by_driver) == 1:
+        return {"network driver": next(iter(by_driver))}
+    told = [f"{driver} ({', '.join(sorted(names))})" for driver, names in sorted(by_driver.items())]
+    return {"network drivers": " and ".join(told)} if told else {}
 
 
 def table(statuses: Sequence[NodeStatus], width: int | None = None) -> str:
@@ -67,6 +78,7 @@ def as_json(beds: Sequence[Testbed]) -> str:
                 "up": bed.is_up(),
                 "options": asdict(bed.options) if bed.options else None,
                 **bed.engine.describe(),
+                "networks": dict(bed.engine.networks(bed.project)),
                 "nodes": [asdict(status) for status in bed.status()],
             }
             for bed in beds

@@ -170,7 +170,7 @@ class Testbed:
     @cached_property
     def agents(self) -> Agents:
         """The conversations with this testbed's nodes; `close` ends them."""
-        return Agents(self.engine, self.project)
+        return Agents(self.engine, self.project, {net.name: net.interface for net in self.scenario.networks.values()})
 
     def record(self) -> contextlib.AbstractContextManager[Recording]:
         """Record what every node sees on its networks, those aside from which it is `absent`, while the body runs."""
@@ -218,6 +218,7 @@ class Testbed:
         used = {image for image in named if image.startswith(node_images.OURS)}
         known = {f"{node_images.OURS}{target}" for target in node_images.TARGETS}
         stack = (yaml_sections.shorten(self.scenario.stack), "image")
+        self.engine.build(self.scenario, self.state, options.platform, progress)
         for image in sorted(named - known - {""}):
             where = ("--image", "") if image in compose_file.asked_images(options.image).values() else stack
             if image in used:
@@ -242,6 +243,8 @@ class Testbed:
         return Readiness(self.scenario, self.engine, self.project, self.pool)
 
     def _warn(self, progress: Progress) -> None:
+        for note in self.scenario.notes:
+            progress(note)
         for node in self.scenario.nodes.values():
             if node.privileged:
                 progress(f"WARNING: {node.name} is privileged: what runs there can do anything to this machine")

@@ -1,8 +1,8 @@
 """Scenarios on disk: find one by name, read its stack, refuse what cannot hold.
 
-The stack is standard Compose and the only place that says who is attached where. Compose itself checks its
-grammar when the testbed comes up; here is checked what Compose cannot know: addresses and their subnets, names that
-must fit an interface, configuration folders without a node.
+The stack is standard Compose, read as Compose resolves it (`stack`), and the only place that says who is attached
+where. Checked here is what Compose cannot know: addresses and their subnets, labels that sentences use, configuration
+folders without a node, and what no testbed can have (`limits`).
 """
 
 from __future__ import annotations
@@ -10,20 +10,24 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tunnelbed.errors import BadInput
-from tunnelbed.topology import yaml_sections
-from tunnelbed.topology.model import LONGEST_NAME, Address, Attachment, Interface, Network, Node, Scenario, Subnet
+from tunnelbed.topology import limits, naming, stack, yaml_sections
+from tunnelbed.topology.interface_names import interface_names
+from tunnelbed.topology.model import Address, Attachment, Interface, Network, Node, Scenario, Subnet
 from tunnelbed.topology.yaml_sections import Section, shown
 
 ROLE, SITE, IMAGES = "tunnelbed.role", "tunnelbed.site", "tunnelbed.images"
 # A scenario's name begins every name on the engine (Compose's rule for a project's name); an instance's follows `--`.
 NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
-# Names the kernel gives to interfaces, or to all of them together below /proc/sys/net, and strongSwan to its own.
-TAKEN = re.compile(r"lo|all|default|eth\d+|ipsec\d+")
+# What a label may say, so that a sentence can: `every dns-server of site north-2`.
+WORD = re.compile(rf"(?=[A-Za-z0-9]){naming.NAME}")
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+# What Compose calls an image that it builds and the stack does not name.
+BUILT = "tunnelbed-built/{scenario}-{node}"
 
 
 def names(root: Path) -> tuple[str, ...]:
@@ -55,40 +59,49 @@ def load(name: str, root: Path) -> Scenario:
             "lower-case letters and digits, with single - or _ between",
             "rename the file",
         )
-    stack = yaml_sections.read(path, "YAML in the Compose format: a mapping with services and networks")
-    for word in ("include", "extends"):
-        if word in stack.said:
-            raise stack.bad(word, "it", "one file", "put the whole stack there; YAML anchors avoid repetition")
-    networks = {name: _network(name, said) for name, said in stack.section("networks").sections()}
-    nodes = {name: _node(name, said, networks, path) for name, said in stack.section("services").sections()}
-    if not nodes:
-        raise stack.bad("services", "none", "the scenario's nodes", "write a service for each node")
-    _no_address_twice(stack, nodes, networks)
-    _configs_have_nodes(stack, scene.configs, nodes)
-    return replace(scene, networks=networks, nodes=nodes)
+    return _read(scene)
 
 
 def nested(scene: Scenario) -> Scenario:
-    """The scenario in the form where nodes run containers of their own, as `compose/NAME.nested.yaml` says.
-
-    That file is Compose's to merge; what is read here is what the testbed must know of it.
-    """
+    """The scenario in the form where nodes run containers of their own, as `compose/NAME.nested.yaml` says."""
     path = scene.stack.with_suffix(".nested.yaml")
     if not path.exists():
-        raise BadInput("--nested", "", scene.name, f"a scenario with {yaml_sections.shorten(path)}", "leave it away")
+        raise BadInput("--nested", "", scene.name, f"a scenario with {yaml_sections.shorten(path)}", "omit it")
     overlay = yaml_sections.read(path, "YAML in the Compose format: a mapping with services")
-    nodes = dict(scene.nodes)
     for name, said in overlay.section("services").sections():
-        if name not in nodes:
-            raise said.bad("", f"service {name}", f"a node of {scene.name}: {', '.join(nodes)}", "correct the name")
-        nodes[name] = replace(
-            nodes[name],
-            image=str(said.said.get("image") or nodes[name].image),
-            command=said.words("command") or nodes[name].command,
-            privileged=bool(said.said.get("privileged", nodes[name].privileged)),
-            carried=tuple(said.pairs("labels").get(IMAGES, "").split()),
-        )
-    return replace(scene, nodes=nodes, overlay=path)
+        if name not in scene.nodes:
+            raise said.bad(
+                "", f"service {name}", f"a node of {scene.name}: {', '.join(scene.nodes)}", "correct the name"
+            )
+    return _read(replace(scene, overlay=path))
+
+
+def _read(scene: Scenario) -> Scenario:
+    """The scenario with what its files say."""
+    read = stack.read(scene.stack, scene.overlay)
+    said = read.said
+    networks = _networks(said)
+    services = dict(said.section("services").sections())
+    # First: a node that has no networks of its own has none of those that are looked for below.
+    told = {service.key: list(limits.check_service(service)) for service in services.values()}
+    nodes = {
+        name: _node(scene.name, name, service, networks, [word for word, _ in told[service.key]])
+        for name, service in services.items()
+    }
+    if not nodes:
+        raise said.bad("services", "none", "the scenario's nodes", "write a service for each node")
+    # Compose makes no network that no service is in.
+    used = {at.network for node in nodes.values() for at in node.attachments}
+    networks = {name: network for name, network in networks.items() if name in used}
+    _nothing_twice(said, nodes, networks)
+    _configs_have_nodes(said, scene.configs, nodes, read.services)
+    told |= {
+        f"networks.{name}": list(limits.check_network(network))
+        for name, network in said.section("networks").sections()
+        if name in used
+    }
+    notes = [f"{said.file}: {key}.{word}: {what}" for key, found in told.items() for word, what in found]
+    return replace(scene, networks=networks, nodes=nodes, notes=(*read.warnings, *notes))
 
 
 def asked_images(said: str) -> Mapping[str, str]:
@@ -116,22 +129,36 @@ def with_images(scene: Scenario, asked: Mapping[str, str]) -> Scenario:
         raise BadInput("--image", "", ", ".join(sorted(unknown)), expected, "correct it")
     for name, node in nodes.items():
         image = asked.get(name) or (asked.get(node.role) if node.role in roles else None)
-        nodes[name] = replace(node, image=image or node.image)
+        nodes[name] = replace(node, image=image, build="") if image else node
     return replace(scene, nodes=nodes)
 
 
-def _network(name: str, said: Section) -> Network:
-    if len(name) > LONGEST_NAME:
-        expected = f"at most {LONGEST_NAME}, since it is also the name of an interface"
-        raise said.bad("", f"a name of {len(name)} characters", expected, "shorten it")
-    if TAKEN.fullmatch(name):
-        raise said.bad("", "that name", "one that no interface has by itself", "rename the network")
+def _networks(stack: Section) -> dict[str, Network]:
+    said = dict(stack.section("networks").sections())
+    devices = interface_names(said)
+    return {name: _network(name, network, devices[name]) for name, network in said.items()}
+
+
+def _network(name: str, said: Section, device: str) -> Network:
     ipam = said.section("ipam")
     subnets = tuple(_subnet(pool, ipam) for pool in ipam.items("config"))
-    if not subnets:
-        raise said.bad("", "no subnet", "ipam: {config: [{subnet: ...}]}", "say the network's subnet")
-    labels = said.pairs("labels")
-    return Network(name, subnets, labels.get(ROLE, ""), labels.get(SITE, ""))
+    driver = said.said.get("driver")
+    return Network(
+        name,
+        subnets,
+        _label(said, ROLE),
+        _label(said, SITE),
+        driver if isinstance(driver, str) else "",
+        device if device != name else "",
+    )
+
+
+def _label(said: Section, label: str) -> str:
+    """A label's word, in lower case: sentences may write it as they like."""
+    text = said.pairs("labels").get(label, "")
+    if text and not WORD.fullmatch(text):
+        raise said.bad(f"labels.{label}", repr(text), "a word of letters, digits, - _ and .", "write it as one word")
+    return text.lower()
 
 
 def _subnet(pool: object, ipam: Section) -> Subnet:
@@ -142,59 +169,67 @@ def _subnet(pool: object, ipam: Section) -> Subnet:
         raise ipam.bad("config.subnet", shown(text), "a subnet such as 10.1.0.0/16", f"correct it ({wrong})") from wrong
 
 
-def _node(name: str, said: Section, networks: Mapping[str, Network], stack: Path) -> Node:
-    if "extends" in said.said:
-        raise said.bad("extends", "it", "the whole service", "use a YAML anchor (`<<: *name`) instead")
-    joined = said.said.get("networks")
-    if not joined or not isinstance(joined, Mapping):
-        # Without any, Compose would attach it to a network of its own that leads out of the testbed.
-        expected = "each network with this node's address"
-        raise said.bad("networks", shown(joined), expected, "write `NAME: {ipv4_address: ...}`")
-    labels = said.pairs("labels")
+def _node(scenario: str, name: str, said: Section, networks: Mapping[str, Network], otherwise: Sequence[str]) -> Node:
+    build = said.said.get("build")
+    context = build.get("context") if isinstance(build, Mapping) else build
     return Node(
         name,
-        tuple(_attachment(net, at, networks) for net, at in said.section("networks").sections()),
-        labels.get(ROLE, ""),
-        labels.get(SITE, ""),
-        str(said.said.get("image") or ""),
+        _attachments(said, networks),
+        _label(said, ROLE),
+        _label(said, SITE),
+        str(said.said.get("image") or (BUILT.format(scenario=scenario, node=name.lower()) if build else "")),
         said.words("entrypoint") + said.words("command"),
         said.pairs("environment"),
         said.pairs("sysctls"),
         tuple(str(capability) for capability in said.items("cap_add")),
         bool(said.said.get("privileged", False)),
         _check(said.section("healthcheck")),
+        carried=tuple(said.pairs("labels").get(IMAGES, "").split()),
         dropped=tuple(str(capability) for capability in said.items("cap_drop")),
-        entrypoint="entrypoint" in said.said,
-        mounts=dict(_mounts(said, stack.parent)),
+        hostname=str(said.said.get("hostname") or ""),
+        entrypoint=said.said.get("entrypoint") is not None,
+        mounts=dict(_mounts(said)),
+        build=str(context or ""),
+        otherwise=tuple(otherwise),
     )
 
 
-def _mounts(said: Section, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Each folder or file of this machine that a service mounts; volumes that Compose makes are none."""
+def _mounts(said: Section) -> Iterator[tuple[str, Path]]:
+    """Each folder or file of this machine that a service mounts, as Compose resolves it; its own volumes are none."""
     for volume in said.items("volumes"):
-        if isinstance(volume, Mapping):
-            found = str(volume.get("source", "")), str(volume.get("target", ""))
-            is_path = volume.get("type") == "bind"
-        else:
-            source, _, rest = str(volume).partition(":")
-            found = source, rest.partition(":")[0]
-            is_path = source.startswith((".", "/", "~"))
-        if is_path and all(found):
-            yield posixpath.normpath(found[1]), folder / Path(found[0]).expanduser()
+        if isinstance(volume, Mapping) and volume.get("type") == "bind":
+            yield posixpath.normpath(str(volume.get("target"))), Path(str(volume.get("source")))
+
+
+def _attachments(said: Section, networks: Mapping[str, Network]) -> tuple[Attachment, ...]:
+    joined = said.said.get("networks")
+    if isinstance(joined, list):
+        joined = dict.fromkeys(map(str, joined), None)
+        said = Section(said.file, said.key, {**said.said, "networks": joined}, said.root)
+    if not joined:
+        expected = "each network that the node has an interface on"
+        raise said.bad("networks", shown(joined), expected, "write `NAME: {ipv4_address: ...}`")
+    return tuple(_attachment(net, at, networks) for net, at in said.section("networks").sections())
 
 
 def _attachment(name: str, said: Section, networks: Mapping[str, Network]) -> Attachment:
     if name not in networks:
         listed = ", ".join(networks) or "no network at all"
         raise said.bad("", f"network {name}", f"one of: {listed}", "add it under networks or correct the name")
-    words = [word for word in ("ipv4_address", "ipv6_address") if word in said.said]
-    if not words:
-        raise said.bad("", "no address", "ipv4_address or ipv6_address", "say the node's address on this network")
-    return Attachment(name, tuple(_interface(word, said, networks[name]) for word in words))
+    words = [word for word in ("ipv4_address", "ipv6_address") if said.said.get(word) is not None]
+    mac = str(said.said.get("mac_address") or "").lower().replace("-", ":")
+    if mac and not MAC.fullmatch(mac):
+        raise said.bad("mac_address", mac, "a MAC such as 02:00:00:00:00:0a", "correct it")
+    return Attachment(
+        name,
+        tuple(_interface(word, said, networks[name]) for word in words),
+        tuple(str(alias) for alias in said.items("aliases")),
+        mac,
+    )
 
 
 def _interface(word: str, said: Section, network: Network) -> Interface:
-    listed = " or ".join(str(subnet) for subnet in network.subnets)
+    listed = " or ".join(str(subnet) for subnet in network.subnets) or f"a subnet that {network.name} has not"
     text = said.said[word]
     try:
         address = ipaddress.ip_address(str(text))
@@ -211,21 +246,25 @@ def _interface(word: str, said: Section, network: Network) -> Interface:
     raise said.bad(word, address, f"an address in {listed} ({network.name})", "correct the address or the subnet")
 
 
-def _no_address_twice(stack: Section, nodes: Mapping[str, Node], networks: Mapping[str, Network]) -> None:
+def _nothing_twice(stack: Section, nodes: Mapping[str, Node], networks: Mapping[str, Network]) -> None:
+    """No two nodes have the same address or the same MAC on one network."""
     for network in networks:
-        seen: dict[Address, str] = {}
+        seen: dict[Address | str, str] = {}
         for node in nodes.values():
-            for address in (i.ip for at in node.attachments if at.network == network for i in at.addresses):
-                if address in seen:
-                    key = f"services.{node.name}.networks.{network}"
-                    expected = f"an address of its own ({seen[address]} has this one)"
-                    raise stack.bad(key, address, expected, "give each node another address")
-                seen[address] = node.name
+            for at in (at for at in node.attachments if at.network == network):
+                for own in (*(interface.ip for interface in at.addresses), *([at.mac] if at.mac else ())):
+                    if own in seen:
+                        key = f"services.{node.name}.networks.{network}"
+                        kind = "MAC" if isinstance(own, str) else "address"
+                        expected = f"one that no other node has on {network} ({seen[own]} has it)"
+                        raise stack.bad(key, own, expected, f"give each node another {kind}")
+                    seen[own] = node.name
 
 
-def _configs_have_nodes(stack: Section, configs: Path, nodes: Mapping[str, Node]) -> None:
+def _configs_have_nodes(stack: Section, configs: Path, nodes: Mapping[str, Node], services: frozenset[str]) -> None:
+    """Every configuration folder is a node's; one whose service a profile leaves out now may wait for it."""
     for folder in sorted(configs.glob("*/")):
-        if folder.name not in nodes:
+        if folder.name not in nodes and folder.name not in services:
             raise BadInput(
                 yaml_sections.shorten(folder),
                 "",

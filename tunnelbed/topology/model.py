@@ -25,20 +25,36 @@ LAST_PORT = 65535
 
 @dataclass(frozen=True)
 class Network:
-    """One L2 segment. `role` is isp_link, intranet or internet where the stack's labels say so."""
+    """One L2 segment. `role` is isp_link, intranet or internet where the stack's labels say so.
+
+    `driver` is the stack's word for how Docker makes it, empty where the stack has none.
+    """
 
     name: str
     subnets: tuple[Subnet, ...]
     role: str = ""
     site: str = ""
+    driver: str = ""
+    # Where the network's own name cannot be one: see `interface_names`.
+    device: str = ""
+
+    @property
+    def interface(self) -> str:
+        """The name of each node's interface on this network."""
+        return self.device or self.name
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A node's foot in a network: the interface of that network's name, and its addresses."""
+    """A node's interface on a network, and its addresses: none for a port of a switch.
+
+    `aliases` are further names of the node there; `mac` is empty where the stack leaves it to the engine.
+    """
 
     network: str
     addresses: tuple[Interface, ...]
+    aliases: tuple[str, ...] = ()
+    mac: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,10 +76,16 @@ class Node:
     carried: tuple[str, ...] = ()
     # Capabilities taken away from those an engine gives by itself; ALL takes away every one.
     dropped: tuple[str, ...] = ()
+    # Its own name for itself; by default the service's.
+    hostname: str = ""
     # Whether the stack replaces what the image starts: `command` then begins with that.
     entrypoint: bool = False
     # Folders and files of this machine that the stack mounts, by where the node finds them.
     mounts: Mapping[str, Path] = field(default_factory=dict)
+    # The stack builds the image, from this folder or address.
+    build: str = ""
+    # Words of the service that a testbed does otherwise (`limits`).
+    otherwise: tuple[str, ...] = ()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -93,6 +115,8 @@ class Scenario:
     nodes: Mapping[str, Node]
     # What Compose merges into the stack, in the nested form of a scenario.
     overlay: Path | None = None
+    # What the stack asks for and a testbed does otherwise, a line each.
+    notes: tuple[str, ...] = ()
 
     def node(self, name: str) -> Node:
         """The node of that name; `BadInput` lists those there are."""

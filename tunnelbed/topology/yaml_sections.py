@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ class Section:
     file: str
     key: str
     said: Mapping[Any, Any]
+    # The whole file as it was written, to find a key's line in.
+    root: yaml.Node | None = field(default=None, compare=False, repr=False)
 
     def section(self, word: str) -> Section:
         """The mapping that stands at a word."""
@@ -31,7 +33,7 @@ class Section:
             value = {}
         if not isinstance(value, Mapping):
             raise self.bad(word, shown(value), "a mapping", f"write `{word}: {{...}}`")
-        return Section(self.file, self._at(word), value)
+        return Section(self.file, self._at(word), value, self.root)
 
     def sections(self) -> Iterator[tuple[str, Section]]:
         """Each word here with the mapping that stands at it."""
@@ -65,7 +67,8 @@ class Section:
 
     def bad(self, word: str, found: object, expected: str, advice: str) -> BadInput:
         """The complaint about a word of this section, or with "" about the section itself."""
-        return BadInput(self.file, self._at(word), found, expected, advice)
+        key = self._at(word)
+        return BadInput(self.file, key, found, expected, advice, line_of(self.root, key))
 
     def _at(self, word: str) -> str:
         return ".".join(part for part in (self.key, str(word)) if part)
@@ -77,15 +80,35 @@ def read(path: Path, expected: str) -> Section:
     Raises `BadInput` where the file cannot be read, is no YAML, or says a key twice.
     """
     file = shorten(path)
+    loader = None
     try:
-        said = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 # it is a SafeLoader
+        loader = _Loader(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        said = loader.construct_document(root) if root else None
     except (yaml.YAMLError, UnicodeDecodeError) as wrong:
         raise BadInput(file, "", _reason(wrong), expected, "correct that line") from wrong
     except OSError as wrong:
         raise BadInput(file, "", wrong.strerror, "a file that can be read", "see its place and permissions") from wrong
+    finally:
+        if loader:
+            loader.dispose()
     if not isinstance(said, Mapping):
         raise BadInput(file, "", shown(said), expected, "write it")
-    return Section(file, "", said)
+    return Section(file, "", said, root)
+
+
+def line_of(root: yaml.Node | None, key: str) -> int:
+    """The line at which a key such as `services.router.image` stands in a file; 0 for one that is not written there."""
+    if not key or not isinstance(root, yaml.MappingNode):
+        return 0
+    for word, value in root.value:
+        text = str(word.value)
+        # A key may contain dots itself.
+        if key == text:
+            return int(word.start_mark.line) + 1
+        if key.startswith(f"{text}.") and (found := line_of(value, key[len(text) + 1 :])):
+            return found
+    return 0
 
 
 def shorten(path: Path) -> str:
@@ -112,6 +135,17 @@ class _Loader(yaml.CSafeLoader):
         """As the parent, after a look at every key as it was written: building merges `<<` into the nodes."""
         _refuse_twice(node, set())
         return super().construct_document(node)
+
+
+def _as_written(loader: _Loader, node: yaml.Node) -> Any:  # noqa: ANN401 # as YAML has it
+    """A value with one of Compose's own tags, which say how files are merged."""
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    return loader.construct_sequence(node, deep=True) if isinstance(node, yaml.SequenceNode) else None
+
+
+for _tag in ("!reset", "!override"):
+    _Loader.add_constructor(_tag, _as_written)
 
 
 def _refuse_twice(node: yaml.Node, passed: set[int]) -> None:

@@ -30,7 +30,7 @@ def _causes(plan: Plan, failed: CommandFailed) -> Iterator[TunnelbedError]:
         yield EngineUnavailable(
             "the kernel has no TUN device, which ESP in user space needs; `modprobe tun`, or `--data-plane kernel`"
         )
-    if "operation not supported" in text and plan.driver != "bridge":
+    if "operation not supported" in text and drivers.used(plan) != ("bridge",):
         yield EngineUnavailable(f"the kernel cannot make {drivers.named(plan)} networks; use another `--driver`")
     if failed.status == REFUSED or "yaml:" in text or "validating" in text:
         said = _last(text).removeprefix(f"validating {plan.scenario.stack}: ")

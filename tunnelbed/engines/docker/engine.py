@@ -20,6 +20,7 @@ from tunnelbed.engines import Plan, Progress, Stream, Usage, cgroups, compose, d
 from tunnelbed.engines.docker import ENGINE, complaints, compose_version
 from tunnelbed.engines.docker.complaints import in_a_line
 from tunnelbed.engines.execs import ExecStream
+from tunnelbed.engines.images import stack_images
 from tunnelbed.engines.images.node_images import OURS, engine_platform, ensure, known_platform, lay_out, node_image
 from tunnelbed.engines.underlay import allocate
 from tunnelbed.errors import (
@@ -30,8 +31,10 @@ from tunnelbed.errors import (
     TunnelbedError,
 )
 from tunnelbed.shell import Completed
+from tunnelbed.topology.model import Scenario
 
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+NETWORK = "com.docker.compose.network"
 # A mark in the testbed's folder: parents were, or were about to be, made.
 PARENTS = "parents"
 # Another testbed may take the same subnets between our look and our use.
@@ -61,7 +64,6 @@ class DockerEngine:
     """See `engines.Engine` for what each method promises."""
 
     name = "docker"
-    driver = "macvlan"
     own_clocks = False
     takes = ENGINE.takes
 
@@ -72,6 +74,13 @@ class DockerEngine:
     def provide(self, images: Sequence[str], platform: str, progress: Progress) -> Mapping[str, str]:
         """As `Engine.provide`: tags."""
         return {name: ensure(name.removeprefix(OURS), progress, platform or None, self._has) for name in images}
+
+    @in_a_line
+    def build(self, scenario: Scenario, state: Path, platform: str, progress: Progress) -> None:
+        """As `Engine.build`: by Compose, with the node image as `tunnelbed/node`."""
+        if any(node.build for node in scenario.nodes.values()):
+            (base,) = self.provide([stack_images.BASE], platform, progress).values()
+            stack_images.build(scenario, state / "build.yaml", base, platform, progress)
 
     @in_a_line
     def called(self, image: str, platform: str) -> str:
@@ -113,17 +122,17 @@ class DockerEngine:
 
     def make_parents(self, plan: Plan, progress: Progress) -> Mapping[str, str]:
         """A link for each network, by name: a bridge, or a parent where Docker cannot make its own; else none."""
-        kind = "bridge" if plan.driver == "bridge" else "veth"
-        if kind == "bridge":
+        if "bridge" in (kinds := drivers.links(plan)).values():
             progress("making bridges that this machine takes no part in")
-        elif links.are_needed(self.client, plan.project):
-            progress(f"this kernel has no dummy links: making the parents of the {drivers.named(plan)} networks")
-        else:
-            return {}
-        parents = links.names(plan.project, plan.scenario.networks)
-        (plan.state / PARENTS).touch()
-        links.make(self.client, self._own_image(), plan.project, len(parents), kind)
-        return parents
+        if "veth" in kinds.values():
+            if links.are_needed(self.client, plan.project):
+                progress(f"this kernel has no dummy links: making the parents of the {drivers.named(plan)} networks")
+            else:
+                kinds = {network: kind for network, kind in kinds.items() if kind == "bridge"}
+        if kinds:
+            (plan.state / PARENTS).touch()
+            links.make(self.client, self._own_image(), plan.project, list(kinds.values()))
+        return links.names(plan.project, kinds)
 
     def render(self, plan: Plan, parents: Mapping[str, str]) -> Sequence[Path]:
         """The Compose files of a testbed: the stack, its overlay if it has one, and the override written anew."""
@@ -152,6 +161,12 @@ class DockerEngine:
         ):
             parents = links.remove(self.client, self._own_image(), project)
         return {"container": len(containers), "network": len(networks), "link": parents}
+
+    @in_a_line
+    def networks(self, project: str) -> Mapping[str, str]:
+        """As `Engine.networks`: the drivers that Docker has used."""
+        found = self.client.networks.list(filters={"label": f"{PROJECT}={project}"})
+        return {one.attrs["Labels"][NETWORK]: str(one.attrs["Driver"]) for one in found}
 
     @in_a_line
     def states(self, project: str) -> Mapping[str, str]:

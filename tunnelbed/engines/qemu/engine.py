@@ -20,7 +20,8 @@ from tunnelbed.engines.qemu.machine import Machine, machines, settings
 from tunnelbed.engines.qemu.supervisor_client import SupervisorClient
 from tunnelbed.errors import BadInput, CommandFailed, NodeFailed, TunnelbedError
 from tunnelbed.shell import Completed
-from tunnelbed.topology import yaml_sections
+from tunnelbed.topology import limits, stack
+from tunnelbed.topology.model import Scenario
 
 # Below a testbed's own folder.
 FOLDER = "vms"
@@ -41,7 +42,8 @@ HONOURED = {
         "networks",
         "healthcheck",
     ),
-    *("hostname", "privileged", "container_name", "restart", "stop_grace_period", "init"),
+    *("hostname", "privileged", "stop_grace_period", "init", "profiles", "expose", "depends_on", "pull_policy"),
+    *limits.OTHERWISE,
 }
 
 
@@ -60,7 +62,6 @@ class QemuEngine:
     """See `engines.Engine` for what each method promises."""
 
     name = "qemu"
-    driver = "segments of its own"
     own_clocks = True
     takes = ENGINE.takes
     # Seconds that a supervisor has to end its machines.
@@ -80,6 +81,13 @@ class QemuEngine:
         if platform not in ("", own):
             raise BadInput("--platform", "", platform, f"{own}, this machine's own", "leave it away, or use docker")
         return {name: str(files.ensure(progress)) for name in images if name == IMAGE}
+
+    def build(self, scenario: Scenario, state: Path, platform: str, progress: Progress) -> None:
+        """As `Engine.build`: there is one kind of machine."""
+        del state, platform, progress
+        for name, service in stack.read(scenario.stack).said.section("services").sections():
+            if scenario.nodes[name].build:
+                raise service.bad("build", "it", f"the image {IMAGE}, which a VM can be", "use --engine docker")
 
     def called(self, image: str, platform: str) -> str:
         """As `Engine.called`: the folder of files, the same for all; what else is named, `start` refuses."""
@@ -127,6 +135,13 @@ class QemuEngine:
             known = vm_supervisor.read(folder)
         shutil.rmtree(folder, ignore_errors=True)
         return {"VM": len(known), "network": len({network for machine in known for network, _ in machine.feet})}
+
+    def networks(self, project: str) -> Mapping[str, str]:
+        """As `Engine.networks`."""
+        with contextlib.suppress(*vm_supervisor.UNREADABLE):
+            machines_of = vm_supervisor.read(self._folder(project))
+            return {network: "segment" for machine in machines_of for network, _ in machine.feet}
+        return {}
 
     def states(self, project: str) -> Mapping[str, str]:
         """As `Engine.states`; `dead` is a machine that its supervisor has left."""
@@ -273,16 +288,15 @@ class QemuEngine:
 
 
 def _refuse_what_cannot_work(plan: Plan) -> None:
-    stack = yaml_sections.read(plan.scenario.stack, "YAML in the Compose format")
-    for name, service in stack.section("services").sections():
+    for name, service in stack.read(plan.scenario.stack).said.section("services").sections():
         node = plan.scenario.nodes[name]
         if node.image != (service.said.get("image") or ""):
             raise BadInput("--image", "", node.image, "--engine docker", "a VM is made of the node image")
         if node.image != IMAGE:
             advice = "use that image, or --engine docker"
             raise service.bad("image", node.image or "none", f"{IMAGE}, which a VM can be", advice)
-        for key in service.said:
-            if key not in HONOURED and not str(key).startswith("x-"):
+        for key, value in service.said.items():
+            if value is not None and key not in HONOURED and not str(key).startswith("x-"):
                 advice = "leave it away, or use --engine docker"
                 raise service.bad(str(key), "it", f"only what a VM can be: {', '.join(sorted(HONOURED))}", advice)
 

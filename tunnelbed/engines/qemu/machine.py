@@ -123,7 +123,7 @@ def machines(plan: Plan, files: Path, accelerator: Accelerator, folder: Path) ->
             accelerator,
             memory,
             cpus,
-            [(at.network, mac(plan.project, node.name, at.network)) for at in node.attachments],
+            [(at.network, at.mac or mac(plan.project, node.name, at.network)) for at in node.attachments],
             _top(plan, node),
         )
         for node in plan.scenario.nodes.values()
@@ -142,9 +142,12 @@ def settings(plan: Plan, node: Node, feet: Sequence[tuple[str, str]]) -> str:
     addresses = {at.network: " ".join(map(str, at.addresses)) for at in node.attachments}
     environment = {
         **ENVIRONMENT,
-        "HOSTNAME": node.name,
+        "HOSTNAME": node.hostname or node.name,
         **node.environment,
-        "TUNNELBED_INTERFACES": "".join(f"{name} {found} {addresses[name]}\n" for name, found in feet),
+        "TUNNELBED_INTERFACES": "".join(
+            f"{plan.scenario.networks[name].interface} {found} {addresses[name]}".rstrip() + "\n"
+            for name, found in feet
+        ),
         **plan.environment(node.name),
     }
     kept = set(NAMES) if node.privileged else given(node)
@@ -155,7 +158,8 @@ def settings(plan: Plan, node: Node, feet: Sequence[tuple[str, str]]) -> str:
     words = [shlex.quote(f"{key}={value}") for key, value in environment.items()]
     return "\n".join(
         [
-            f"node={shlex.quote(node.name)}",
+            # What it calls itself.
+            f"node={shlex.quote(node.hostname or node.name)}",
             # As capsh(1) has it.
             f"limits={shlex.quote(f'--drop={dropped}' if dropped else '')}",
             f"tunnel={'yes' if vpn and plan.data_plane != 'kernel' else ''}",

@@ -82,7 +82,7 @@ def address_twice(files: Sources) -> Iterator[Mutant]:
         theirs = next(at for at in other.attachments if at.network == network.name)
         for interface in theirs.addresses if node.name != other.name else ():
             nodad = " nodad" if interface.version == 6 else ""
-            line = f"address replace {interface} dev {network.name}{nodad}"
+            line = f"address replace {interface} dev {network.interface}{nodad}"
             path = files.file(node.name, FILE)
             sentence = f"{node.name}: also has {interface.ip}, the address of {other.name}"
             yield Mutant(

@@ -40,7 +40,7 @@ def ipv6_left_on(files: Sources) -> Iterator[Mutant]:
     for node in files.scenario.nodes.values():
         if found := [key for key in NO_IPV6 if node.sysctls.get(key) == "1"]:
             change = _with_sysctls(dict.fromkeys(found))
-            yield _stack(files, "ipv6-left-on", node.name, f"{node.name}: IPv6 is left on", change)
+            yield from _stack(files, "ipv6-left-on", node.name, f"{node.name}: IPv6 is left on", change)
 
 
 @operator("sysctl-missing")
@@ -48,7 +48,7 @@ def sysctl_missing(files: Sources) -> Iterator[Mutant]:
     """A setting of a node's kernel is left out."""
     for node in files.scenario.nodes.values():
         for key in _plain_sysctls(node):
-            yield _sysctl(files, "sysctl-missing", node, key, None, f"{node.name}: {key} is left out")
+            yield from _sysctl(files, "sysctl-missing", node, key, None, f"{node.name}: {key} is left out")
 
 
 @operator("sysctl-turned")
@@ -58,7 +58,7 @@ def sysctl_turned(files: Sources) -> Iterator[Mutant]:
         for key, value in _plain_sysctls(node).items():
             if value.lstrip("-").isdecimal():
                 now = 0 if int(value) > 0 else 1
-                yield _sysctl(files, "sysctl-turned", node, key, now, f"{node.name}: {key} is {now}, not {value}")
+                yield from _sysctl(files, "sysctl-turned", node, key, now, f"{node.name}: {key} is {now}, not {value}")
 
 
 @operator("capability-added")
@@ -71,7 +71,7 @@ def capability_added(files: Sources) -> Iterator[Mutant]:
         def add(service: dict[str, Any]) -> None:
             service["cap_add"] = [*service.get("cap_add", ()), "SYS_ADMIN"]
 
-        yield _stack(files, "capability-added", node.name, f"{node.name}: has the capability SYS_ADMIN", add)
+        yield from _stack(files, "capability-added", node.name, f"{node.name}: has the capability SYS_ADMIN", add)
 
 
 @operator("network-joined")
@@ -86,10 +86,14 @@ def network_joined(files: Sources) -> Iterator[Mutant]:
                 continue
 
             def join(service: dict[str, Any], network: Network = network) -> None:
-                service["networks"] = {**service["networks"], network.name: _free(files, network)}
+                joined = service["networks"]
+                joined = dict.fromkeys(joined) if isinstance(joined, list) else joined
+                service["networks"] = {**joined, network.name: _free(files, network)}
 
             place = f"{node.name} to {network.name}"
-            yield _stack(files, "network-joined", place, f"{node.name}: also joined to {network.name}", join, node.name)
+            yield from _stack(
+                files, "network-joined", place, f"{node.name}: also joined to {network.name}", join, node.name
+            )
             break
 
 
@@ -117,7 +121,7 @@ def _sysctls_off(files: Sources, name: str, keys: tuple[str, ...], sentence: str
             continue
 
         change = _with_sysctls(dict.fromkeys(found, 0))
-        yield _stack(files, name, node.name, f"{node.name}: {sentence}", change)
+        yield from _stack(files, name, node.name, f"{node.name}: {sentence}", change)
 
 
 def _plain_sysctls(node: Node) -> Mapping[str, str]:
@@ -125,7 +129,7 @@ def _plain_sysctls(node: Node) -> Mapping[str, str]:
     return {key: value for key, value in node.sysctls.items() if key not in NO_IPV6 or value != "1"}
 
 
-def _sysctl(files: Sources, name: str, node: Node, key: str, value: int | None, sentence: str) -> Mutant:
+def _sysctl(files: Sources, name: str, node: Node, key: str, value: int | None, sentence: str) -> Iterator[Mutant]:
     """The stack with another value for one sysctl of a node, or without it."""
     change = _with_sysctls({key: value})
     return _stack(files, name, f"{node.name} {key}", sentence, change, node.name)
@@ -145,10 +149,14 @@ def _with_sysctls(values: Mapping[str, int | None]) -> Callable[[dict[str, Any]]
 
 def _stack(
     files: Sources, name: str, place: str, sentence: str, change: Callable[[dict[str, Any]], None], node: str = ""
-) -> Mutant:
-    """The stack with one service changed."""
+) -> Iterator[Mutant]:
+    """The stack with one service changed; none where another file has the service, or what would be changed of it."""
     document = copy.deepcopy(yaml.safe_load(files.text(files.stack)))
-    service = dict(document["services"][node or place])
-    change(service)
-    document["services"][node or place] = service
-    return Mutant(name, place, sentence, {files.stack: spelt_out(document)})
+    service = dict((document.get("services") or {}).get(node or place) or {})
+    try:
+        change(service)
+    except KeyError:
+        return
+    if "image" in service or "networks" in service:
+        document["services"][node or place] = service
+        yield Mutant(name, place, sentence, {files.stack: spelt_out(document)})
