@@ -43,7 +43,9 @@ def run(network: FakeNetwork, node: FakeNode, command: Sequence[str]) -> Done:
         said = _said(network, node, words)
     except (ValueError, KeyError, IndexError) as wrong:
         if isinstance(wrong, ValueError) and str(wrong).startswith(("Error:", "RTNETLINK", "loading", "cat:")):
-            return Completed(tuple(command), 22 if "loading" in str(wrong) else 1, "", f"{wrong}\n")
+            # swanctl ends with 22 where a file is wrong, ip with 2 where the kernel refuses.
+            status = 22 if "loading" in str(wrong) else 2 if "RTNETLINK" in str(wrong) else 1
+            return Completed(tuple(command), status, "", f"{wrong}\n")
         raise ValueError(f"the fake node {node.name} does not know {command}: {wrong!r}") from wrong
     return said if isinstance(said, Completed) else Completed(tuple(command), 0, said, "")
 

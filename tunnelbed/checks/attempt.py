@@ -154,7 +154,9 @@ class Attempt:
     def plain_cause(self) -> str:
         """What explains the loss without a firewall's word: a neighbour that is not there, or no tunnel to leave by."""
         asks = [seen for seen in self.own if self.probe.asks(seen.packet)]
-        if not asks or self.answer or self._arrivals() or self._error():
+        if not asks:
+            return self._unanswered_at(self.source.name)
+        if self.answer or self._arrivals() or self._error():
             return ""
         if why := self._unanswered_at(asks[-1].node):
             return why

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tunnelbed import waiting
@@ -20,7 +20,7 @@ from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedE
 from tunnelbed.observe import nftrace
 from tunnelbed.observe.evidence import PacketPath
 from tunnelbed.observe.probes import LINK_MTU, Ping, Question, filled, registry
-from tunnelbed.observe.recording import Sighting
+from tunnelbed.observe.recording import Sighting, in_order
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import naming
 from tunnelbed.topology.model import Address, Node
@@ -82,8 +82,9 @@ def trace(bed: Testbed, wanted: Asked) -> PacketPath:
 def explained(
     bed: Testbed, source: Node, to: Node | Address | None, by: str = Ping.said, version: int = 0
 ) -> Iterator[None]:
-    """What does not hold in the body is told with the way of one more packet of that kind.
+    """What does not hold in the body is explained by a packet's path: its own, or else that of one more of the kind.
 
+    The first packet's own path is enough where it shows the cause without the decisions of firewalls.
     Nobody else may be proving the testbed. A hasty one has no time for it, and what is for no address has no way.
     """
     try:
@@ -96,9 +97,22 @@ def explained(
             failing = next((number for number in (4, 6) if f" by IPv{number}" in failed.seen), version)
             address = aims(bed, source, to, failing)[0].address
             kind, port = registry.meant(by, registry.questions())
-            path = _traced(bed, Asked(source, address, partial(kind.of, port)))
+            path = _own_path(bed, source, address, failed)
+            path = path or _traced(bed, Asked(source, address, partial(kind.of, port)))
             raise Unmet(failed.expected, failed.seen, (path, *failed.evidence), failed.recording) from failed
         raise
+
+
+def _own_path(bed: Testbed, source: Node, address: Address, failed: Unmet) -> PacketPath | None:
+    """The path of the last packet that was sent in vain, if what was recorded shows the cause."""
+    probe = failed.probe
+    if not isinstance(probe, Question) or failed.recording is None:
+        return None
+    sightings = in_order(failed.recording.sightings)
+    own = [seen for seen in sightings if seen.node == source.name and seen.outgoing and probe.asks(seen.packet)]
+    last = [seen for seen in sightings if not own or seen.frame.at >= own[-1].frame.at]
+    attempt = Attempt(bed, source, address, probe, last, {}, "")
+    return replace(attempt.path(), traced=False) if attempt.plain_cause else None
 
 
 def _traced(bed: Testbed, wanted: Asked) -> PacketPath:

@@ -91,7 +91,7 @@ def _reaches(  # what, how, and how long
     gateways = gateways_of(bed, source, *([aim.node] if aim.node else ()))
     if answer is None:
         why = f"{source.name} does not send it: {refused}" if refused else how_far(recording, probe.asks)
-        raise unmet(bed, expected, f"no answer{about}; {why}", recording, gateways, probe.shows)
+        raise unmet(bed, expected, f"no answer{about}; {why}", recording, gateways, probe=probe)
     whose = aim.node or _answerer(bed, recording, probe)
     if whose is None or not any(probe.asks(seen.packet) for seen in recording.arrivals(whose.name)):
         missing = whose.name if whose else "no node"

@@ -12,6 +12,7 @@ from scapy.packet import Packet
 from tunnelbed.observe import evidence_text
 from tunnelbed.observe.evidence import CaptureFile, Evidence, LogTail, PacketPath, Packets, SeenPacket
 from tunnelbed.observe.packets import is_esp, is_neighbour_discovery
+from tunnelbed.observe.probes import Probe
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
 
@@ -22,8 +23,11 @@ LAST_LOG_LINES = 6
 class Unmet(AssertionError):
     """An expectation that does not hold: the network misbehaves, the testbed is well.
 
-    `recording` is what all nodes saw meanwhile, where anything was recorded: a further check may look into it.
+    `recording` is what all nodes saw meanwhile, where anything was recorded, and `probe` what was sent: a further check
+    may look into it.
     """
+
+    probe: Probe | None = None
 
     def __init__(
         self, expected: str, seen: str, evidence: Iterable[Evidence] = (), recording: Recording | None = None
@@ -46,20 +50,23 @@ def unmet(
     recording: Recording | None = None,
     nodes: Iterable[str] = (),
     about: Callable[[Packet], bool] = lambda _: False,
+    probe: Probe | None = None,
 ) -> Unmet:
     """The failure, with the last packets, a pcapng of all nodes, and the tails of these nodes' logs.
 
-    Of the packets, those that `about` knows and the ESP around them are told first. All is read now: what a scenario
-    changed is undone after it.
+    Of the packets, those that `about` knows, or the `probe`, and the ESP around them are told first. All is read now:
+    what a scenario changed is undone after it.
     """
     evidence: list[Evidence] = []
     if recording is not None:
-        evidence.append(Packets(last_packets(recording.sightings, about)))
+        evidence.append(Packets(last_packets(recording.sightings, probe.shows if probe else about)))
         evidence.append(CaptureFile(recording.save(_capture_path(bed, expected))))
     for node in dict.fromkeys(nodes):
         lines = bed.engine.log(bed.project, node).strip().splitlines()[-LAST_LOG_LINES:]
         evidence.append(LogTail(node, tuple(lines)))
-    return Unmet(expected, seen, evidence, recording)
+    failed = Unmet(expected, seen, evidence, recording)
+    failed.probe = probe
+    return failed
 
 
 def last_packets(sightings: Sequence[Sighting], about: Callable[[Packet], bool]) -> tuple[SeenPacket, ...]:

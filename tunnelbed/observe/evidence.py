@@ -53,12 +53,16 @@ class PathStep:
 
 @dataclass(frozen=True)
 class PacketPath:
-    """A packet's path, node by node: what came of it (`outcome`), and `cause`, why it was not answered, if known."""
+    """A packet's path, node by node: what came of it (`outcome`), and `cause`, why it was not answered, if known.
+
+    It has the decisions of firewalls if they were `traced`, for which one more packet is sent.
+    """
 
     steps: tuple[PathStep, ...]
     outcome: str
     answered: bool
     cause: str = ""
+    traced: bool = True
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def sentences(report: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def facts(bed: Testbed) -> Mapping[str, Any]:
-    """What runs a testbed that is up: engine, kernel, options, and each node's image, data plane and daemon."""
+    """What runs a testbed that is up: engine, kernel, options, drivers of networks, and what is on each node."""
     nodes: list[Mapping[str, str]] = []
     with contextlib.suppress(TunnelbedError):
         nodes = [
@@ -91,7 +91,7 @@ def facts(bed: Testbed) -> Mapping[str, Any]:
         ]
     return {
         **bed.engine.describe(),
-        "driver": (bed.options.driver if bed.options else "") or bed.engine.driver,
+        "networks": dict(bed.engine.networks(bed.project)),
         "options": asdict(bed.options) if bed.options else {},
         "nodes": nodes,
     }
