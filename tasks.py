@@ -18,7 +18,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from scripts.declared_task import INVOKE, task
-from tunnelbed import shell
+from tunnelbed import shell, vpn
 from tunnelbed.bench.benchmark import Benchmark
 from tunnelbed.engines import Progress
 from tunnelbed.engines.images import node_images
@@ -43,7 +43,6 @@ from tunnelbed.testbed.testbed import Testbed, find, kept_folder, open_testbed
 from tunnelbed.topology import graphviz, scaffold
 from tunnelbed.topology.compose_file import load, named, names
 from tunnelbed.topology.model import LAST_PORT
-from tunnelbed.vpn.strongswan import config
 
 ROOT = Path(__file__).resolve().parent
 
@@ -153,17 +152,16 @@ def capture(
     `invoke capture --scenario ipv6 --network isp_link_a --output - | wireshark -k -i -` shows it as it happens.
     """
     from tunnelbed.testbed import capture as capturing  # noqa: PLC0415 # Scapy, as above
-    from tunnelbed.vpn.strongswan import keylog  # noqa: PLC0415
 
     bed, say = _testbed(scenario, instance, path), _progress()
     file = capturing.target(bed, output, keys=keys, terminal=sys.stdout.isatty())
     done = capturing.capture(bed, capturing.Wanted(node, network, seconds, keys), file or sys.stdout.fileno(), say)
     say(f"{done.frames} frames in {file or 'the pipe'}")
-    if keys and file:
+    if done.keys and file:
         folder = capturing.keys_beside(file)
-        if unnamed := keylog.write(done.keys, folder):
+        if unnamed := done.keys.write(folder):
             say(f"Wireshark has no name for {', '.join(unnamed)}: left out")
-        say(f"{len(done.keys.ike)} keys of IKE and {len(done.keys.esp)} of ESP in {folder}; to read it in clear:")
+        say(f"{done.keys} in {folder}; to read it in clear:")
         print(shell.quoted(["env", f"WIRESHARK_CONFIG_DIR={folder}", "wireshark", str(file)]))
     if done.lost:
         raise done.lost[0]
@@ -340,7 +338,7 @@ def scenarios(_: Context, path: Root = ROOT) -> None:
 @task
 def draw(_: Context, scenario: Scenario, path: Root = ROOT) -> None:
     """Print a scenario's network for Graphviz: `invoke draw --scenario ipv6 | dot -Tsvg >ipv6.svg`."""
-    print(graphviz.dot(load(scenario, path), config.peers), end="")
+    print(graphviz.dot(load(scenario, path), vpn.peers), end="")
 
 
 @task

@@ -13,10 +13,11 @@ from tunnelbed.checks.node_logs import Journal
 from tunnelbed.errors import BadInput
 from tunnelbed.faults import esp_attacks, rogue_gateway
 from tunnelbed.faults.esp_attacks import Attack
-from tunnelbed.vpn.strongswan import control
+from tunnelbed.testbed import tunnels
+from tunnelbed.vpn.api import Drop
 
 
-@parse.with_pattern("|".join(esp_attacks.DROPS))
+@parse.with_pattern("|".join(drop.value for drop in Drop))
 def parse_drop(text: str) -> str:
     """Why a gateway drops ESP: `a replay`, `a forgery`, `of no tunnel`."""
     return text
@@ -71,7 +72,7 @@ def asks_for_tunnel(context: Context, asking: str, target: str) -> None:
     who, whom = node(context, asking), node(context, target)
     context.journal = Journal(context.bed)
     with context.bed.record() as recording:
-        control.ask_for_tunnel(context.bed, who, whom)
+        tunnels.ask(context.bed, who, whom)
         recording.settle()
     context.recording = recording
     context.acting = [who]

@@ -15,7 +15,7 @@ from tunnelbed.faults import links_and_nodes
 
 @parse.with_pattern(r"[a-z][\w.-]*")
 def parse_process(text: str) -> str:
-    """A program that runs on a node: `charon`."""
+    """A program that runs on a node, by the name of its process."""
     return text
 
 

@@ -13,9 +13,10 @@ from retired import formerly
 
 from tunnelbed.checks import node_logs as journals
 from tunnelbed.faults import credentials
+from tunnelbed.vpn.api import Refusal
 
 
-@parse.with_pattern("|".join(credentials.REFUSALS))
+@parse.with_pattern("|".join(refusal.value for refusal in Refusal))
 def parse_refusal(text: str) -> str:
     """Why a gateway refuses its peer."""
     return text
@@ -62,7 +63,7 @@ def presents_other(context: Context, holder: str, other: str) -> None:
 
 @step("{gateway:Node} offers only {layer:Layer} {proposal}")
 def offers_only(context: Context, gateway: str, layer: str, proposal: str) -> None:
-    """It proposes only this, in swanctl.conf's keywords: `IKE aes128-sha256-modp2048`."""
+    """It proposes only this, in the keywords of strongSwan's files: `IKE aes128-sha256-modp2048`."""
     change(context, credentials.offers_only(context.bed, node(context, gateway), layer, proposal))
 
 
@@ -70,7 +71,7 @@ def offers_only(context: Context, gateway: str, layer: str, proposal: str) -> No
 def refuses(context: Context, gateway: str, why: str) -> None:
     """Its log gives that reason, since the last change."""
     asked = node(context, gateway)
-    credentials.refuses_peer(context.bed, journal(context), asked, why)
+    journals.refuses_peer(context.bed, journal(context), asked, why)
 
 
 @step("{gateway:Node} receives the notify {notify:Notify}")
@@ -78,7 +79,7 @@ def refuses(context: Context, gateway: str, why: str) -> None:
 def is_told(context: Context, gateway: str, notify: str) -> None:
     """Its peer answered with this IKE notify (RFC 7296, 3.10.1): `AUTHENTICATION_FAILED`."""
     asked = node(context, gateway)
-    credentials.is_told(context.bed, journal(context), asked, notify)
+    journals.is_notified(context.bed, journal(context), asked, notify)
 
 
 @step('the log of {speaker:Node} has "{text}"')

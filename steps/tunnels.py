@@ -9,7 +9,7 @@ from nouns import node, nodes
 from retired import formerly
 
 from tunnelbed.checks import security_associations
-from tunnelbed.vpn.strongswan import control
+from tunnelbed.testbed import tunnels
 
 
 @step("{gateways:Nodes} has a tunnel")
@@ -62,7 +62,7 @@ def has_no_tunnel_within(context: Context, gateways: str, peer: str, seconds: fl
 
 @step("the tunnels of {gateways:Nodes} use exactly IKE {ike} and ESP {esp}")
 def uses(context: Context, gateways: str, ike: str, esp: str) -> None:
-    """IKEv2 and these proposals, in swanctl.conf's keywords: `aes256gcm16-prfsha384-ecp384`."""
+    """IKEv2 and these proposals, in the keywords of strongSwan's files: `aes256gcm16-prfsha384-ecp384`."""
     for gateway in nodes(context, gateways):
         security_associations.uses(context.bed, gateway, ike, esp)
 
@@ -84,8 +84,7 @@ def knows_peer(context: Context, gateway: str, identity: str) -> None:
 def ends_tunnels(context: Context, gateways: str) -> None:
     """At once, without waiting for the peer; trap policies stay."""
     for gateway in nodes(context, gateways):
-        control.required(context.bed, gateway)
-        control.end_tunnels(context.bed, gateway.name)
+        tunnels.end(context.bed, gateway)
 
 
 @step("{gateways:Nodes} unloads its connections")

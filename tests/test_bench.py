@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tunnelbed.bench import expectations, phases, subjects, table, tunnels
+from tunnelbed.bench import expectations, phases, subjects, table
 from tunnelbed.bench.machine import Meter, available_bytes, busy_seconds
 from tunnelbed.bench.measured import Measured, Results, Runs, Series, average, short
 from tunnelbed.bench.subjects import DOCKER, PLAIN, Subject
 from tunnelbed.errors import BadInput
 from tunnelbed.topology.model import Scenario
+from tunnelbed.vpn.strongswan.daemon import first_times
 
 VMS = "qemu, 512 MB and 2 CPUs a VM"
 
@@ -156,7 +157,7 @@ LOG = """\
 
 
 def test_a_tunnel_is_established_when_charon_says_so_for_the_first_time() -> None:
-    times = tunnels.first_times(LOG)
+    times = first_times(LOG)
     assert set(times) == {("site-a", "site-a"), ("site-b", "site-b")}
     assert times["site-a", "site-a"] - times["site-b", "site-b"] == pytest.approx(0.222)
     assert times["site-b", "site-b"] == pytest.approx(1795500075.73)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.conftest import Checkout
+from tunnelbed import vpn
 from tunnelbed.engines import Plan, compose
 from tunnelbed.engines.underlay import allocate
 from tunnelbed.topology import compose_file
@@ -101,14 +102,16 @@ Tags.add_constructor("!reset", lambda loader, node: "!reset")  # noqa: ARG005
 Tags.add_constructor("!override", lambda loader, node: {"!override": loader.construct_mapping(node, deep=True)})  # type: ignore[arg-type]
 
 
-def plan(checkout: Checkout, **options: Any) -> Plan:  # noqa: ANN401 # as Plan has them
-    """A plan of `tiny` with the gateway as the one that runs strongSwan."""
+def plan(checkout: Checkout, data_plane: str = "auto", *, keys: bool = True, **options: Any) -> Plan:  # noqa: ANN401 # as Plan has them
+    """A plan of `tiny` with the gateway as the one that runs a VPN."""
     checkout.write()
     checkout.configure("gateway/swanctl.conf", "")
     tiny = compose_file.load("tiny", checkout.root)
     images = {"example/node": "example/node:tag"}
-    keys = checkout.root / "keys"
-    return Plan(tiny, "tiny-1a2b3c", checkout.root, images, **{"keys": keys, **options})
+    kind = vpn.of(tiny.nodes["gateway"])
+    assert kind is not None
+    needs = {"gateway": kind.needs(checkout.root / "keys" / "gateway" if keys else None, data_plane)}
+    return Plan(tiny, "tiny-1a2b3c", checkout.root, images, needs, **options)
 
 
 def rendered(made: Plan, parents: dict[str, str] | None = None) -> Any:  # noqa: ANN401 # as YAML has it
@@ -172,7 +175,7 @@ def test_keys_and_configuration_are_mounted_read_only_and_only_their_own(checkou
     services = rendered(plan(checkout))["services"]
     assert all(volume.endswith(":ro") for volume in services["gateway"]["volumes"])
     assert "volumes" not in services["client"]
-    assert "/keys" not in str(rendered(plan(checkout, keys=None))["services"]["gateway"])
+    assert "/keys" not in str(rendered(plan(checkout, keys=False))["services"]["gateway"])
 
 
 def test_a_platform_is_asked_for_on_every_node(checkout: Checkout) -> None:

@@ -10,7 +10,6 @@ from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
-from tunnelbed.vpn.strongswan import control
 
 
 @pytest.fixture
@@ -20,7 +19,8 @@ def bed(checkout: Checkout) -> Bed:
 
 
 def test_a_gateway_has_one(bed: Bed) -> None:
-    control.required(bed, bed.scenario.node("gateway"))
+    assert bed.node("gateway").daemon is bed.node("gateway").daemon
+    assert [node.name for node in bed.gateways()] == ["gateway"]
 
 
 def test_who_has_none_is_told_who_has(bed: Bed) -> None:

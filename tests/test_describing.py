@@ -102,15 +102,3 @@ def test_names_are_listed_as_a_sentence_takes_them() -> None:
         "A and B",
         "A, B and C",
     ]
-
-
-@pytest.mark.parametrize(
-    ("proposal", "keywords"),
-    [
-        ("AES_GCM_16-256/PRF_HMAC_SHA2_384/ECP_384", "aes256gcm16-prfsha384-ecp384"),
-        ("AES_CBC-128/HMAC_SHA2_256_128", "aes128-sha256"),
-        ("TWOFISH_CBC-256/HMAC_SHA1_96", ""),
-    ],
-)
-def test_a_proposal_is_said_in_the_keywords_of_swanctl_conf(proposal: str, keywords: str) -> None:
-    assert describe._keywords(proposal) == keywords

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout
+from tunnelbed import vpn
 from tunnelbed.topology import compose_file, graphviz, scaffold
-from tunnelbed.vpn.strongswan import config
 
 HOME = Path(__file__).parent.parent
 
@@ -16,8 +16,7 @@ HOME = Path(__file__).parent.parent
 def pairs(name: str, root: Path) -> set[frozenset[str]]:
     """The ends of each tunnel that is drawn."""
     return {
-        frozenset({one.name, other.name})
-        for one, other in graphviz.tunnels(compose_file.load(name, root), config.peers)
+        frozenset({one.name, other.name}) for one, other in graphviz.tunnels(compose_file.load(name, root), vpn.peers)
     }
 
 
@@ -25,7 +24,7 @@ def pairs(name: str, root: Path) -> set[frozenset[str]]:
 def test_each_site_has_a_tunnel_with_the_cloud_drawn_once(name: str) -> None:
     gateways = [frozenset({"gateway-s", f"gateway-{site}"}) for site in "ab"]
     assert pairs(name, HOME) == set(gateways)
-    assert len(graphviz.tunnels(compose_file.load(name, HOME), config.peers)) == 2
+    assert len(graphviz.tunnels(compose_file.load(name, HOME), vpn.peers)) == 2
 
 
 def test_who_believes_any_address_has_the_tunnels_that_others_ask_it_for(tmp_path: Path) -> None:
@@ -34,7 +33,7 @@ def test_who_believes_any_address_has_the_tunnels_that_others_ask_it_for(tmp_pat
 
 
 def test_what_is_drawn_leads_away_from_the_middle_with_its_addresses(checkout: Checkout) -> None:
-    lines = [line.strip() for line in graphviz.dot(compose_file.load("tiny", checkout.root), config.peers).splitlines()]
+    lines = [line.strip() for line in graphviz.dot(compose_file.load("tiny", checkout.root), vpn.peers).splitlines()]
     assert lines[0] == 'graph "tiny" {'
     assert lines[-1] == "}"
     assert '"node gateway" [label = "gateway", shape = octagon]' in lines
@@ -50,9 +49,7 @@ def test_what_is_drawn_leads_away_from_the_middle_with_its_addresses(checkout: C
 def test_a_site_s_frame_has_its_nodes_and_inner_networks_and_no_link(checkout: Checkout) -> None:
     checkout.stack["networks"]["outside"]["labels"] = {"tunnelbed.role": "isp_link", "tunnelbed.site": "a"}
     checkout.write()
-    _, _, rest = graphviz.dot(compose_file.load("tiny", checkout.root), config.peers).partition(
-        'subgraph "cluster_a" {'
-    )
+    _, _, rest = graphviz.dot(compose_file.load("tiny", checkout.root), vpn.peers).partition('subgraph "cluster_a" {')
     frame, _, others = rest.partition("    }\n")
     assert [line.split('"')[1] for line in frame.splitlines() if "shape" in line] == [
         "node client",
@@ -66,5 +63,5 @@ def test_a_site_s_frame_has_its_nodes_and_inner_networks_and_no_link(checkout: C
 def test_what_nothing_leads_to_is_drawn_too(checkout: Checkout) -> None:
     del checkout.stack["services"]["gateway"]["networks"]["outside"]
     checkout.write()
-    said = graphviz.dot(compose_file.load("tiny", checkout.root), config.peers)
+    said = graphviz.dot(compose_file.load("tiny", checkout.root), vpn.peers)
     assert '"node server" -- "network outside" [label = "192.0.2.2"]' in said

@@ -11,6 +11,7 @@ from scapy.layers.ipsec import ESP
 from scapy.layers.l2 import Ether
 
 from tests.conftest import MAC, Checkout
+from tests.fake_charon import tunnel
 from tunnelbed.checks.unmet import LAST_LOG_LINES, Unmet, unmet
 from tunnelbed.engines.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
@@ -97,14 +98,19 @@ def test_whoever_adds_a_kind_of_evidence_renders_it() -> None:
 
 
 def test_a_failure_keeps_what_was_seen_and_logged_by_then(checkout: Checkout) -> None:
+    checkout.configure("gateway/swanctl.conf", "")
     engine = FakeEngine()
     bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, engine)
     bed.captures = checkout.root / "captures"
     bed.up(Options(), lambda _: None)
+    # Its daemon has listed this SPI, and does not answer any more.
+    bed.daemons.remember([tunnel(9, 10)])
     said = [f"line {number}" for number in range(9)]
     engine.words["gateway"] = "\n".join(said)
     recording = Recording(cast("Agents", None), {})
-    for at, packet in enumerate((IP(src="10.1.0.3") / ICMP(), IP() / ESP(spi=9))):
+    for at, packet in enumerate(
+        (IP(src="10.1.0.3") / ICMP(), IP() / ESP(spi=9, data=b"x"), IP() / ESP(spi=8, data=b"x"))
+    ):
         data = bytes(Ether(dst=MAC) / packet)
         recording.hear(Frame("gateway", "outside", outgoing=True, hardware=ETHERNET, at=float(at), data=data))
     failed = unmet(bed, "a pong", "no answer", recording, ["gateway", "gateway"], lambda packet: ICMP in packet)
@@ -114,6 +120,7 @@ def test_a_failure_keeps_what_was_seen_and_logged_by_then(checkout: Checkout) ->
     assert [(seen.node, seen.direction, seen.sealed) for seen in packets.seen] == [
         ("gateway", "out", False),
         ("gateway", "out", True),
+        ("gateway", "out", False),
     ]
     assert isinstance(capture, evidence.CaptureFile)
     assert capture.path.is_file()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_charon import as_sent
 from tunnelbed.vpn.strongswan import keylog, sas
 from tunnelbed.vpn.strongswan.keylog import EspKey, IkeKeys, Keys
 
@@ -81,10 +82,9 @@ def test_what_a_row_shows_as_text_is_no_part_of_the_key() -> None:
 
 def test_an_ike_sa_that_took_another_s_place_has_its_spis_from_the_list() -> None:
     assert keylog.keys(REKEYED).ike == ()
-    raw = (
-        "list-sa event {cloud {uniqueid=3 version=2 state=ESTABLISHED initiator-spi=0102030405060708 "
-        "responder-spi=1112131415161718 encr-alg=AES_GCM_16 encr-keysize=256 prf-alg=PRF_HMAC_SHA2_384}}"
-    )
+    spis = {"initiator-spi": "0102030405060708", "responder-spi": "1112131415161718"}
+    proposal = {"encr-alg": "AES_GCM_16", "encr-keysize": "256", "prf-alg": "PRF_HMAC_SHA2_384"}
+    raw = [as_sent({"cloud": {"uniqueid": 3, "version": 2, "state": "ESTABLISHED", **spis, **proposal}})]
     (ike,) = keylog.keys(REKEYED, sas.tunnels(raw)).ike
     assert (ike.initiator_spi, ike.responder_spi, ike.cipher, ike.hash) == (
         "0102030405060708",

@@ -17,12 +17,6 @@ LIBRARY = Path(__file__).parent.parent / "tunnelbed"
 ROOMS = ["errors", "shell", "waiting", "topology", "engines", "observe", "vpn", "testbed", "checks", "faults"]
 # Beside each other on top: neither knows the other.
 ROOFS = ["mutation", "bench"]
-# Arrows that still run upwards, until the VPN and engine seams take them in.
-UPWARDS = {
-    "engines": {"vpn.strongswan.config"},
-    "vpn.strongswan.control": {"testbed.testbed"},
-    "vpn.strongswan.keylog": {"testbed.testbed"},
-}
 MODULES = sorted(
     ".".join(path.relative_to(LIBRARY).with_suffix("").parts).removesuffix(".__init__")
     for path in LIBRARY.rglob("*.py")
@@ -67,11 +61,11 @@ def test_the_library_has_these_rooms_and_no_others() -> None:
 def test_a_module_knows_only_its_own_room_and_those_before_it(module: str) -> None:
     here = room(module)
     allowed = {*ROOMS, here} if here in ROOFS else set(ROOMS[: ROOMS.index(here) + 1])
-    assert [name for name in sorted(known(module) - UPWARDS.get(module, set())) if room(name) not in allowed] == []
+    assert [name for name in sorted(known(module)) if room(name) not in allowed] == []
 
 
 def test_no_modules_know_each_other_in_a_circle() -> None:
-    graphlib.TopologicalSorter({module: known(module) - UPWARDS.get(module, set()) for module in MODULES}).prepare()
+    graphlib.TopologicalSorter({module: known(module) for module in MODULES}).prepare()
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -81,7 +75,7 @@ def test_a_module_is_named_by_a_string_only_in_its_own_room(module: str) -> None
     strings = [
         node.value for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)
     ]
-    named = {ours(text) for text in strings if isinstance(text, str)} - {""} - UPWARDS.get(module, set())
+    named = {ours(text) for text in strings if isinstance(text, str)} - {""}
     assert [name for name in sorted(named) if room(name) != room(module)] == []
 
 

@@ -15,6 +15,7 @@ from scapy.layers.l2 import Ether
 from scapy.layers.sctp import SCTP
 
 from tests.conftest import MAC, Checkout
+from tunnelbed import vpn
 from tunnelbed.checks import confidentiality, firewall, packet_trace
 from tunnelbed.engines.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
@@ -119,7 +120,7 @@ def test_a_new_kind_is_known_to_sentences(monkeypatch: pytest.MonkeyPatch) -> No
     )
     assert registry.answerable(said["kind"]).name == "SCTP port 36412"
     said = parse.parse("only {kinds:Kinds} cross", "only IKE, ESP and SCTP port 36412 cross", slots)
-    kinds.check(said["kinds"])
+    kinds.check(said["kinds"], vpn.words())
     with pytest.raises(BadInput, match=r"SCTP port N"):
         kinds.check(["GRE"])
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed.engines import Plan
+from tunnelbed.engines import Mount, Needs, Plan
 from tunnelbed.engines.qemu import accelerator
 from tunnelbed.engines.qemu.accelerator import Accelerator, emulation, kvm
 from tunnelbed.engines.qemu.engine import QemuEngine
-from tunnelbed.engines.qemu.machine import Machine, Ports, mac, machines, settings
+from tunnelbed.engines.qemu.machine import TUN, Machine, Ports, mac, machines, settings
 from tunnelbed.engines.qemu.segment import Segment
 from tunnelbed.engines.qemu.served import ANSWER, REQUEST, Served
 from tunnelbed.errors import BadInput, EngineUnavailable
@@ -140,16 +140,16 @@ def test_a_node_loses_every_capability_that_its_stack_does_not_give(checkout: Ch
 
 
 def test_only_a_vpn_that_may_do_esp_itself_gets_a_tunnel_device(checkout: Checkout) -> None:
-    checkout.configure("gateway/swanctl.conf", "")
-    for node, plane, wanted in (("gateway", "auto", "yes"), ("gateway", "kernel", ""), ("client", "auto", "")):
-        plan = plan_of(checkout, data_plane=plane)
+    for node, devices, wanted in (("gateway", (TUN,), "yes"), ("gateway", (), ""), ("client", (TUN,), "")):
+        plan = plan_of(checkout, needs={"gateway": Needs(devices=devices)})
         feet = [(at.network, "m") for at in plan.scenario.nodes[node].attachments]
         assert told(settings(plan, plan.scenario.nodes[node], feet), 'printf "%s" "$tunnel"') == wanted
 
 
 def test_keys_and_configuration_are_what_a_container_would_have(checkout: Checkout) -> None:
     checkout.configure("gateway/swanctl.conf", "")
-    client, gateway, _ = machines(plan_of(checkout, keys=Path("/keys")), Path("/files"), AT_ONCE, Path("/state"))
+    needs = {"gateway": Needs((Mount(Path("/keys/gateway"), "keys"),))}
+    client, gateway, _ = machines(plan_of(checkout, needs=needs), Path("/files"), AT_ONCE, Path("/state"))
     assert gateway.top == {"node": str(checkout.root / "configs" / "tiny" / "gateway"), "keys": "/keys/gateway"}
     assert set(client.top) == {"node"}
 

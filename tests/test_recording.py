@@ -17,9 +17,10 @@ from scapy.packet import Packet, Raw
 from tests.conftest import MAC
 from tunnelbed.engines.agents import Agent, Agents, Frame
 from tunnelbed.errors import DeadlinePassed
-from tunnelbed.observe.packets import NO_ESP_MARKER, is_esp, is_ike, is_informational
 from tunnelbed.observe.pcapng import ETHERNET
 from tunnelbed.observe.recording import MARKER, SETTLE_SECONDS, Recording
+from tunnelbed.vpn.api import Carried, Listed
+from tunnelbed.vpn.strongswan import wire
 
 WATCHED = {
     "router": ["link_a", "link_b"],
@@ -36,11 +37,16 @@ def ike(exchange: int, port: int = 4500) -> Packet:
     return (
         IP(src="192.0.2.1", dst="192.0.2.2")
         / UDP(sport=port, dport=port)
-        / Raw((port == 4500) * NO_ESP_MARKER + header)
+        / Raw((port == 4500) * wire.NO_ESP_MARKER + header)
     )
 
 
 PING = IP(src="10.1.0.2", dst="10.2.0.2") / ICMP()
+
+
+def classify(packet: Packet) -> Carried | None:
+    """By form alone: there are no tunnels here."""
+    return wire.classify(packet, Listed())
 
 
 class Wires:
@@ -48,7 +54,7 @@ class Wires:
 
     def __init__(self, deaf: str = "") -> None:
         self.deaf, self.sent = deaf, 0
-        self.recording = Recording(cast("Agents", self), WATCHED)
+        self.recording = Recording(cast("Agents", self), WATCHED, classify=classify)
 
     def each(self, nodes: Sequence[str], do: Callable[[Agent], object]) -> None:
         for node in nodes:
@@ -125,28 +131,6 @@ def test_what_is_under_way_is_waited_for(packet: Packet) -> None:
         assert settling(recording) > 0.4
 
 
-@pytest.mark.parametrize("port", [500, 4500])
-def test_the_exchange_of_ike_is_known_on_both_its_ports(port: int) -> None:
-    assert is_informational(ike(37, port))
-    for other in (34, 35, 36):
-        assert is_ike(ike(other, port))
-        assert not is_informational(ike(other, port))
-
-
-@pytest.mark.parametrize(
-    "packet", [PING, IP() / UDP(sport=4500, dport=4500) / Raw(b"\x25" * 40), IP() / UDP(dport=500)]
-)
-def test_what_is_no_ike_is_not_informational(packet: Packet) -> None:
-    assert not is_informational(packet)
-
-
-def test_what_keeps_a_nat_awake_is_no_esp() -> None:
-    kept = IP() / UDP(sport=4500, dport=4500) / Raw(b"\xff")
-    assert (is_esp(kept), is_ike(kept), is_informational(kept)) == (False, True, True)
-    sealed = IP() / UDP(sport=4500, dport=4500) / Raw(b"\xff" * 60)
-    assert (is_esp(sealed), is_ike(sealed)) == (True, False)
-
-
 def test_each_frame_is_dissected_once_however_often_verdicts_look(monkeypatch: pytest.MonkeyPatch) -> None:
     dissected = []
 
@@ -159,9 +143,9 @@ def test_each_frame_is_dissected_once_however_often_verdicts_look(monkeypatch: p
     for number in range(300):
         data = bytes(Ether(dst=MAC) / PING / number.to_bytes(2, "big"))
         recording.hear(Frame("router", "link_a", outgoing=True, hardware=ETHERNET, at=float(-number), data=data))
-    recording.until(lambda seen: is_esp(seen.packet), 0.0)
+    recording.until(lambda seen: classify(seen.packet) is not None, 0.0)
     for _ in range(16):
-        assert not [seen for seen in recording.on("link_a") if is_esp(seen.packet)]
-    recording.stalls(0, is_ike)
+        assert not [seen for seen in recording.on("link_a") if classify(seen.packet)]
+    recording.stalls(0, lambda packet: classify(packet) is not None)
     assert recording.sightings[0].frame.at == -299.0
     assert len(dissected) == 300

@@ -19,6 +19,7 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
 from tests.conftest import MAC, Checkout
+from tests.fake_charon import tunnel
 from tunnelbed.checks import confidentiality
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.agents import Agents, Frame
@@ -28,8 +29,11 @@ from tunnelbed.observe.packets import is_neighbour_discovery
 from tunnelbed.observe.pcapng import ETHERNET
 from tunnelbed.observe.probes import Ping
 from tunnelbed.observe.recording import Recording, Sighting
+from tunnelbed.testbed.daemons import Daemons
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
+from tunnelbed.topology.model import Node
+from tunnelbed.vpn.api import Tunnel
 
 ASKS_FOR_NEIGHBOUR = Ether(dst=MAC) / ARP(psrc="192.0.2.1", pdst="192.0.2.2")
 PING = Ether(dst=MAC) / IP(src="192.0.2.1", dst="192.0.2.2") / ICMP()
@@ -37,7 +41,18 @@ PING = Ether(dst=MAC) / IP(src="192.0.2.1", dst="192.0.2.2") / ICMP()
 
 @pytest.fixture
 def bed(checkout: Checkout) -> Bed:
+    checkout.configure("gateway/swanctl.conf", "")
     return Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
+
+
+def tunnels_of(monkeypatch: pytest.MonkeyPatch, *found: Tunnel) -> None:
+    """What every gateway's daemon lists."""
+
+    def tunnels(daemons: Daemons, _: Node) -> tuple[Tunnel, ...]:
+        daemons.remember(found)
+        return found
+
+    monkeypatch.setattr(Daemons, "tunnels", tunnels)
 
 
 def recorded(bed: Bed, *packets: Packet) -> Recording:
@@ -192,7 +207,7 @@ IKE = b"\x01" * 16 + bytes([46, 0x20, 37, 8]) + b"\0" * 4 + (40).to_bytes(4, "bi
 def test_what_is_sent_to_ike_s_ports_is_what_it_is(
     bed: Bed, packet: Packet, monkeypatch: pytest.MonkeyPatch, *, is_one: bool
 ) -> None:
-    monkeypatch.setattr(confidentiality, "known_spis", lambda _: {SPI})
+    tunnels_of(monkeypatch, tunnel(SPI, SPI + 1))
     esp = Ether(dst=MAC) / IP(src="192.0.2.1", dst="192.0.2.2") / ESP(spi=SPI, seq=1, data=b"\x99" * 40)
     network = bed.scenario.networks["outside"]
     if is_one:

@@ -9,13 +9,17 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from tests.conftest import Checkout
+from tests.fake_charon import FakeCharon, FakeHost, recorded
 from tests.test_pki import GOOD
 from tunnelbed import engines
 from tunnelbed.engines import Plan, Usage
+from tunnelbed.engines.agents import Agents
 from tunnelbed.engines.fake import ENGINE as FAKE_ENGINE
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, ChecksFailed, DeadlinePassed, EngineUnavailable, NodeFailed, TunnelbedError
@@ -151,12 +155,13 @@ def test_down_twice_is_no_failure(checkout: Checkout) -> None:
 
 def test_keys_are_made_before_the_engine_starts_and_only_their_owner_may_look(checkout: Checkout) -> None:
     checkout.configure("pki.yaml", GOOD)
+    checkout.configure("gateway/swanctl.conf", "")
     seen: list[tuple[bool, int]] = []
 
     def look(plan: Plan) -> None:
-        assert plan.keys is not None
-        key = plan.keys / "gateway" / "private" / "gateway.pem"
-        seen.append((key.exists(), stat.S_IMODE(plan.keys.stat().st_mode)))
+        (keys,) = plan.needs["gateway"].mounts
+        key = keys.source / "private" / "gateway.pem"
+        seen.append((key.exists(), stat.S_IMODE(keys.source.parent.stat().st_mode)))
 
     bed_of(checkout, FakeEngine(halfway=look)).up(FAKE, silent)
     assert seen == [(True, 0o700)]
@@ -368,9 +373,10 @@ def test_status_tells_of_every_node_up_or_not(checkout: Checkout) -> None:
 
 def test_a_gateway_s_status_tells_who_does_esp_and_how_its_tunnels_are(checkout: Checkout) -> None:
     checkout.configure("gateway/swanctl.conf", "")
-    raw = (Path(__file__).parent / "data" / "established.txt").read_text()
-    engine = FakeEngine(says(0, f"user\nstrongSwan 6.0.1 charon (Linux, 6.12.0, x86_64)\n{raw}"))
-    bed = bed_of(checkout, engine)
+    host = FakeHost(FakeCharon(recorded("established")))
+    host.answer = lambda _: "user\n"
+    bed = bed_of(checkout)
+    bed.agents = cast("Agents", SimpleNamespace(on=lambda _: host))
     bed.up(FAKE, silent)
     (gateway,) = [status for status in bed.status() if status.node == "gateway"]
     assert (gateway.data_plane, gateway.daemon) == ("user", "strongSwan 6.0.1")
@@ -378,6 +384,18 @@ def test_a_gateway_s_status_tells_who_does_esp_and_how_its_tunnels_are(checkout:
     shown = status_report.table(bed.status(), width=160)
     assert "site-a up, site-b up (ESP in user space)" in shown
     assert shown.count("user space") == 1
+
+
+def test_a_gateway_that_has_chosen_no_data_plane_yet_is_not_said_to_have_one(checkout: Checkout) -> None:
+    checkout.configure("gateway/swanctl.conf", "")
+    host = FakeHost(FakeCharon())
+    host.charon.listens = False
+    bed = bed_of(checkout)
+    bed.agents = cast("Agents", SimpleNamespace(on=lambda _: host))
+    bed.up(FAKE, silent)
+    (gateway,) = [status for status in bed.status() if status.node == "gateway"]
+    assert (gateway.data_plane, gateway.daemon, gateway.tunnels) == ("", "", ())
+    assert "user space" not in status_report.table([gateway], width=160)
 
 
 def test_other_images_are_kept_with_the_testbed(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -470,7 +488,14 @@ def test_the_table_has_a_line_for_each_node_and_fits_any_width(checkout: Checkou
         assert max(map(len, status_report.table(bed.status(), width=width).splitlines())) <= width
 
 
-STATE: tuple[str, str, str, str, tuple[()]] = ("running", "tunnelbed/node", "kernel", "strongSwan 6.0.1", ())
+STATE: tuple[str, str, str, str, str, tuple[()]] = (
+    "running",
+    "tunnelbed/node",
+    "ESP",
+    "kernel",
+    "strongSwan 6.0.1",
+    (),
+)
 RUNS = ("running", "none", "yet", "(ESP", "in", "the", "kernel)")
 
 

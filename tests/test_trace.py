@@ -27,7 +27,8 @@ from tunnelbed.observe.probes import Datagram, Ping, TcpSyn
 from tunnelbed.observe.recording import Recording
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
-from tunnelbed.vpn.strongswan import complaints
+from tunnelbed.vpn.api import Listed
+from tunnelbed.vpn.strongswan import complaints, wire
 
 CLIENT, INSIDE, OUTSIDE, SERVER = "10.1.0.3", "10.1.0.2", "192.0.2.1", "192.0.2.2"
 MASQUERADED = (
@@ -230,7 +231,10 @@ def test_an_error_is_told_with_who_sent_it(bed: Bed) -> None:
             IPv6(src="2001:db8::1", dst="2001:db8::2") / ICMPv6PacketTooBig(mtu=1300),
             "2001:db8::1 > 2001:db8::2  ICMPv6 Packet Too Big, MTU 1300, 48 bytes, hop limit 64",
         ),
-        (IP(src=CLIENT, dst=SERVER) / ESP(spi=0xC0FFEE), "10.1.0.3 > 192.0.2.2  ESP SPI 00c0ffee, 28 bytes, ttl 64"),
+        (
+            IP(src=CLIENT, dst=SERVER) / ESP(spi=0xC0FFEE, data=b"x"),
+            "10.1.0.3 > 192.0.2.2  ESP SPI 00c0ffee, 29 bytes, ttl 64",
+        ),
         (
             TcpSyn(80, from_port=40000).packet(ip_address(CLIENT), ip_address(SERVER)),
             "10.1.0.3 > 192.0.2.2  TCP 40000 > 80 S, 40 bytes, ttl 64",
@@ -242,7 +246,8 @@ def test_an_error_is_told_with_who_sent_it(bed: Bed) -> None:
     ],
 )
 def test_a_packet_is_described_as_it_crossed_a_wire(packet: Packet, expected: str) -> None:
-    assert describe(Ether(bytes(Ether(dst=MAC) / packet))) == expected
+    found = Ether(bytes(Ether(dst=MAC) / packet))
+    assert describe(found, lambda one: wire.classify(one, Listed({0xC0FFEE}))) == expected
 
 
 @pytest.mark.parametrize(("hasty", "to"), [(True, ip_address(SERVER)), (False, None)])

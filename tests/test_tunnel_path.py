@@ -14,7 +14,7 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
 from tests.conftest import MAC, Checkout
-from tunnelbed.checks import tunnel_path
+from tests.fake_charon import tunnel
 from tunnelbed.checks.tunnel_path import Listed, Passage, Via
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.agents import Agents, Frame
@@ -22,9 +22,12 @@ from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.observe.pcapng import ETHERNET
 from tunnelbed.observe.probes import Marked, Ping, TcpSyn
 from tunnelbed.observe.recording import Recording, Sighting
+from tunnelbed.testbed.daemons import Daemons
 from tunnelbed.testbed.options import Options
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
+from tunnelbed.topology.model import Node
+from tunnelbed.vpn.api import Tunnel
 
 NETWORKS = {
     "lan_a": ("intranet", "a", "10.1.0.0/24"),
@@ -86,14 +89,12 @@ def bed(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> Bed:
 def lists(monkeypatch: pytest.MonkeyPatch, *children: tuple[str, int, int]) -> None:
     """What daemons list: a node, the SPI that it takes, and the one that it sends."""
 
-    def listed(bed: Bed, *, strict: bool = True) -> Listed:
-        del bed, strict
-        found = Listed()
-        for node, spi_in, spi_out in children:
-            found.add(node, spi_in, spi_out)
+    def tunnels(daemons: Daemons, node: Node) -> tuple[Tunnel, ...]:
+        found = tuple(tunnel(spi_in, spi_out) for name, spi_in, spi_out in children if name == node.name)
+        daemons.remember(found)
         return found
 
-    monkeypatch.setattr(tunnel_path, "listed", listed)
+    monkeypatch.setattr(Daemons, "tunnels", tunnels)
 
 
 class Story:

@@ -65,6 +65,6 @@ REFUTATIONS = (
     impossible(
         "the router initiates a tunnel with gateway A",
         possible=("the router poses as gateway S", "the router initiates a tunnel with gateway A"),
-        says="site-to-site: router: found no stranger there, expected one that poses as a gateway; *",
+        says="site-to-site: router: found no rogue gateway there, expected one that poses as a gateway; *",
     ),
 )

@@ -16,10 +16,10 @@ from tests.refutations import Break
 from tunnelbed import waiting
 from tunnelbed.checks import security_associations
 from tunnelbed.faults import credentials, open_firewall
+from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.readiness import READY
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Node, Scenario
-from tunnelbed.vpn.strongswan import control
 
 RELOAD = "nft -f /etc/tunnelbed/node/nftables.conf"
 
@@ -82,7 +82,7 @@ def no_tunnel(node: str) -> Break:
 
     @contextlib.contextmanager
     def broken(bed: Testbed) -> Iterator[None]:
-        control.end_tunnels(bed, node)
+        tunnels.end(bed, bed.scenario.node(node))
         yield
 
     return broken
@@ -90,7 +90,7 @@ def no_tunnel(node: str) -> Break:
 
 def overlaid(node: str, of_connection: str = "", of_child: str = "") -> Break:
     """Other settings in each of a gateway's connections, or in each child of one, as in swanctl.conf."""
-    return lambda bed: control.overlaid(bed, node, of_connection, of_child)
+    return lambda bed: bed.node(node).daemon.overlaid(of_connection, of_child)
 
 
 def initiated(node: str, connection: str) -> Break:
@@ -201,7 +201,7 @@ EXTRA_LINK = told(
 def _any_peer(bed: Testbed) -> Iterator[None]:
     """Gateway A believes whoever has a certificate of the right authority; gateway S says that it is gateway B."""
     says = credentials.of_another_node(bed, bed.scenario.node("gateway-s"), bed.scenario.node("gateway-b"))
-    with says, control.overlaid(bed, "gateway-a", of_connection="remote { id = %any }"):
+    with says, bed.node("gateway-a").daemon.overlaid(own="remote { id = %any }"):
         yield
 
 

@@ -12,15 +12,14 @@ from scapy.packet import Packet
 from tunnelbed.errors import BadInput, CommandFailed, TunnelbedError
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Address, Node, Subnet
-from tunnelbed.vpn.strongswan import config
 
 # The status of `ip` where the kernel refuses: no route, or one that says unreachable, prohibit or blackhole.
 NO_ROUTE = 2
 
 
 def lent(bed: Testbed, node: Node) -> Sequence[Address]:
-    """The addresses that gateways have lent a node (`vips` in swanctl.conf(5)), as its kernel has them now."""
-    if not config.borrows(bed.scenario, node.name):
+    """The addresses that gateways have lent a node, as its kernel has them now."""
+    if not bed.setup(node).borrows:
         return []
     said = bed.node(node).run(["ip", "-json", "address", "show", "scope", "global"], check=True).stdout
     # Of an interface without such an address, iproute2 prints an empty object.

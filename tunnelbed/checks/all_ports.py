@@ -194,7 +194,9 @@ class Question:
 
     def reached(self, seen: Seen) -> frozenset[int]:
         """The ports that got through: a gateway is its own guard, so what comes to one has not reached it yet."""
-        guards = self.decides != self.target or self.target.role == "gateway" or self.bed.is_vpn(self.target.name)
+        guards = (
+            self.decides != self.target or self.target.role == "gateway" or self.bed.node(self.target).vpn is not None
+        )
         return seen.reached(self.decides.name, guards=guards)
 
     def lost(self, seen: Seen) -> str:

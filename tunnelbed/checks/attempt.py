@@ -10,23 +10,19 @@ from scapy.packet import Packet
 
 from tunnelbed.checks.address_selection import owners
 from tunnelbed.observe import nftrace
+from tunnelbed.observe.carried import Kind
 from tunnelbed.observe.evidence import PacketPath, PathStep
 from tunnelbed.observe.packet_words import describe, what
 from tunnelbed.observe.packets import (
     answered_for,
     asked_for,
     ends,
-    is_esp,
-    is_ike,
-    is_informational,
     is_neighbour_discovery,
 )
 from tunnelbed.observe.probes import Question
 from tunnelbed.observe.recording import Sighting, in_order
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Address, Node
-from tunnelbed.vpn.strongswan import sas
-from tunnelbed.vpn.strongswan.complaints import complaint
 
 
 @dataclass
@@ -43,11 +39,16 @@ class Attempt:
 
     def __post_init__(self) -> None:
         sightings = in_order(self.sightings)
-        self.seen = [seen for seen in sightings if self.probe.shows(seen.packet) or is_esp(seen.packet)]
+        self.seen = [seen for seen in sightings if self.probe.shows(seen.packet) or self.bed.tunnel_data(seen.packet)]
         self.neighbours = [seen for seen in sightings if is_neighbour_discovery(seen.packet)]
         self.own = [seen for seen in self.seen if self.probe.shows(seen.packet)]
-        self.negotiated = any(is_ike(seen.packet) and not is_informational(seen.packet) for seen in sightings)
+        self.negotiated = any(self._negotiates(seen) for seen in sightings)
         self.answer = next((seen for seen in self._back if self.probe.answers(seen.packet)), None)
+
+    def _negotiates(self, seen: Sighting) -> bool:
+        """Whether gateways are on their way to a tunnel."""
+        carried = self.bed.classify(seen.packet)
+        return carried is not None and carried.kind is Kind.HANDSHAKE and not carried.routine
 
     @property
     def heard_whole(self) -> bool:
@@ -68,7 +69,9 @@ class Attempt:
         for index, seen in enumerate(self.seen):
             yield from rules.get(index, ())
             way = "out" if seen.outgoing else "in"
-            yield PathStep(seen.node, way, describe(seen.packet), seen.network, seen.frame.at - began)
+            yield PathStep(
+                seen.node, way, describe(seen.packet, self.bed.classify), seen.network, seen.frame.at - began
+            )
             if seen == self.answer:
                 yield from rules.get(index + 1, ())
                 return
@@ -108,7 +111,7 @@ class Attempt:
         if not told or (found := ends(told[-1].packet)) is None:
             return ""
         sender = next((node.name for node in owners(self.bed, found[0], self.source)), str(found[0]))
-        return f"{sender} answers: {what(told[-1].packet)}"
+        return f"{sender} answers: {what(told[-1].packet, self.bed.classify)}"
 
     def _unreturned(self, node: str) -> str:
         """It arrived, and nothing came of that."""
@@ -135,19 +138,19 @@ class Attempt:
 
     def _without_tunnel(self, node: str, packet: Packet | None) -> str:
         """That an end of tunnels has none for the packet, or none at all, and why its VPN could make none."""
-        if not self.bed.is_vpn(node):
+        handle = self.bed.node(node)
+        if not handle.vpn:
             return ""
-        children = [child for tunnel in self.bed.tunnels(node) if tunnel.carries for child in tunnel.children]
+        children = [child for tunnel in handle.tunnels() if tunnel.carries for child in tunnel.children]
         missing = "" if children else "no tunnel"
         if children and packet is not None and (found := ends(packet)):
             there = [(child.local, child.remote) for child in children if child.carries]
-            asked = self.bed.node(node).run(["swanctl", "--list-conns", "--raw"]).stdout
-            wanted = [pair for connection in sas.connections(asked) for pair in connection.selectors]
+            wanted = [pair for connection in handle.daemon.connections() for pair in connection.selectors]
             if _between(wanted, found) and not _between(there, found):
                 missing = f"no tunnel for {found[0]} > {found[1]}"
         if not missing:
             return ""
-        said = complaint(self.bed.engine.log(self.bed.project, node))
+        said = handle.daemon.complaint()
         return f"{node} has {missing}{f', its VPN logged: {said}' if said else ''}"
 
     @property
@@ -201,13 +204,14 @@ class Attempt:
         return self.seen.index(came[-1]) + 1 if came else self.seen.index(visit[0])
 
     def _crossed(self) -> str:
-        """On which networks it could be read, and on which there was ESP."""
+        """On which networks it could be read, and on which there was tunnel data."""
         networks = self.bed.scenario.networks
         out = [seen for seen in self.seen if seen.outgoing and seen.network in networks]
-        clear = dict.fromkeys(seen.network for seen in out if not is_esp(seen.packet))
-        sealed = dict.fromkeys(seen.network for seen in out if is_esp(seen.packet))
+        clear = dict.fromkeys(seen.network for seen in out if not self.bed.tunnel_data(seen.packet))
+        sealed = dict.fromkeys(seen.network for seen in out if self.bed.tunnel_data(seen.packet))
         told = [f"in clear on {', '.join(clear)}"] if clear else []
-        return "; ".join([*told, *([f"ESP on {', '.join(sealed)}"] if sealed else ["no ESP anywhere"])])
+        data = " or ".join(kind.data for kind in self.bed.vpns) or "tunnel"
+        return "; ".join([*told, *([f"{data} on {', '.join(sealed)}"] if sealed else [f"no {data} anywhere"])])
 
 
 def _between(selectors: Sequence[tuple[Sequence[str], Sequence[str]]], found: tuple[Address, Address]) -> bool:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from scapy.layers.inet import UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
+from tunnelbed import vpn
 from tunnelbed.checks.address_selection import away, inside
 from tunnelbed.checks.reachability import ON_ITS_WAY, control_arrives
-from tunnelbed.checks.tunnel_path import INSIDE, known_spis
+from tunnelbed.checks.tunnel_path import INSIDE
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import BadInput, TunnelbedError
-from tunnelbed.observe.kinds import check, kind, kinds
-from tunnelbed.observe.packets import from_or_to, is_informational, is_neighbour_discovery, packets_within, spi
+from tunnelbed.observe.kinds import STRAY, check, kind, kinds
+from tunnelbed.observe.packets import from_or_to, is_neighbour_discovery, packets_within
 from tunnelbed.observe.probes import Marked, Ping, Probe
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
@@ -32,35 +32,33 @@ def only_crosses(bed: Testbed, recording: Recording, networks: Iterable[Network]
 
     Neighbour discovery is no traffic and does not count. Raises `Unmet`, also where nothing crossed.
     """
-    check(wanted)
-    spis = _spis(bed, recording)
+    check(wanted, vpn.words())
     for network in networks:
         crossed = _traffic(recording, network)
         expected = f"only {' and '.join(sorted(set(wanted)))} cross {network.name}"
-        others = [seen for seen in crossed if kinds(seen.packet, spis).isdisjoint(wanted)]
-        if others:
-            raise unmet(bed, expected, f"{kind(others[0].packet, spis)}: {others[0]}", recording)
+        for seen in crossed:
+            found = kinds(seen.packet, bed.classify)
+            if found.isdisjoint(wanted) or STRAY in found:
+                raise unmet(bed, expected, f"{kind(seen.packet, bed.classify)}: {seen}", recording)
         # Gateways that ask each other for a sign of life do so at any time: that is nobody's traffic.
-        if all(is_informational(seen.packet) for seen in crossed):
+        if all((carried := bed.classify(seen.packet)) and carried.routine for seen in crossed):
             raise unmet(bed, expected, "nothing", recording)
 
 
 def crosses(bed: Testbed, recording: Recording, network: Network, wanted: str) -> None:
     """At least one packet of a kind crossed a network. Raises `Unmet`."""
-    check([wanted])
-    spis = _spis(bed, recording)
+    check([wanted], vpn.words())
     crossed = [seen.packet for seen in _traffic(recording, network)]
-    if not any(wanted in kinds(packet, spis) for packet in crossed):
-        counted = Counter(kind(packet, spis) for packet in crossed)
+    if not any(wanted in kinds(packet, bed.classify) for packet in crossed):
+        counted = Counter(kind(packet, bed.classify) for packet in crossed)
         seen = ", ".join(f"{count} {name}" for name, count in counted.items()) or "nothing"
         raise unmet(bed, f"{wanted} crosses {network.name}", seen, recording)
 
 
 def does_not_cross(bed: Testbed, recording: Recording, network: Network, unwanted: str) -> None:
     """No packet of a kind crossed a network; a settled recording would have seen it. Raises `Unmet`."""
-    check([unwanted])
-    spis = _spis(bed, recording)
-    if found := [seen for seen in recording.on(network.name) if unwanted in kinds(seen.packet, spis)]:
+    check([unwanted], vpn.words())
+    if found := [seen for seen in recording.on(network.name) if unwanted in kinds(seen.packet, bed.classify)]:
         raise unmet(bed, f"no {unwanted} crosses {network.name}", str(found[0]), recording)
 
 
@@ -69,7 +67,7 @@ def nothing_crosses(bed: Testbed, recording: Recording, network: Network, source
     expected = f"{source.name} sends nothing into {network.name}" if source else f"nothing crosses {network.name}"
     for seen in _traffic(recording, network):
         if source is None or seen.node == source.name:
-            raise unmet(bed, expected, f"{kind(seen.packet)}: {seen}", recording)
+            raise unmet(bed, expected, f"{kind(seen.packet, bed.classify)}: {seen}", recording)
 
 
 def text_is_unreadable(
@@ -213,9 +211,3 @@ def _stranger_to(bed: Testbed, network: Network, gateway: Node) -> Node:
     if stranger is None:
         raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "one node", "two or more", "add one")
     return stranger
-
-
-def _spis(bed: Testbed, recording: Recording) -> Collection[int] | None:
-    """The SPIs that tunnel ends list, or listed when they were asked before; asked only where they are needed."""
-    in_udp = {spi(seen.packet) for seen in recording.sightings if UDP in seen.packet} - {None}
-    return known_spis(bed) if in_udp else None

@@ -21,18 +21,17 @@ from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.observe.packets import ends
 from tunnelbed.observe.probes import Ping, Probe, TcpSyn
 from tunnelbed.observe.recording import Recording
+from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import naming
 from tunnelbed.topology.model import Node, Scenario
-from tunnelbed.vpn.strongswan import control
-from tunnelbed.vpn.strongswan.sas import Tunnel
+from tunnelbed.vpn.api import Feature, Tunnel, Vpn
 
 CAN, CANNOT = "{source} can reach {target}", "{source} cannot reach {target}"
 THROUGH = Via.TUNNEL.value
 # No sentence of a feature: neither reached nor stopped.
 UNANSWERED = "{source} is let through to {target} and not served"
 SEEN_AS = "{source} reaches {target} and is seen there as "
-KEYWORDS = {name: keyword for keyword, name in security_associations.ALGORITHMS.items()}
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def describe(bed: Testbed, ports: Sequence[int], progress: Progress) -> str:
     with bed.proven_alone(), tempfile.TemporaryDirectory() as folder:
         bed.captures, bed.hasty = Path(folder), True
         try:
-            control.start_tunnels(bed)
+            tunnels.start(bed)
             for source in nodes:
                 progress(f"whom {source.name} reaches")
                 for target in nodes:
@@ -138,16 +137,18 @@ def _agreed(bed: Testbed) -> Iterator[str]:
     said = {node.name: naming.spoken(bed.scenario, node) for node in bed.scenario.nodes.values()}
     used: dict[tuple[str, str], list[str]] = {}
     for gateway in bed.gateways():
-        tunnels = [tunnel for tunnel in bed.tunnels(gateway.name) if tunnel.carries]
+        node = bed.node(gateway)
+        up = [tunnel for tunnel in node.tunnels() if tunnel.carries]
         for peer in bed.gateways():
-            if peer != gateway and any(tunnel.carries for tunnel in bed.tunnels(gateway.name, peer)):
+            if peer != gateway and any(tunnel.carries for tunnel in node.tunnels(bed.node(peer))):
                 yield f"{said[gateway.name]} has a tunnel with {said[peer.name]}"
-        for identity in dict.fromkeys(tunnel.remote_id for tunnel in tunnels):
+        for identity in dict.fromkeys(tunnel.peer_identity for tunnel in up):
             yield f'{said[gateway.name]} has a peer authenticated as "{identity}"'
-        for ours, theirs in dict.fromkeys((child.local, child.remote) for one in tunnels for child in one.children):
+        for ours, theirs in dict.fromkeys((child.local, child.remote) for one in up for child in one.children):
             if _holds(partial(security_associations.selects, bed, gateway, ours, theirs)):
                 yield f"{said[gateway.name]} protects exactly {' and '.join(ours)} towards {' and '.join(theirs)}"
-        if (proposals := _proposals(tunnels)) and _holds(partial(security_associations.uses, bed, gateway, *proposals)):
+        proposals = _proposals(node.vpn, up)
+        if proposals and _holds(partial(security_associations.uses, bed, gateway, *proposals)):
             used.setdefault(proposals, []).append(gateway.name)
     for (ike, esp), gateways in used.items():
         for called in _called(bed.scenario, gateways, ()):
@@ -190,19 +191,15 @@ def _holds(check: Callable[[], object]) -> bool:
     return True
 
 
-def _proposals(tunnels: Sequence[Tunnel]) -> tuple[str, str] | None:
-    """What all tunnels agreed on, for IKE and for ESP, in swanctl.conf's keywords; None where they differ."""
-    ike = {_keywords(tunnel.proposal) for tunnel in tunnels}
-    esp = {_keywords(child.proposal) for tunnel in tunnels for child in tunnel.children}
+def _proposals(kind: Vpn | None, up: Sequence[Tunnel]) -> tuple[str, str] | None:
+    """What all tunnels agreed on, for IKE and for ESP, in the keywords of the VPN's files; None where they differ."""
+    if kind is None or Feature.PROPOSALS not in kind.features:
+        return None
+    ike = {kind.words(tunnel.proposal) for tunnel in up}
+    esp = {kind.words(child.proposal) for tunnel in up for child in tunnel.children}
     if len(ike) != 1 or len(esp) != 1 or not all([*ike, *esp]):
         return None
     return ike.pop(), esp.pop()
-
-
-def _keywords(proposal: str) -> str:
-    """A proposal as charon reports it, in swanctl.conf's keywords; nothing where one is unknown."""
-    words = [KEYWORDS.get(part, "") for part in proposal.split("/")]
-    return "-".join(words) if all(words) else ""
 
 
 def feature(

@@ -20,10 +20,10 @@ from tunnelbed.observe import nftrace
 from tunnelbed.observe.evidence import FirewallTrace
 from tunnelbed.observe.packets import IKE_PORT
 from tunnelbed.observe.probes import Datagram, PacketTooBig, Probe, registry
+from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import yaml_sections
 from tunnelbed.topology.model import Address, Network, Node
-from tunnelbed.vpn.strongswan import control
 
 DISCARD_PORT = 9
 # Seconds until a packet is sent again that no trace tells of: the first ones may come before the tracing, which a busy
@@ -132,8 +132,8 @@ def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, 
 
 def _ike(bed: Testbed, gateway: Node, peer: Node) -> Datagram:
     """A message of the gateway's IKE with a peer, on port 500 or, if one of them wants that, 4500 (RFC 7296)."""
-    tunnel = control.tunnels_with(bed, gateway, peer)[-1]
-    return Datagram(tunnel.remote_port, from_port=tunnel.local_port)
+    tunnel = tunnels.between(bed, gateway, peer)[-1]
+    return Datagram(tunnel.peer_port, from_port=tunnel.own_port)
 
 
 def hands_nothing_on(bed: Testbed, gateway: Node, source: Node, address: Address, kinds: Sequence[str]) -> None:
@@ -202,7 +202,7 @@ def _send(bed: Testbed, gateway: Node, packets: Flow, packet: Packet) -> None:
     source, link, hop = packets.source, packets.link, gateway
     if link:
         source = next(node for node in bed.scenario.on(link) if node != gateway)
-    elif source == gateway or not bed.is_vpn(source.name):
+    elif source == gateway or not bed.node(source).vpn:
         with contextlib.suppress(CommandFailed):  # refused by the firewall that is traced
             bed.node(source).send_packet(bytes(packet))
         return

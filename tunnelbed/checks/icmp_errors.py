@@ -98,7 +98,7 @@ def _sent_too_large(
             bed.node(source).send_packet(bytes(packet))
         except CommandFailed as refused:
             # The end of a tunnel is told by its own kernel.
-            if not bed.is_vpn(source.name) or f"[Errno {errno.EMSGSIZE}]" not in refused.output:
+            if not bed.node(source).vpn or f"[Errno {errno.EMSGSIZE}]" not in refused.output:
                 raise
             return recording, [refused.output]
         recording.until(tells, seconds)

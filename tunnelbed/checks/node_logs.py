@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tunnelbed import waiting
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import DeadlinePassed
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Node
+from tunnelbed.vpn.api import Refusal, Since
 
 # Seconds within which a daemon has written down what it just did.
 WRITTEN = 2.0
@@ -31,9 +32,20 @@ class Journal:
         marks = bed.pool.map(lambda name: bed.engine.mark(bed.project, name), names)
         self._begun = dict(zip(names, marks, strict=True))
 
+    def since(self, node: str) -> Since:
+        """The moment that it began, as a node's daemon is asked about it."""
+        return Since(self._begun[node])
+
     def lines(self, node: str) -> Sequence[str]:
         """What a node has said since then."""
         return self._bed.engine.log(self._bed.project, node, self._begun[node]).splitlines()
+
+    def until(self, written: Callable[[], bool], seconds: float = WRITTEN) -> bool:
+        """Whether something is written down, waiting up to `seconds` for it."""
+        with contextlib.suppress(DeadlinePassed):
+            waiting.until(written, seconds, "a line", every=0.05)
+            return True
+        return False
 
     def matching(self, node: str, pattern: str) -> Sequence[str]:
         """Those lines in which a regular expression is found."""
@@ -48,7 +60,24 @@ class Journal:
 
 def says(bed: Testbed, journal: Journal, node: Node, pattern: str, expected: str) -> None:
     """A node has said, since the journal began, something that the pattern finds; else raises `Unmet`, `expected`."""
-    if not journal.count(node.name, pattern):
+    has(bed, journal, node, lambda: bool(journal.matching(node.name, pattern)), expected)
+
+
+def has(bed: Testbed, journal: Journal, node: Node, written: Callable[[], bool], expected: str) -> None:
+    """Something is written down in a node's log, since the journal began; else raises `Unmet`, `expected`."""
+    if not journal.until(written):
         said = journal.lines(node.name)
         seen = f"{len(said)} other lines" if said else "not a word"
         raise unmet(bed, expected, seen, nodes=[node.name])
+
+
+def refuses_peer(bed: Testbed, journal: Journal, node: Node, why: str) -> None:
+    """A gateway has refused its peer for that reason (a value of `Refusal`) since the journal began. Raises `Unmet`."""
+    daemon, since = bed.node(node).daemon, journal.since(node.name)
+    has(bed, journal, node, lambda: daemon.refused(Refusal(why), since), f"{node.name} refuses its peer: {why}")
+
+
+def is_notified(bed: Testbed, journal: Journal, node: Node, notify: str) -> None:
+    """A gateway has received that notify (RFC 7296, 3.10.1) since the journal began. Raises `Unmet`."""
+    daemon, since = bed.node(node).daemon, journal.since(node.name)
+    has(bed, journal, node, lambda: daemon.notified(notify, since), f"{node.name} receives the notify {notify}")

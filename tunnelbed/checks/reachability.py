@@ -260,7 +260,7 @@ def _reached(bed: Testbed, recording: Recording, target: Node | None, probe: Pro
 
 
 def _guards_itself(bed: Testbed, node: Node) -> bool:
-    return node.role == "gateway" or bed.is_vpn(node.name)
+    return node.role == "gateway" or bed.node(node).vpn is not None
 
 
 def how_far(recording: Recording, is_it: Callable[[Packet], bool]) -> str:
@@ -275,7 +275,7 @@ def how_far(recording: Recording, is_it: Callable[[Packet], bool]) -> str:
 def gateways_of(bed: Testbed, *nodes: Node) -> Sequence[str]:
     """Whose logs a failure shows: the gateways of these nodes' sites, and nodes that are themselves ends of tunnels."""
     found = [gateway.name for node in nodes if node.site for gateway in bed.scenario.having("gateway", node.site)]
-    return list(dict.fromkeys([*found, *(node.name for node in nodes if bed.is_vpn(node.name))]))
+    return list(dict.fromkeys([*found, *(node.name for node in nodes if bed.node(node).vpn is not None)]))
 
 
 def owned(bed: Testbed, address: Address, near: Node) -> str:

@@ -11,13 +11,11 @@ from tunnelbed import waiting
 from tunnelbed.checks import application, security_associations
 from tunnelbed.checks.address_selection import address_towards
 from tunnelbed.checks.unmet import Unmet, unmet
-from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
-from tunnelbed.observe.packets import spi
-from tunnelbed.observe.recording import Recording
+from tunnelbed.errors import CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Network, Node
-from tunnelbed.vpn.strongswan import control
-from tunnelbed.vpn.strongswan.sas import Tunnel
+from tunnelbed.vpn.api import Feature, Tunnel, Vpn
 
 # Traffic while keys change: packets, and seconds between two, stretched. An exchange takes 50 ms on a busy machine.
 PACKETS, INTERVAL = 100, 0.02
@@ -48,6 +46,7 @@ class Rekeying:
     traffic: str
     sent: int
     lost: int
+    vpn: Vpn
 
 
 def pings(bed: Testbed, source: Node, target: Node) -> Traffic:
@@ -67,23 +66,26 @@ def requests(bed: Testbed, source: Node) -> Traffic:
 
 def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying:
     """Let a gateway change the keys of IKE or ESP of the tunnel through which there is traffic meanwhile."""
+    node = bed.node(gateway)
+    daemon, kind = node.able(Feature.REKEY), node.vpn
+    assert kind is not None  # noqa: S101 # it has a daemon
     tunnels = security_associations.carrying(bed, gateway)
-    carrying: dict[int | None, Tunnel] = {number: tunnel for tunnel in tunnels for number in _spis(tunnel)}
+    carrying: dict[int | None, Tunnel] = {number: tunnel for tunnel in tunnels for number in tunnel.numbers}
     with bed.record() as recording:
         going_on = bed.pool.submit(traffic.make)
-        crossed = recording.until(lambda seen: spi(seen.packet) in carrying, EXCHANGE_SECONDS)
+        crossed = recording.until(lambda seen: _number(bed, seen) in carrying, EXCHANGE_SECONDS)
         if crossed is None:
             going_on.result()
-            seen = f"{traffic.source.name} sends {traffic.name}, and no ESP is seen"
+            seen = f"{traffic.source.name} sends {traffic.name}, and no tunnel data is seen"
             raise TunnelbedError(f"{seen}: nothing to change keys under")
-        before = _current(carrying[spi(crossed.packet)])
-        control.tell(bed, gateway.name, "--rekey", *_which(before, layer))
-        after = _renewed(bed, gateway, before, {tunnel.unique for tunnel in tunnels}, layer)
+        before = _current(carrying[_number(bed, crossed)])
+        daemon.rekey(before, layer)
+        after = _renewed(bed, gateway, before, {tunnel.id for tunnel in tunnels}, layer)
         if going_on.done():
             raise TunnelbedError(f"the {traffic.name} ended before the keys had changed, so that nothing was shown")
         sent, received = going_on.result()
         recording.settle()
-    return Rekeying(before, after, recording, traffic.name, sent, sent - received)
+    return Rekeying(before, after, recording, traffic.name, sent, sent - received, kind)
 
 
 def counted(said: str) -> tuple[int, int]:
@@ -108,50 +110,41 @@ def nothing_lost(bed: Testbed, made: Rekeying) -> None:
 
 def new_spis_cross(bed: Testbed, made: Rekeying, network: Network) -> None:
     """ESP crossed a network with the numbers agreed anew, both ways. Raises `Unmet`."""
-    new, old = _spis(made.after), _spis(made.before)
+    new, old = made.after.numbers, made.before.numbers
     if kept := new & old:
         seen = f"the old ones are still agreed: {_listed(kept)}"
         raise unmet(bed, f"ESP with new SPIs crosses {network.name}", seen, made.recording)
-    crossed = {found for seen in made.recording.on(network.name) if (found := spi(seen.packet)) is not None}
+    crossed = {found for seen in made.recording.on(network.name) if (found := _number(bed, seen)) is not None}
     if not new <= crossed:
         raise unmet(bed, f"ESP with SPIs {_listed(new)} crosses {network.name}", _listed(crossed), made.recording)
 
 
 def keeps_secrecy(made: Rekeying, group: str) -> None:
     """The new ESP keys come from a key exchange of their own, in that group (RFC 7296, 1.3.1). Raises `Unmet`."""
-    wanted = security_associations.proposal(group)
+    wanted = made.vpn.proposal(group)
     for child in made.after.children:
         if not child.proposal.endswith(f"/{wanted}"):
             raise Unmet(f"the new ESP keys come from {wanted}", child.proposal)
 
 
-def _which(tunnel: Tunnel, layer: str) -> tuple[str, str]:
-    if layer == "IKE":
-        return "--ike-id", str(tunnel.unique)
-    if len(tunnel.children) != 1:
-        raise BadInput(tunnel.name, "", f"{len(tunnel.children)} children", "one", "name a gateway with one")
-    return "--child-id", str(tunnel.children[0].unique)
-
-
 def _current(tunnel: Tunnel) -> Tunnel:
     """The tunnel with what it sends by now; replaced children stay some seconds, for packets that are under way."""
-    # charon.delete_rekeyed_delay in strongswan.conf(5).
-    return replace(tunnel, children=tuple(child for child in tunnel.children if child.state == "INSTALLED"))
+    return replace(tunnel, children=tuple(child for child in tunnel.children if child.carries and not child.replaced))
 
 
-def _renewed(bed: Testbed, gateway: Node, before: Tunnel, known: Collection[int], layer: str) -> Tunnel:
+def _renewed(bed: Testbed, gateway: Node, before: Tunnel, known: Collection[str], layer: str) -> Tunnel:
     """The tunnel once its keys are new; new IKE keys make another IKE_SA of it, beside those `known` by number.
 
     There may be two between the same gateways for a while, where both began one at the same moment.
     """
 
     def look() -> Tunnel | None:
-        for tunnel in bed.tunnels(gateway.name):
+        for tunnel in bed.node(gateway).tunnels():
             found = _current(tunnel)
             if layer == "IKE":
-                new = found.name == before.name and found.unique not in known
+                new = found.name == before.name and found.id not in known
             else:
-                new = found.unique == before.unique and not _spis(found) & _spis(before)
+                new = found.id == before.id and not found.numbers & before.numbers
             if found.carries and new:
                 return found
         return None
@@ -164,9 +157,11 @@ def _renewed(bed: Testbed, gateway: Node, before: Tunnel, known: Collection[int]
     return found
 
 
-def _spis(tunnel: Tunnel) -> set[int]:
-    return {number for child in tunnel.children for number in (child.spi_in, child.spi_out)}
+def _number(bed: Testbed, seen: Sighting) -> int | None:
+    """To which tunnel's data a packet belongs; None: it is no tunnel's."""
+    carried = bed.tunnel_data(seen.packet)
+    return carried.number if carried else None
 
 
-def _listed(spis: set[int]) -> str:
+def _listed(spis: Collection[int]) -> str:
     return ", ".join(f"{number:08x}" for number in sorted(spis)) or "none"

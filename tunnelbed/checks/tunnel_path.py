@@ -16,7 +16,8 @@ from ipaddress import ip_network
 from tunnelbed.checks import address_selection
 from tunnelbed.checks.unmet import Unmet, unmet
 from tunnelbed.errors import TunnelbedError
-from tunnelbed.observe.packets import claims_to_be_sealed, ends, from_or_to, packets_within, spi
+from tunnelbed.observe.carried import Kind
+from tunnelbed.observe.packets import claims_to_be_sealed, ends, from_or_to, packets_within
 from tunnelbed.observe.probes import Marked
 from tunnelbed.observe.recording import Recording, Sighting, in_order
 from tunnelbed.testbed.testbed import Testbed
@@ -69,11 +70,6 @@ class Listed:
                     if sender != receiver:
                         yield Carrier(sender, receiver)
 
-    @property
-    def spis(self) -> set[int]:
-        """Every SPI that a daemon lists."""
-        return self.sends.keys() | self.takes.keys()
-
 
 def listed(bed: Testbed, *, strict: bool = True) -> Listed:
     """What the tunnel ends list now. `strict` raises where a daemon does not answer; else it lists nothing."""
@@ -81,23 +77,16 @@ def listed(bed: Testbed, *, strict: bool = True) -> Listed:
 
     def ask(node: Node) -> None:
         try:
-            tunnels = bed.tunnels(node.name)
+            tunnels = bed.node(node).tunnels()
         except TunnelbedError:
             if strict:
                 raise
             return
         for child in (child for tunnel in tunnels for child in tunnel.children):
-            found.add(node.name, child.spi_in, child.spi_out)
+            found.add(node.name, child.number_in, child.number_out)
 
     list(bed.pool.map(ask, bed.gateways()))
-    bed.spis |= found.spis
     return found
-
-
-def known_spis(bed: Testbed) -> Collection[int]:
-    """Every SPI that a tunnel end lists now, or listed when it was asked before: a tunnel may have ended since."""
-    listed(bed)
-    return bed.spis
 
 
 @dataclass(frozen=True)
@@ -178,14 +167,7 @@ class Passage:
         if starts == stops:
             raise self._unmet(f"{' or '.join(starts)} passed {leg.what} on outside any tunnel{self.about}")
         between = f"from {' or '.join(sorted(starts))} to {' or '.join(sorted(stops - starts or stops))}"
-        foreign = [
-            seen
-            for seen in self._sightings
-            if leg.has(seen)
-            and seen.outgoing
-            and (number := spi(seen.packet)) is not None
-            and not list(self._numbers.carriers(number))
-        ]
+        foreign = [seen for seen in self._sightings if leg.has(seen) and seen.outgoing and self._is_foreign(seen)]
         other = f"; an SPI that they do not list: {foreign[0]}" if foreign else ""
         raise self._unmet(f"no ESP of a tunnel {between} carried {leg.what}{self.about}{other}")
 
@@ -203,7 +185,7 @@ class Passage:
         came: set[tuple[int, Carrier]] = set()
         slack = CLOCKS if self.bed.engine.own_clocks else 0.0
         for seen in self._sightings:
-            if not leg.has(seen, slack) or (number := spi(seen.packet)) is None:
+            if not leg.has(seen, slack) or (number := self._number(seen)) is None:
                 continue
             for carrier in self._numbers.carriers(number):
                 if seen.outgoing and seen.node == carrier.sender:
@@ -243,6 +225,18 @@ class Passage:
         now = listed(self.bed)
         now.update(self.before)
         return now
+
+    def _is_foreign(self, seen: Sighting) -> bool:
+        """Whether a packet has the form of tunnel data, and no number of a tunnel between two ends."""
+        if not claims_to_be_sealed(seen.packet):
+            return False
+        carried = self.bed.classify(seen.packet)
+        return carried is None or (carried.kind is Kind.DATA and not list(self._numbers.carriers(carried.number)))
+
+    def _number(self, seen: Sighting) -> int | None:
+        """To which tunnel's data a packet belongs; None: it is no tunnel's of this scenario."""
+        carried = self.bed.tunnel_data(seen.packet)
+        return carried.number if carried else None
 
     @cached_property
     def _sightings(self) -> Sequence[Sighting]:
@@ -287,7 +281,7 @@ class Passage:
         own: set[str] = set()
         firsts, lasts = self._ends(self._legs[0])
         for node, near, far in ((self.source, firsts, lasts), (self.target, lasts, firsts)):
-            if self.bed.is_vpn(node.name):
+            if self.bed.node(node).vpn:
                 continue
             theirs = {at.network for at in node.attachments}
             others = far - near or {each.name for each in self.bed.gateways()} - near

@@ -1,6 +1,6 @@
 """What only time would show of a gateway's tunnels: when they are renewed, asked after, and set up again.
 
-A mistake here changes nothing for hours. Nobody waits so long: charon says what it has loaded.
+A mistake here changes nothing for hours. Nobody waits so long: the daemon lists what it has loaded.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import BadInput, NodeFailed
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Node
-from tunnelbed.vpn.strongswan import control, timing
-from tunnelbed.vpn.strongswan.timing import Timing
+from tunnelbed.vpn.api import Again, Feature, Timing
 
-# As a sentence says it, and as charon calls it (swanctl.conf(5), `dpd_action` and `close_action`).
-AGAIN = {"on demand": "trap", "at once": "start", "never": "none"}
-# Which peer's, likewise.
+# When a tunnel is set up again, as a sentence says it, and which end of it.
+AGAIN = {again.value: again for again in Again}
 ENDS = {"is dead": "after_dead_peer", "closes it": "after_close"}
 
 
@@ -43,20 +41,19 @@ def sets_up_again(bed: Testbed, gateway: Node, when: str, end: str) -> None:
     for known, said in ((AGAIN, when), (ENDS, end)):
         if said not in known:
             raise BadInput("Then", gateway.name, said, f"one of: {', '.join(known)}", "correct the sentence")
-    words = {charon: sentence for sentence, charon in AGAIN.items()}
     for one in _loaded(bed, gateway):
         for child in one.children:
-            found = str(getattr(child, ENDS[end]))
+            found = getattr(child, ENDS[end])
             if found != AGAIN[when]:
                 expected = f"{gateway.name} sets a tunnel up again {when} where its peer {end}"
-                raise unmet(bed, expected, f"{child.name}: {words.get(found, found)}")
+                raise unmet(bed, expected, f"{child.name}: {found.value}")
 
 
 def _loaded(bed: Testbed, gateway: Node) -> Iterator[Timing]:
     """What a gateway has loaded, a connection at least, each with a child."""
-    control.required(bed, gateway)
-    control.awaited(bed, gateway.name)
-    found = timing.read(control.tell(bed, gateway.name, "--list-conns", "--raw").stdout)
+    daemon = bed.node(gateway).able(Feature.TIMERS)
+    daemon.awaited()
+    found = daemon.timing()
     if not any(one.children for one in found):
-        raise NodeFailed(gateway.name, "has loaded no connection", "see its swanctl.conf and `invoke logs`")
+        raise NodeFailed(gateway.name, "has loaded no connection", "see its files and `invoke logs`")
     yield from found

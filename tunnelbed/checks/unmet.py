@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -9,9 +10,11 @@ from pathlib import Path
 
 from scapy.packet import Packet
 
+from tunnelbed.errors import TunnelbedError
 from tunnelbed.observe import evidence_text
+from tunnelbed.observe.carried import Classify, Kind
 from tunnelbed.observe.evidence import CaptureFile, Evidence, LogTail, PacketPath, Packets, SeenPacket
-from tunnelbed.observe.packets import is_esp, is_neighbour_discovery
+from tunnelbed.observe.packets import claims_to_be_sealed, is_neighbour_discovery
 from tunnelbed.observe.probes import Probe
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
@@ -54,12 +57,12 @@ def unmet(
 ) -> Unmet:
     """The failure, with the last packets, a pcapng of all nodes, and the tails of these nodes' logs.
 
-    Of the packets, those that `about` knows, or the `probe`, and the ESP around them are told first. All is read now:
-    what a scenario changed is undone after it.
+    Of the packets, those that `about` knows, or the `probe`, and what claims to be sealed around them are told first. All
+    is read now: what a scenario changed is undone after it.
     """
     evidence: list[Evidence] = []
     if recording is not None:
-        evidence.append(Packets(last_packets(recording.sightings, probe.shows if probe else about)))
+        evidence.append(Packets(last_packets(recording.sightings, probe.shows if probe else about, bed.classify)))
         evidence.append(CaptureFile(recording.save(_capture_path(bed, expected))))
     for node in dict.fromkeys(nodes):
         lines = bed.engine.log(bed.project, node).strip().splitlines()[-LAST_LOG_LINES:]
@@ -69,13 +72,23 @@ def unmet(
     return failed
 
 
-def last_packets(sightings: Sequence[Sighting], about: Callable[[Packet], bool]) -> tuple[SeenPacket, ...]:
-    """The last of those asked for and of ESP, or else of all but neighbour discovery."""
+def last_packets(
+    sightings: Sequence[Sighting], about: Callable[[Packet], bool], classify: Classify
+) -> tuple[SeenPacket, ...]:
+    """The last of those asked for and of what claims to be sealed, or else of all but neighbour discovery."""
+
+    def is_data(packet: Packet) -> bool:
+        # A failure that is told already does not wait for a daemon that is silent.
+        with contextlib.suppress(TunnelbedError):
+            carried = classify(packet)
+            return carried is not None and carried.kind is Kind.DATA
+        return False
+
     telling = [seen for seen in sightings if about(seen.packet)]
     if telling:
-        telling = [seen for seen in sightings if about(seen.packet) or is_esp(seen.packet)]
+        telling = [seen for seen in sightings if about(seen.packet) or claims_to_be_sealed(seen.packet)]
     telling = telling or [seen for seen in sightings if not is_neighbour_discovery(seen.packet)]
-    return tuple(SeenPacket.of(seen) for seen in telling[-LAST_PACKETS:])
+    return tuple(SeenPacket.of(seen, sealed=is_data(seen.packet)) for seen in telling[-LAST_PACKETS:])
 
 
 def _capture_path(bed: Testbed, expected: str) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -18,7 +18,6 @@ from tunnelbed.engines.registration import Registration
 from tunnelbed.errors import BadInput
 from tunnelbed.shell import Completed
 from tunnelbed.topology.model import Scenario
-from tunnelbed.vpn.strongswan import config
 
 DATA_PLANES = ("auto", "kernel", "user")
 
@@ -26,33 +25,52 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class Mount:
+    """A folder of this machine that a node can read, and where it finds it: a name below /etc/tunnelbed."""
+
+    source: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one node needs beyond what the stack gives it, because of what it runs.
+
+    `devices` are paths below /dev, which must exist on the node.
+    """
+
+    mounts: tuple[Mount, ...] = ()
+    devices: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Plan:
     """All an engine needs to run a scenario as one testbed.
 
-    `project` names the testbed on the engine; `state` is the testbed's own folder, `keys` the folder with a tree of
-    keys a node (or None where a scenario has none), `images` the built image for each name the stack uses. `driver` is
-    the engine's own word for how networks are made.
+    `project` names the testbed on the engine; `state` is the testbed's own folder, `images` the built image for each
+    name the stack uses. `needs` names the nodes that need more than the stack says. `driver` is the engine's own word
+    for how networks are made.
     """
 
     scenario: Scenario
     project: str
     state: Path
     images: Mapping[str, str]
-    keys: Path | None = None
-    data_plane: str = "auto"
+    needs: Mapping[str, Needs] = field(default_factory=dict)
     driver: str = ""
     platform: str = ""
     # Of each node, where it is a machine of its own: megabytes and processors; 0 leaves it to the engine.
     memory: int = 0
     cpus: int = 0
 
-    def is_vpn(self, node: str) -> bool:
-        """Whether the node has connections, and so needs keys and perhaps a TUN device."""
-        return config.file(self.scenario, node).exists()
+    def needed(self, node: str) -> Needs:
+        """What a node needs beyond the stack; nothing, where nothing is said of it."""
+        return self.needs.get(node, Needs())
 
     def environment(self, node: str) -> Mapping[str, str]:
         """The variables a node gets from us, beside those of its stack and those that name its interfaces."""
-        found = {"TUNNELBED_DATA_PLANE": self.data_plane, **config.ENVIRONMENT} if self.is_vpn(node) else {}
+        found = dict(self.needed(node).environment)
         # Only where it is more than 1: what waits inside a node reads the same variable.
         if (patience := waiting.stretched(1)) > 1:
             found[waiting.PATIENCE_VARIABLE] = f"{patience:g}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,6 +66,8 @@ class Agent:
         self._tell: Callable[[Frame], None] | None = None
         # What commands that are listened to have written, by the number of the request.
         self._lines: dict[int, list[str]] = {}
+        # What sockets have brought, likewise.
+        self._sockets: dict[int, NodeSocket] = {}
         threading.Thread(target=self._listen, name=f"agent {node}", daemon=True).start()
 
     def watch(self, tell: Callable[[Frame], None]) -> None:
@@ -122,6 +125,24 @@ class Agent:
             self._ask("hush", of=number)
             self._lines.pop(number)
 
+    def connect(self, path: str) -> NodeSocket:
+        """Open a UNIX stream socket of the node. Raises `CommandFailed` where nobody listens there."""
+        number = self._ask("connect", path=path)
+        with self._lock:
+            # What came before it is known here has been kept for it.
+            return self._sockets.setdefault(number, NodeSocket(self, number))
+
+    def send_to_socket(self, number: int, data: bytes) -> None:
+        """Write to a socket; `NodeSocket.sendall` does."""
+        self._ask("send", of=number, data=base64.b64encode(data).decode())
+
+    def close_socket(self, number: int) -> None:
+        """Close a socket; `NodeSocket.close` does."""
+        with self._lock:
+            self._sockets.pop(number, None)
+        if not self._ended:
+            self._ask("close", of=number)
+
     def write(self, path: str, text: str) -> None:
         """Write a file on the node. Raises `CommandFailed`."""
         self.run(["sh", "-c", 'printf %s "$1" >"$2"', "sh", text, path], check=True)
@@ -178,11 +199,19 @@ class Agent:
             self._wrong = wrong
         with self._lock:
             self._ended = True
+            opened = list(self._sockets.values())
+        for socket in opened:
+            socket.hear(b"")
         for answer in self._pending.values():
             if not answer.done():
                 answer.set_exception(self._lost())
 
     def _heard(self, said: Mapping[str, Any]) -> None:
+        if "of" in said and "data" in said:
+            with self._lock:
+                opened = self._sockets.setdefault(said["of"], NodeSocket(self, said["of"]))
+            opened.hear(base64.b64decode(said["data"]))
+            return
         if "of" in said:
             self._lines.setdefault(said["of"], []).append(said["line"])
             return
@@ -201,6 +230,53 @@ class Agent:
         lost = NodeFailed(self.node, f"the conversation with it ended{why}", "see `invoke status` and `invoke logs`")
         lost.__cause__ = self._wrong
         return lost
+
+
+class NodeSocket:
+    """A UNIX stream socket of a node, with as much of `socket.socket` as a protocol library needs of one."""
+
+    def __init__(self, agent: Agent, number: int) -> None:
+        self._agent, self._number = agent, number
+        self._heard: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._rest = b""
+        self._at_end = self.ended = False
+        self._seconds: float | None = None
+
+    def hear(self, data: bytes) -> None:
+        """Take what came from it; nothing at its end."""
+        self.ended = self.ended or not data
+        self._heard.put(data)
+
+    def settimeout(self, seconds: float | None) -> None:
+        """How many seconds `recv` waits, stretched; None: as long as the node has to answer anything."""
+        self._seconds = seconds
+
+    def gettimeout(self) -> float | None:
+        """The seconds set last."""
+        return self._seconds
+
+    def sendall(self, data: bytes) -> None:
+        """Write to it. Raises `CommandFailed` where the other side has closed it."""
+        self._agent.send_to_socket(self._number, data)
+
+    def recv(self, most: int) -> bytes:
+        """Up to `most` bytes; none at its end. Raises `TimeoutError`."""
+        if not self._rest and not self._at_end:
+            seconds = ANSWER_SECONDS if self._seconds is None else self._seconds
+            try:
+                self._rest = self._heard.get(timeout=waiting.stretched(seconds))
+            except queue.Empty as late:
+                raise TimeoutError(f"{self._agent.node} sent nothing in {seconds:g} s") from late
+            self._at_end = not self._rest
+        found, self._rest = self._rest[:most], self._rest[most:]
+        return found
+
+    def shutdown(self, how: int) -> None:
+        """Nothing: `close` ends both ways at once."""
+
+    def close(self) -> None:
+        """Close it."""
+        self._agent.close_socket(self._number)
 
 
 class Agents:

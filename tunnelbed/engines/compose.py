@@ -69,9 +69,8 @@ def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) ->
     configs = plan.scenario.configs / node.name
     if configs.is_dir():
         volumes.append(f"{configs.resolve()}:/etc/tunnelbed/node:ro")
-    vpn = plan.is_vpn(node.name)
-    if vpn and plan.keys:
-        volumes.append(f"{(plan.keys / node.name).resolve()}:/etc/tunnelbed/keys:ro")
+    needs = plan.needed(node.name)
+    volumes += [f"{mount.source.resolve()}:/etc/tunnelbed/{mount.name}:ro" for mount in needs.mounts]
     # Somebody else's image becomes a node by our scripts; what it lacks of programs, they say.
     if foreign := node.image not in plan.images:
         volumes.append(f"{scripts(plan).resolve()}:{SCRIPTS}:ro")
@@ -105,7 +104,7 @@ def _service(plan: Plan, node: Node, found: Mapping[tuple[str, str], object]) ->
             }
         ),
         **({"volumes": volumes} if volumes else {}),
-        **({"devices": ["/dev/net/tun"]} if vpn and plan.data_plane != "kernel" else {}),
+        **({"devices": list(needs.devices)} if needs.devices else {}),
         # `up` runs the check itself, when it wants to know: a testbed at rest is silent on the wire.
         **({"healthcheck": {"disable": True}} if node.check or foreign else {}),
         # Docker asks the machine's name servers on behalf of a node that is in a network which is not internal. Nobody

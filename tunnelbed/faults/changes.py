@@ -12,17 +12,17 @@ import re
 from collections.abc import Mapping
 from typing import TypeVar
 
-from tunnelbed import waiting
+from tunnelbed import vpn, waiting
 from tunnelbed.errors import DeadlinePassed, NodeFailed, TunnelbedError
+from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Node
-from tunnelbed.vpn.strongswan import config, control
 
 T = TypeVar("T")
 # With its tunnels up, a testbed answers at once.
 WELL_SECONDS = 15.0
 
-# What of a node outlives a test: addresses, routes, firewall, connections, credentials, settings. By few processes,
+# What of a node outlives a test: addresses, routes, firewall, credentials, and what its VPN adds. By few processes,
 # since every node is asked again and again.
 STATE = r"""
 set -e
@@ -30,10 +30,7 @@ echo '== address'; ip -o address show scope global
 echo '== route'; ip -o -4 route show; ip -o -6 route show
 set +e
 echo '== firewall'; nft -s list ruleset 2>/dev/null
-[ ! -S /run/charon.vici ] || { echo '== connection'; swanctl --list-conns --raw; }
 echo '== credential'; set -- /etc/tunnelbed/keys/*/*; [ ! -e "$1" ] || sha256sum "$@"
-echo '== settings'; stat -c %N "$STRONGSWAN_CONF" "$SWANCTL_DIR"/overlay-*.conf 2>/dev/null
-exit 0
 """
 # Numbers that the kernel counts up (indexes of interfaces, lifetimes of addresses and routes) and what it says or not.
 COUNTED = re.compile(r"^\d+: |\\ +valid_lft .*| pref medium| expires \d+sec")
@@ -72,7 +69,7 @@ class Changes:
             return
         self._changed = False
         self._made.close()
-        control.start_tunnels(self._bed)
+        tunnels.start(self._bed)
         well(self._bed, self._bed.patience if self._bed.hasty else WELL_SECONDS)
         if left := difference(self._found, state(self._bed)):
             told = "; ".join(left[:5])
@@ -106,11 +103,13 @@ def well(bed: Testbed, seconds: float = WELL_SECONDS) -> None:
 def state(bed: Testbed) -> dict[str, frozenset[str]]:
     """What of each node outlives a test, as lines."""
     names = list(bed.scenario.nodes)
-    said = bed.pool.map(lambda name: bed.node(name).run(["sh", "-c", STATE], check=True).stdout, names)
+    # A rogue gateway's would be left on a node that runs no VPN of its own.
+    asked = "".join([STATE, *(kind.state for kind in vpn.every()), "exit 0"])
+    said = bed.pool.map(lambda name: bed.node(name).run(["sh", "-c", asked], check=True).stdout, names)
     found = {name: lines(text) for name, text in zip(names, said, strict=True)}
     # What a gateway lends may be another address the next time.
     return {
-        name: _own(bed.scenario.node(name), told) if config.borrows(bed.scenario, name) else told
+        name: _own(bed.scenario.node(name), told) if bed.setup(bed.scenario.node(name)).borrows else told
         for name, told in found.items()
     }
 

@@ -8,41 +8,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 
-from tunnelbed.checks.node_logs import Journal, says
 from tunnelbed.errors import BadInput
+from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Node
 from tunnelbed.vpn import pki
+from tunnelbed.vpn.api import Feature
 from tunnelbed.vpn.pki import Authority, Leaf
-from tunnelbed.vpn.strongswan import config, control
 
 Write = Callable[[Path], None]
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a gateway refuses its peer, as a sentence has it and as charon says it in its log."""
-
-    name: str
-    said: str
-
-
-REFUSALS = {
-    refusal.name: refusal
-    for refusal in (
-        Refusal("certificate revoked", r"certificate was revoked on"),
-        Refusal("certificate not known to be good", r"RULE_CRL_VALIDATION is \w+, but requires at least GOOD"),
-        Refusal("certificate expired", r"subject certificate invalid \(valid from"),
-        Refusal("certificate of an unknown authority", r"no issuer certificate found for"),
-        Refusal("identity unknown", r"no matching peer config found"),
-        Refusal("no common proposal", r"received proposals unacceptable|no acceptable proposal found"),
-    )
-}
 
 
 @contextlib.contextmanager
@@ -60,7 +38,7 @@ def revoked(bed: Testbed, node: Node) -> Iterator[None]:
 @contextlib.contextmanager
 def without_crls(bed: Testbed, node: Node) -> Iterator[None]:
     """A node has no revocation list at all, so that it cannot know of any certificate whether it was revoked."""
-    control.required(bed, node)
+    bed.node(node).able(Feature.CERTIFICATES)
     folder = _keys(bed) / node.name / "x509crl"
     lists = sorted(folder.iterdir()) if folder.is_dir() else []
     if not lists:
@@ -88,31 +66,14 @@ def of_another_node(bed: Testbed, node: Node, other: Node) -> Iterator[None]:
     leaf = leaf_of(bed, other)
     pair = pki.authority_of(_keys(bed), "intermediate").leaf(leaf)
     identity = ", ".join(part.rfc4514_string() for part in leaf.subject.rdns)
-    claims = control.overlaid(bed, node.name, of_connection=f'local {{ id = "{identity}" }}')
+    claims = bed.node(node).able(Feature.CERTIFICATES).claiming(identity)
     with _presents(bed, node, pair), claims:
         yield
 
 
-@contextlib.contextmanager
-def offers_only(bed: Testbed, node: Node, layer: str, proposal: str) -> Iterator[None]:
-    """The node proposes this for IKE or ESP and nothing else, in the keywords of swanctl.conf."""
-    control.required(bed, node)
-    if layer == "IKE":
-        made = control.overlaid(bed, node.name, of_connection=f"proposals = {proposal}")
-    else:
-        made = control.overlaid(bed, node.name, of_child=f"esp_proposals = {proposal}")
-    with made:
-        yield
-
-
-def refuses_peer(bed: Testbed, journal: Journal, node: Node, why: str) -> None:
-    """A gateway says, since the journal began, that it refuses its peer for that reason. Raises `Unmet`."""
-    says(bed, journal, node, REFUSALS[why].said, f"{node.name} refuses its peer: {why}")
-
-
-def is_told(bed: Testbed, journal: Journal, node: Node, notify: str) -> None:
-    """A gateway says, since the journal began, that its peer told it so (RFC 7296, 3.10.1). Raises `Unmet`."""
-    says(bed, journal, node, rf"received {notify} (error|notify)", f"{node.name} receives the notify {notify}")
+def offers_only(bed: Testbed, node: Node, layer: str, proposal: str) -> contextlib.AbstractContextManager[None]:
+    """The node proposes this for IKE or ESP and nothing else, in the keywords of its VPN's files."""
+    return bed.node(node).able(Feature.PROPOSALS).offering(layer, proposal)
 
 
 def false_authority(bed: Testbed) -> Authority:
@@ -165,11 +126,11 @@ def _changed(bed: Testbed, node: Node, writers: Mapping[Path, Write]) -> Iterato
 
 def _take_effect(bed: Testbed, node: Node) -> None:
     for gateway in bed.gateways():
-        control.forget(bed, gateway.name)
-    control.load_credentials(bed, node.name)
+        bed.node(gateway).daemon.forget_peers()
+    bed.node(node).daemon.load_credentials()
     # Who starts a tunnel by itself comes last: it gives up where its peer has no connections for a moment.
-    for gateway in sorted(bed.gateways(), key=lambda gateway: config.starts(bed.scenario, gateway.name)):
-        control.renew(bed, gateway.name)
+    for gateway in sorted(bed.gateways(), key=lambda gateway: bed.setup(gateway).starts):
+        tunnels.load_anew(bed, gateway)
 
 
 def _plan(bed: Testbed) -> pki.Plan:

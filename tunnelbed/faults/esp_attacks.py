@@ -13,52 +13,29 @@ from dataclasses import dataclass
 from scapy.layers.ipsec import ESP
 from scapy.packet import Packet
 
-from tunnelbed import waiting
 from tunnelbed.checks.application import Request, ask_server
 from tunnelbed.checks.node_logs import Journal
 from tunnelbed.checks.reachability import ON_ITS_WAY
 from tunnelbed.checks.unmet import unmet
-from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
-from tunnelbed.observe.packets import ends, is_esp, spi
+from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.observe.packets import ends
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Network, Node
-from tunnelbed.vpn.strongswan import control
+from tunnelbed.vpn.api import Drop, Since
 
 # How far a forged sequence number runs ahead: beyond any seen, so that only its authentication is wrong.
 AHEAD = 1000
 
 
 @dataclass(frozen=True)
-class Drop:
-    """Why a gateway drops ESP: in words, in charon's log (ESP in user space), in /proc/net/xfrm_stat (in the kernel).
-
-    Sources: strongSwan's libipsec (esp_packet.c, ipsec_processor.c); the kernel's xfrm_proc.rst.
-    """
-
-    name: str
-    said: str
-    counter: str
-
-
-DROPS = {
-    drop.name: drop
-    for drop in (
-        Drop("a replay", r"ESP sequence number verification failed", "XfrmInStateSeqError"),
-        Drop("a forgery", r"ESP decryption or ICV verification failed", "XfrmInStateProtoError"),
-        Drop("of no tunnel", r"inbound ESP packet does not belong to an installed SA", "XfrmInNoStates"),
-    )
-}
-
-
-@dataclass(frozen=True)
 class Attack:
-    """ESP that was put on a link: how many packets, what was seen meanwhile, and how to tell what became of them."""
+    """ESP that was put on a link: how many packets, what was seen meanwhile, and since when to ask the receiver."""
 
     sent: int
     recording: Recording
     journal: Journal
-    counters: dict[str, int]
+    since: Since
 
 
 def again(packet: Packet) -> Packet:
@@ -75,7 +52,7 @@ def altered(packet: Packet) -> Packet:
 
 
 def of_no_tunnel(packet: Packet) -> Packet:
-    """The packet with an SPI nobody agreed on: charon takes its own from 0xc0000000 to 0xcfffffff."""
+    """The packet with an SPI nobody agreed on: strongSwan takes its own from 0xc0000000 to 0xcfffffff."""
     forged = packet.copy()
     forged[ESP].spi = 0x10000000 + secrets.randbits(24)
     return forged
@@ -86,9 +63,9 @@ def attack(bed: Testbed, sender: Node, receiver: Node, forge: Callable[[Packet],
     link, recorded = recorded_esp(bed, sender, receiver)
     attacker = next(node.name for node in bed.scenario.on(link.name) if node != receiver)
     frames = [bytes(forge(seen.packet)) for seen in recorded]
-    journal, counters = Journal(bed), kernel_counters(bed, receiver)
-    # What belongs to no tunnel, ESP in user space says only when asked to say more.
-    with control.louder(bed, receiver.name, "esp"), bed.record() as recording:
+    daemon = bed.node(receiver).daemon
+    journal, since = Journal(bed), daemon.mark()
+    with daemon.telling_drops(), bed.record() as recording:
         for frame in frames:
             bed.node(attacker).send_frame(link.name, frame)
         wanted = set(frames)
@@ -101,7 +78,7 @@ def attack(bed: Testbed, sender: Node, receiver: Node, forge: Callable[[Packet],
         recording.settle()
     if not entered:
         raise TunnelbedError(f"an attack on {receiver.name} cannot be judged: {len(wanted)} packets did not enter it")
-    return Attack(len(frames), recording, journal, counters)
+    return Attack(len(frames), recording, journal, since)
 
 
 def recorded_esp(bed: Testbed, sender: Node, receiver: Node) -> tuple[Network, Sequence[Sighting]]:
@@ -115,49 +92,23 @@ def recorded_esp(bed: Testbed, sender: Node, receiver: Node) -> tuple[Network, S
     with bed.record() as recording:
         ask_server(bed, clients[0], Request(), bed.patience, recording)
         recording.settle()
-    found = [seen for seen in recording.on(link.name) if is_esp(seen.packet) and _is_from(seen.packet, sender)]
+    found = [seen for seen in recording.on(link.name) if _is_data_from(bed, seen, sender)]
     if not found:
         raise TunnelbedError(f"no ESP from {sender.name} was seen on {link.name}: nothing to send again")
     return link, found
 
 
 def is_dropped(bed: Testbed, gateway: Node, made: Attack, why: str) -> None:
-    """The gateway says that it dropped every packet of an attack for that reason (a key of `DROPS`). Raises `Unmet`."""
-    drop = DROPS[why]
-    if _in_kernel(bed, gateway):
-        counted = _counted(bed, gateway, drop, made)
-    else:
-        counted = made.journal.count(gateway.name, drop.said, made.sent)
+    """The gateway dropped every packet of an attack for that reason (a value of `Drop`). Raises `Unmet`."""
+    daemon, reason = bed.node(gateway).daemon, Drop(why)
+    made.journal.until(lambda: daemon.dropped(reason, made.since) >= made.sent)
+    counted = daemon.dropped(reason, made.since)
     if counted != made.sent:
         expected = f"{gateway.name} drops {made.sent} packets as {why}"
-        raise unmet(bed, expected, f"{counted} of them", made.recording, [gateway.name], is_esp)
+        raise unmet(bed, expected, f"{counted} of them", made.recording, [gateway.name], lambda packet: ESP in packet)
 
 
-def kernel_counters(bed: Testbed, gateway: Node) -> dict[str, int]:
-    """What the kernel has counted of IPsec's errors, by name; empty where it does not count."""
-    said = bed.node(gateway).run(["cat", "/proc/net/xfrm_stat"]).stdout
-    return read_counters(said)
-
-
-def read_counters(text: str) -> dict[str, int]:
-    """/proc/net/xfrm_stat: a name and a number a line."""
-    return {words[0]: int(words[1]) for line in text.splitlines() if len(words := line.split()) == 2}
-
-
-def _counted(bed: Testbed, gateway: Node, drop: Drop, made: Attack) -> int:
-    def more() -> int:
-        return kernel_counters(bed, gateway).get(drop.counter, 0) - made.counters.get(drop.counter, 0)
-
-    try:
-        return waiting.until(more, ON_ITS_WAY, "a counter to rise", good=lambda count: count >= made.sent)
-    except DeadlinePassed:
-        return more()
-
-
-def _in_kernel(bed: Testbed, gateway: Node) -> bool:
-    return bed.node(gateway).run(["cat", "/run/tunnelbed/data-plane"]).stdout.strip() == "kernel"
-
-
-def _is_from(packet: Packet, sender: Node) -> bool:
-    found = ends(packet)
-    return found is not None and found[0] in sender.addresses and spi(packet) is not None
+def _is_data_from(bed: Testbed, seen: Sighting, sender: Node) -> bool:
+    """Whether it is ESP of a tunnel, by itself (not in UDP), and its sender is that."""
+    found = ends(seen.packet)
+    return bool(bed.tunnel_data(seen.packet) and ESP in seen.packet and found and found[0] in sender.addresses)

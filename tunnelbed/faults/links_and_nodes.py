@@ -15,10 +15,10 @@ from tunnelbed.checks.node_logs import Journal
 from tunnelbed.checks.tunnel_path import Via
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.readiness import READY
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Network, Node
-from tunnelbed.vpn.strongswan import control
 
 # A node configures itself within a second.
 RESTART_SECONDS = 20.0
@@ -134,8 +134,8 @@ def _told(bed: Testbed, node: str, rules: str) -> None:
 @contextlib.contextmanager
 def tunnel_down(bed: Testbed, gateway: Node, peer: Node) -> Iterator[None]:
     """One end takes its tunnels with a peer down and tells the peer so."""
-    for tunnel in control.tunnels_with(bed, gateway, peer):
-        control.tell(bed, gateway.name, "--terminate", "--ike-id", str(tunnel.unique), "--timeout", "2")
+    for tunnel in tunnels.between(bed, gateway, peer):
+        bed.node(gateway).daemon.end(tunnel, politely=True)
     yield
 
 

@@ -23,18 +23,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunnelbed import waiting
+from tunnelbed import vpn, waiting
 from tunnelbed.engines import Progress
 from tunnelbed.engines.agents import Agent
 from tunnelbed.errors import DeadlinePassed, NodeFailed, TunnelbedError
 from tunnelbed.faults.changes import CREDENTIAL, READ_AGAIN, difference, state, well
 from tunnelbed.mutation import Mutant
+from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.options import Options
 from tunnelbed.testbed.readiness import READY
 from tunnelbed.testbed.testbed import Testbed, find, open_testbed
 from tunnelbed.topology.compose_file import load, named
 from tunnelbed.topology.model import Scenario
-from tunnelbed.vpn.strongswan import config, control
 
 # How a node reads a file again, by the file's name; a status other than 0 says that the file was refused.
 RELOADS = {
@@ -189,7 +189,7 @@ class Ground:
 
     def _settled(self) -> dict[str, frozenset[str]]:
         """The nodes' state once the tunnels are up and every node's own check passes."""
-        control.start_tunnels(self.bed)
+        tunnels.start(self.bed)
         well(self.bed)
         return state(self.bed)
 
@@ -206,7 +206,7 @@ class Ground:
             known = agent.node not in anew
             if known and any((self.scene.configs / agent.node / name).exists() for name in READ_AGAIN):
                 agent.ask_kernel(NETLINK_NETFILTER, FORGET_CONNECTIONS)
-            ends = known and self.bed.is_vpn(agent.node)
+            ends = known and self.bed.node(agent.node).vpn
             agent.run(["sh", "-c", f"{FORGET_NEIGHBOURS}; {END_DAEMON}" if ends else FORGET_NEIGHBOURS])
 
         self.bed.agents.each(tuple(self.scene.nodes), forget)
@@ -217,11 +217,11 @@ class Ground:
 
         Whoever began a moment earlier spoke to a peer that was gone, or about to go.
         """
-        starting = [node for node in self.scene.nodes if config.starts(self.scene, node)]
-        list(self.bed.pool.map(lambda node: control.renew(self.bed, node), starting))
+        starting = [node for node in self.bed.gateways() if vpn.setup(self.scene, node).starts]
+        list(self.bed.pool.map(lambda node: tunnels.load_anew(self.bed, node), starting))
 
         def pending() -> bool:
-            return any(not tunnel.carries for node in starting for tunnel in self.bed.tunnels(node))
+            return any(not tunnel.carries for node in starting for tunnel in self.bed.node(node).tunnels())
 
         with contextlib.suppress(DeadlinePassed):  # with this mistake there may never be one
             waiting.until(pending, self.patience, "tunnels", good=lambda waits: not waits)

@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunnelbed.observe.packets import is_esp
 from tunnelbed.observe.recording import Sighting
 
 
 @dataclass(frozen=True)
 class SeenPacket:
-    """One packet at one interface: seen by `node` on `network`, coming `in` or going `out`; `sealed` is in ESP."""
+    """A packet at an interface: seen by `node` on `network`, coming `in` or going `out`; `sealed`: a tunnel's data."""
 
     at: float
     node: str
@@ -24,10 +23,10 @@ class SeenPacket:
     sealed: bool
 
     @classmethod
-    def of(cls, seen: Sighting) -> SeenPacket:
+    def of(cls, seen: Sighting, *, sealed: bool) -> SeenPacket:
         """What was seen, in a line."""
         way = "out" if seen.outgoing else "in"
-        return cls(seen.frame.at, seen.node, seen.network, way, str(seen.packet.summary()), is_esp(seen.packet))
+        return cls(seen.frame.at, seen.node, seen.network, way, str(seen.packet.summary()), sealed)
 
 
 @dataclass(frozen=True)

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
-from scapy.layers.inet import UDP
 from scapy.packet import Packet
 
 from tunnelbed.errors import BadInput
-from tunnelbed.observe.packets import ip_of, is_esp, is_ike, is_neighbour_discovery, spi
+from tunnelbed.observe.carried import Classify, nobodys
+from tunnelbed.observe.packets import ESP_PROTOCOL, ip_of, is_neighbour_discovery, protocol
 from tunnelbed.observe.probes import registry
 
-# No probe is of these kinds; a tunnel's packets are told before any other's.
-UNPROBED = ("IKE",)
+# ESP with an SPI that no daemon of the scenario lists, as an attacker sends it: ESP, too, but no tunnel's.
+STRAY = "ESP of no tunnel"
 
 
-def kind(packet: Packet, spis: Collection[int] | None = None) -> str:
+def kind(packet: Packet, classify: Classify = nobodys) -> str:
     """What a packet is, in the words of a report: ESP, IKE, neighbour discovery, ICMP, TCP port 80, or Scapy's name.
 
-    A port is the receiver's. With `spis`, those that daemons list, UDP is ESP only with one of them.
+    A port is the receiver's. The VPNs' packets are named as `classify` knows them.
     """
-    return names(packet, spis)[0]
+    return names(packet, classify)[0]
 
 
-def kinds(packet: Packet, spis: Collection[int] | None = None) -> set[str]:
+def kinds(packet: Packet, classify: Classify = nobodys) -> set[str]:
     """Every name by which a packet may be called: `kind`, that of the sender's port, and ICMPv6 is ICMP, too."""
-    return set(names(packet, spis))
+    return set(names(packet, classify))
 
 
-def names(packet: Packet, spis: Collection[int] | None = None) -> tuple[str, ...]:
+def names(packet: Packet, classify: Classify = nobodys) -> tuple[str, ...]:
     """Likewise, with `kind` first."""
-    if is_esp(packet) and (spis is None or UDP not in packet or spi(packet) in spis):
-        return ("ESP",)
-    for is_it, name in ((is_ike, "IKE"), (is_neighbour_discovery, "neighbour discovery")):
-        if is_it(packet):
-            return (name,)
+    if carried := classify(packet):
+        return (carried.name,)
+    if is_neighbour_discovery(packet):
+        return ("neighbour discovery",)
+    outer = ip_of(packet)
+    if outer is not None and protocol(outer) == ESP_PROTOCOL:
+        return (STRAY, "ESP")
     for probe in registry.kinds():
         if found := tuple(probe.names(packet)):
             return found
@@ -43,9 +45,12 @@ def names(packet: Packet, spis: Collection[int] | None = None) -> tuple[str, ...
     return (str((packet.lastlayer() if header is None else header.payload).name),)
 
 
-def check(said: Iterable[str]) -> None:
-    """Raises `BadInput` for a kind that no packet can ever be: a verdict that there is none would always be true."""
-    known = [*UNPROBED, *(name for probe in registry.kinds() for name in (probe.said, *probe.also))]
+def check(said: Iterable[str], also: Iterable[str] = ()) -> None:
+    """Raises `BadInput` for a kind that no packet can ever be: a verdict that there is none would always be true.
+
+    `also` are the names that VPNs have for their packets.
+    """
+    known = [*also, *(name for probe in registry.kinds() for name in (probe.said, *probe.also))]
     for one in said:
         match = next((match for name in known if (match := re.fullmatch(registry.pattern(name), one))), None)
         if match is None:

@@ -123,7 +123,7 @@ class Decision:
 def last_words(trace: Sequence[str]) -> Sequence[Decision]:
     """The rules that decided, with the way through chains that led to each, and policies that drop.
 
-    `inet filter forward > into_tunnel`, `oifname "ipsec0" accept`. A policy that accepts is nobody's decision.
+    `inet filter forward > into_tunnel`, `oifname "wan" accept`. A policy that accepts is nobody's decision.
     """
     found: list[Decision] = []
     way: list[str] = []

@@ -6,26 +6,26 @@ from scapy.layers.inet import ICMP, TCP
 from scapy.layers.inet6 import ICMPv6PacketTooBig, IPv6
 from scapy.packet import Packet
 
+from tunnelbed.observe.carried import Classify, nobodys
 from tunnelbed.observe.kinds import kind
-from tunnelbed.observe.packets import ends, ip_of, is_esp, spi
+from tunnelbed.observe.packets import ends, ip_of
 
 UNREACHABLE, FRAG_NEEDED = 3, 4  # RFC 792, a type and one of its codes
 
 
-def describe(packet: Packet) -> str:
+def describe(packet: Packet, classify: Classify = nobodys) -> str:
     """A packet in the words of one who reads captures: who to whom, what, how large, how far."""
     header, found = ip_of(packet), ends(packet)
     if header is None or found is None:
         return str(packet.summary())
     hops = f"ttl {header.ttl}" if header.version == 4 else f"hop limit {header.hlim}"
-    return f"{found[0]} > {found[1]}  {what(packet)}, {len(header)} bytes, {hops}"
+    return f"{found[0]} > {found[1]}  {what(packet, classify)}, {len(header)} bytes, {hops}"
 
 
-def what(packet: Packet) -> str:
+def what(packet: Packet, classify: Classify = nobodys) -> str:
     """What a packet is, without its addresses: `ICMP echo-request`, `ESP SPI 035956fc`."""
-    if is_esp(packet):
-        number = spi(packet)
-        return "ESP in UDP" if number is None else f"ESP SPI {number:08x}"
+    if carried := classify(packet):
+        return str(carried)
     if ICMP in packet:
         return _icmp(packet[ICMP])
     if TCP in packet:

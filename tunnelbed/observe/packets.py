@@ -26,45 +26,19 @@ from tunnelbed.topology.model import Address, Subnet
 IKE_PORT, NAT_T_PORT = 500, 4500  # RFC 7296, 2.23
 ESP_PROTOCOL = 50  # RFC 4303
 ICMPV6_PROTOCOL = 58  # RFC 4443
-ESP_HEADER = 8  # bytes: SPI and sequence number (RFC 4303, 2)
 IPV4_HEADER, IPV6_HEADER = 20, 40  # bytes (RFC 791, RFC 8200)
-IKE_HEADER, VERSION, LENGTH = 28, 17, 24  # bytes, and where in them these stand (RFC 7296, 3.1)
 # Bytes among which a header in plain text begins: behind UDP's header, ESP's, and an initialisation vector.
 WITHIN = 64
-EXCHANGE_TYPE, INFORMATIONAL = 18, 37  # the octet in IKE's header, and its value (RFC 7296, 3.1)
 # What a node listens to for neighbour discovery alone, and tells its link so: the groups of its own addresses (RFC
 # 4861, 7.2.1), and those of all nodes and all routers (RFC 4291, 2.7.1).
 SOLICITED = ipaddress.ip_network("ff02::1:ff00:0/104")
 ALL_OF_A_KIND = {ipaddress.ip_address(group) for group in ("ff02::1", "ff02::2", "ff05::2")}
 WHO_HAS, IS_AT = 1, 2  # RFC 826
-NO_ESP_MARKER = b"\0\0\0\0"  # on port 4500, four zero bytes stand before IKE (RFC 3948, 2.2)
-KEEPALIVE = b"\xff"  # all that stands there where charon only keeps a NAT from forgetting it (RFC 3948, 2.3)
 
 
 def ip_of(packet: Packet) -> Packet | None:
     """The packet's outermost IP header."""
     return packet.getlayer(IP) or packet.getlayer(IPv6)
-
-
-def is_esp(packet: Packet) -> bool:
-    """ESP itself, or what may be ESP in UDP as it passes a NAT (RFC 3948): whose it is, only its SPI shows."""
-    header = ip_of(packet)
-    if header is None:
-        return False
-    if protocol(header) == ESP_PROTOCOL:
-        return True
-    return _uses(packet, NAT_T_PORT) and len(_after_udp(packet)) > ESP_HEADER and not _is_marked(packet)
-
-
-def is_ike(packet: Packet) -> bool:
-    """IKE on port 500, or on 4500 behind its marker, and what keeps a NAT's memory alive for both.
-
-    Only with a header of IKE (RFC 7296, 3.1): whatever else is sent to these ports is no IKE.
-    """
-    if _uses(packet, NAT_T_PORT):
-        after = _after_udp(packet)
-        return after == KEEPALIVE or (_is_marked(packet) and _is_ike_header(packet, after[len(NO_ESP_MARKER) :]))
-    return _uses(packet, IKE_PORT) and _is_ike_header(packet, _after_udp(packet))
 
 
 def claims_to_be_sealed(packet: Packet) -> bool:
@@ -93,29 +67,12 @@ def packets_within(packet: Packet) -> Iterator[Packet]:
             yield IPv6(data[at:])
 
 
-def is_informational(packet: Packet) -> bool:
-    """IKE that sets nothing up, such as the question whether the peer is alive, which comes at any time."""
-    if not is_ike(packet):
-        return False
-    header = _after_udp(packet).removeprefix(NO_ESP_MARKER)
-    return header == KEEPALIVE or (len(header) > EXCHANGE_TYPE and header[EXCHANGE_TYPE] == INFORMATIONAL)
-
-
 def is_neighbour_discovery(packet: Packet) -> bool:
     """ARP, or its successor in IPv6 (RFC 4861), the router's part and a listener's part (MLD, RFC 3810) included."""
     if any(layer in packet for layer in (ARP, ICMPv6ND_NS, ICMPv6ND_NA, ICMPv6ND_RS, ICMPv6ND_RA)):
         return True
     groups = [ipaddress.ip_address(group) for group in _listens_to(packet)]
     return bool(groups) and all(group in SOLICITED or group in ALL_OF_A_KIND for group in groups)
-
-
-def spi(packet: Packet) -> int | None:
-    """The security parameters index of ESP, in UDP too."""
-    if not is_esp(packet):
-        return None
-    header = ip_of(packet)
-    data = b"" if header is None else _after_udp(packet) if protocol(header) != ESP_PROTOCOL else bytes(header.payload)
-    return int.from_bytes(data[:4], "big") if len(data) >= ESP_HEADER else None
 
 
 def ends(packet: Packet) -> tuple[Address, Address] | None:
@@ -169,23 +126,6 @@ def protocol(header: Packet) -> int:
 
 def _uses(packet: Packet, port: int) -> bool:
     return UDP in packet and port in (packet[UDP].sport, packet[UDP].dport)
-
-
-def _after_udp(packet: Packet) -> bytes:
-    return bytes(packet[UDP].payload)
-
-
-def _is_marked(packet: Packet) -> bool:
-    return _after_udp(packet).startswith(NO_ESP_MARKER)
-
-
-def _is_ike_header(packet: Packet, data: bytes) -> bool:
-    """Whether IKE's header stands there: version 1 or 2, and a length that is the message's; a fragment has less."""
-    if len(data) < IKE_HEADER or data[VERSION] >> 4 not in (1, 2):
-        return False
-    (length,) = struct.unpack("!I", data[LENGTH:IKE_HEADER])
-    parted = IP in packet and "MF" in packet[IP].flags
-    return bool(length == len(data) or (parted and length > len(data)))
 
 
 def _is_ipv4_header(data: bytes) -> bool:

@@ -27,7 +27,7 @@ from scapy.packet import Packet, Raw
 from tunnelbed import waiting
 from tunnelbed.engines.agents import Agent, Agents, Frame
 from tunnelbed.errors import DeadlinePassed
-from tunnelbed.observe.packets import is_ike, is_informational
+from tunnelbed.observe.carried import Classify, Kind, nobodys
 from tunnelbed.observe.pcapng import ETHERNET, Pcapng
 
 # Seconds without a frame anywhere after which nothing is under way any more: a packet stays in a node for less than
@@ -53,7 +53,7 @@ class Sighting:
 
     @property
     def network(self) -> str:
-        """Where: a network's name, which is its interface's, or `ipsec0`."""
+        """Where: a network's name, which is its interface's, or that of a VPN's own interface."""
         return self.frame.interface
 
     @property
@@ -89,6 +89,8 @@ class Recording:
     watched: Mapping[str, Sequence[str]]
     # In the order in which they were heard. One for each frame, so that each is dissected once.
     heard: list[Sighting] = field(default_factory=list)
+    # What a packet is to the scenario's VPNs.
+    classify: Classify = nobodys
     _news: threading.Event = field(default_factory=threading.Event)
 
     def hear(self, frame: Frame) -> None:
@@ -117,7 +119,7 @@ class Recording:
                 self._news.clear()
                 heard = self.heard[looked:]
                 looked += len(heard)
-                if not all(is_informational(seen.packet) for seen in heard):
+                if not all(self._routine(seen) for seen in heard):
                     return False
                 if not waiting.pause(self._news, max(0.0, until - waiting.now())):
                     return True
@@ -125,6 +127,11 @@ class Recording:
         with contextlib.suppress(DeadlinePassed):  # a busy testbed: what matters was waited for by name
             waiting.until(quiet, SETTLE_SECONDS, "the testbed to be quiet")
         self.sync()
+
+    def _routine(self, seen: Sighting) -> bool:
+        """Whether a packet is what gateways send each other at any time."""
+        carried = self.classify(seen.packet)
+        return carried is not None and carried.routine
 
     def _mark(self) -> None:
         """Send a marker across every network at once; return when everybody else there has seen it."""
@@ -200,12 +207,13 @@ class Recording:
         return [seen for seen in self.sightings if is_it(seen.packet)]
 
     def stalls(self, since: int, is_it: Callable[[Packet], bool]) -> frozenset[tuple[str, str, bool]] | None:
-        """The places at which a packet was seen since so many were heard; None while gateways negotiate (IKE).
+        """The places at which a packet was seen since so many were heard; None while gateways negotiate.
 
-        Two attempts that end at the same places, with no IKE under way, are followed by a third that does.
+        Two attempts that end at the same places, with no handshake under way, are followed by a third that does.
         """
         sightings = self.heard[since:]
-        if any(is_ike(seen.packet) for seen in sightings):
+        carried = [self.classify(seen.packet) for seen in sightings]
+        if any(found and found.kind is not Kind.DATA for found in carried):
             return None
         return frozenset((seen.node, seen.network, seen.outgoing) for seen in sightings if is_it(seen.packet))
 
@@ -219,12 +227,12 @@ class Recording:
 
 
 @contextlib.contextmanager
-def record(agents: Agents, watched: Mapping[str, Sequence[str]]) -> Iterator[Recording]:
+def record(agents: Agents, watched: Mapping[str, Sequence[str]], classify: Classify = nobodys) -> Iterator[Recording]:
     """Record at these nodes, each with its networks; the recording can be read while it goes on and afterwards.
 
     Every node has answered before the body runs, so what happens in it is seen.
     """
-    recording = Recording(agents, watched)
+    recording = Recording(agents, watched, classify=classify)
     agents.each(tuple(watched), lambda agent: agent.watch(recording.hear))
     try:
         yield recording

@@ -16,9 +16,9 @@ from tunnelbed.engines import Progress
 from tunnelbed.engines.agents import Agent, Frame
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.observe.pcapng import Pcapng
+from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.testbed import Testbed
-from tunnelbed.vpn.strongswan import control, keylog
-from tunnelbed.vpn.strongswan.keylog import Keys
+from tunnelbed.vpn.api import Feature, Keys
 
 # Frames of several nodes come in any order. Those of the last moments wait for what may still come before them; both
 # in seconds, stretched.
@@ -43,7 +43,7 @@ class Captured:
     """How many frames the file has, the keys that gateways agreed on meanwhile, and which nodes lost some frames."""
 
     frames: int
-    keys: Keys
+    keys: Keys | None
     lost: tuple[TunnelbedError, ...]
 
 
@@ -80,12 +80,12 @@ def capture(bed: Testbed, wanted: Wanted, to: Path | int, progress: Progress) ->
     # Who cannot be asked is told of before there is a file.
     bed.agents.each(nodes, lambda agent: agent.sync())
     with contextlib.ExitStack() as stack:
-        gateways = [gateway.name for gateway in bed.gateways()] if wanted.keys else []
+        daemons = [bed.node(gateway).able(Feature.KEYLOG) for gateway in bed.gateways()] if wanted.keys else []
         if wanted.keys:
             stack.enter_context(bed.proven_alone())
-        for gateway in gateways:
-            control.awaited(bed, gateway)
-            stack.enter_context(keylog.kept(bed, gateway))
+        for daemon in daemons:
+            daemon.awaited()
+            stack.enter_context(daemon.keylog())
         file = stack.enter_context(contextlib.closing(File(to, wanted)))
         bed.agents.each(nodes, lambda agent: agent.watch(file.hear))
         progress(f"capturing at {', '.join(nodes)}{'' if wanted.seconds else '; Ctrl-C ends it'}")
@@ -96,12 +96,14 @@ def capture(bed: Testbed, wanted: Wanted, to: Path | int, progress: Progress) ->
             with contextlib.suppress(KeyboardInterrupt):
                 if wanted.keys:
                     progress("making the tunnels anew")
-                    control.renew_tunnels(bed)
+                    tunnels.renew(bed)
                 wait([writing], wanted.seconds or None)
         finally:
             ended.set()
         writing.result()
-        found = sum((keylog.read(bed, gateway) for gateway in gateways), Keys())
+        found: Keys | None = None
+        for daemon in daemons:
+            found = daemon.keys() if found is None else found + daemon.keys()
         lost = _synced(bed, nodes)
     return Captured(file.written, found, lost)
 

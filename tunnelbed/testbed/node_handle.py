@@ -11,19 +11,29 @@ import ipaddress
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
-from tunnelbed.engines.agents import ANSWER_SECONDS, Agent, Agents
+from tunnelbed import vpn
+from tunnelbed.engines import Engine
+from tunnelbed.engines.agents import ANSWER_SECONDS, Agent, Agents, NodeSocket
+from tunnelbed.errors import BadInput, NodeFailed
 from tunnelbed.shell import Completed
-from tunnelbed.topology.model import Interface, Node
+from tunnelbed.testbed.daemons import Daemons
+from tunnelbed.topology.model import Interface, Node, Scenario
+from tunnelbed.vpn.api import Daemon, Feature, Tunnel, Vpn
 
 
 @dataclass(frozen=True)
 class NodeHandle:
-    """What a node can be asked; `node` is what the stack says of it."""
+    """What a node can be asked; `node` is what the stack says of it, `project` the testbed's name on the engine."""
 
     node: Node
+    scenario: Scenario
+    engine: Engine
+    project: str
     agents: Agents
+    daemons: Daemons
 
     @property
     def name(self) -> str:
@@ -54,6 +64,64 @@ class NodeHandle:
     def send_packet(self, data: bytes) -> None:
         """Send an IP packet where the node's routes lead; raises `CommandFailed` if they lead nowhere."""
         self.agent.send_packet(data)
+
+    def connect(self, path: str) -> NodeSocket:
+        """Open a UNIX stream socket of the node. Raises `CommandFailed` where nobody listens there."""
+        return self.agent.connect(path)
+
+    def log(self, since: str = "") -> str:
+        """What it has logged so far, or since a `mark`."""
+        return self.engine.log(self.project, self.name, since)
+
+    def mark(self) -> str:
+        """Where its log ends now."""
+        return self.engine.mark(self.project, self.name)
+
+    @property
+    def vpn(self) -> Vpn | None:
+        """The VPN that it runs, by its own files; None: it runs none."""
+        return vpn.of(self.node)
+
+    @property
+    def daemon(self) -> Daemon:
+        """Its VPN's daemon. Raises `BadInput` where it runs no VPN."""
+        if found := self.daemons.on(self.node):
+            return found
+        names = dict.fromkeys(PurePosixPath(file).name for kind in vpn.every() for file in kind.files)
+        listed = ", ".join(node.name for node in self.scenario.nodes.values() if vpn.of(node))
+        raise BadInput(
+            self.scenario.name, self.name, f"no {' or '.join(names)}", f"one of: {listed}", "name another node"
+        )
+
+    def able(self, feature: Feature) -> Daemon:
+        """Its daemon, of a VPN that has this; raises `BadInput` where it has no such thing, or the node no VPN."""
+        daemon = self.daemon
+        if self.vpn and feature not in self.vpn.features:
+            found = f"{self.vpn.name}, which has no {feature.value}"
+            raise BadInput(self.scenario.name, self.name, found, "a VPN that has them", "leave the sentence out")
+        return daemon
+
+    def tunnels(self, peer: NodeHandle | None = None) -> tuple[Tunnel, ...]:
+        """Its tunnels as its daemon lists them now, half-open ones too: with `peer`, or with anybody.
+
+        Raises `NodeFailed` where the daemon does not answer, and `BadInput` where the node runs no VPN.
+        """
+        _ = self.daemon
+        return tuple(tunnel for tunnel in self.daemons.tunnels(self.node) if peer is None or peer.is_end_of(tunnel))
+
+    def is_end_of(self, tunnel: Tunnel) -> bool:
+        """Whether the node is a tunnel's other end: there is its address, or from behind a NAT it proved its identity.
+
+        Raises `NodeFailed` where it may be that, and has no identity by which one could know.
+        """
+        if not tunnel.behind_nat:
+            return tunnel.peer in self.node.addresses
+        if self.vpn is None:
+            return False
+        shown = {name for known in self.daemon.connections() for name in known.identities}
+        if shown <= {"", "%any"}:
+            raise NodeFailed(self.name, "has no connection with an id of its own", "give its `local` section one")
+        return tunnel.peer_identity in shown
 
     def mac(self, network: str) -> str:
         """The MAC of its interface in a network."""

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tunnelbed.engines import Engine
-from tunnelbed.topology.model import Node, Scenario
-from tunnelbed.vpn.strongswan import config, sas
-from tunnelbed.vpn.strongswan.sas import Tunnel
-
-# The data plane's line is there in any case: a gateway that just boots has not chosen one yet.
-ASKED = 'echo "$(cat /run/tunnelbed/data-plane)"; swanctl --version --daemon; swanctl --list-sas --raw'
+from tunnelbed.errors import TunnelbedError
+from tunnelbed.testbed.node_handle import NodeHandle
+from tunnelbed.vpn.api import Tunnel
 
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """One node; `data_plane`, `daemon` and `tunnels` are those of a gateway that runs, else empty."""
+    """One node; `data`, `data_plane`, `daemon` and `tunnels` are those of a gateway that runs, else empty.
+
+    `data` is what its VPN's data is called, `data_plane` who carries it: `kernel`, `user`, or not known yet.
+    """
 
     node: str
     role: str
@@ -25,28 +25,27 @@ class NodeStatus:
     addresses: tuple[str, ...]
     state: str
     image: str
+    data: str
     data_plane: str
     daemon: str
     tunnels: tuple[Tunnel, ...]
 
 
-def of(scene: Scenario, engine: Engine, project: str, pool: ThreadPoolExecutor) -> Sequence[NodeStatus]:
-    """The status of every node of a testbed; gateways are asked side by side."""
-    states = engine.states(project)
-
-    def status(node: Node) -> NodeStatus:
-        return _status(scene, engine, project, node, states)
-
-    return list(pool.map(status, scene.nodes.values()))
+def of(nodes: Sequence[NodeHandle], states: Mapping[str, str], pool: ThreadPoolExecutor) -> Sequence[NodeStatus]:
+    """The status of every node of a testbed, `states` as the engine has them; gateways are asked side by side."""
+    return list(pool.map(lambda node: _status(node, states.get(node.name, "down")), nodes))
 
 
-def _status(scene: Scenario, engine: Engine, project: str, node: Node, states: Mapping[str, str]) -> NodeStatus:
-    state = states.get(node.name, "down")
-    plane = daemon = ""
+def _status(handle: NodeHandle, state: str) -> NodeStatus:
+    node = handle.node
+    data = plane = version = ""
     tunnels: tuple[Tunnel, ...] = ()
-    if state == "running" and config.file(scene, node.name).exists():
-        plane, _, raw = engine.run(project, node.name, ["sh", "-c", ASKED], check=False).stdout.partition("\n")
-        daemon = sas.version(raw)
-        tunnels = sas.tunnels(raw)
+    if state == "running" and handle.vpn:
+        data = handle.vpn.data
+        # A gateway that just boots has not chosen a data plane yet, and its daemon does not answer.
+        with contextlib.suppress(TunnelbedError):
+            plane = handle.daemon.plane()
+            version = handle.daemon.version()
+            tunnels = handle.tunnels()
     addresses = tuple(str(interface) for at in node.attachments for interface in at.addresses)
-    return NodeStatus(node.name, node.role, node.site, addresses, state, node.image, plane, daemon, tunnels)
+    return NodeStatus(node.name, node.role, node.site, addresses, state, node.image, data, plane, version, tunnels)

@@ -13,7 +13,7 @@ from rich.table import Table
 from tunnelbed.testbed.status import NodeStatus
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.testbed.verification import Outcome, summary
-from tunnelbed.vpn.strongswan.sas import Tunnel
+from tunnelbed.vpn.api import Tunnel
 
 # Characters in a line that is long enough for whatever there is.
 PIPED = 1000
@@ -112,7 +112,7 @@ def _tunnels(status: NodeStatus) -> str:
     if not status.data_plane:
         return ""
     told = ", ".join(_tunnel(tunnel) for tunnel in status.tunnels) or "none yet"
-    return f"{told} (ESP in {'the kernel' if status.data_plane == 'kernel' else 'user space'})"
+    return f"{told} ({status.data} in {'the kernel' if status.data_plane == 'kernel' else 'user space'})"
 
 
 def _tunnel(tunnel: Tunnel) -> str:

@@ -12,13 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunnelbed import engines
-from tunnelbed.engines import Engine, Plan, Progress
+from tunnelbed import engines, vpn
+from tunnelbed.engines import Engine, Needs, Plan, Progress
 from tunnelbed.engines.agents import Agents
 from tunnelbed.engines.images import node_images
-from tunnelbed.errors import BadInput, ChecksFailed, NodeFailed, TunnelbedError
+from tunnelbed.errors import BadInput, ChecksFailed, TunnelbedError
 from tunnelbed.testbed import options as given
 from tunnelbed.testbed import status
+from tunnelbed.testbed.daemons import Daemons
 from tunnelbed.testbed.hold import Hold
 from tunnelbed.testbed.node_handle import NodeHandle
 from tunnelbed.testbed.options import Options
@@ -26,10 +27,11 @@ from tunnelbed.testbed.readiness import Readiness
 from tunnelbed.testbed.status import NodeStatus
 from tunnelbed.topology import compose_file, yaml_sections
 from tunnelbed.topology.model import Address, Node, Scenario, testbed_name
-from tunnelbed.vpn.strongswan import config, sas
-from tunnelbed.vpn.strongswan.sas import Tunnel
+from tunnelbed.vpn.api import Carried, Kind, Setup, Tunnel, Vpn
 
 if TYPE_CHECKING:
+    from scapy.packet import Packet
+
     from tunnelbed.observe.recording import Recording
 
 # Seconds until something that must work is given up. A tunnel on demand costs the first packet and an IKE exchange; a
@@ -65,8 +67,6 @@ class Testbed:
         self.absent: set[tuple[str, str]] = set()
         # The addresses that gateways have lent nodes, as they were seen last.
         self.lent: dict[str, Sequence[Address]] = {}
-        # The SPIs that tunnel ends have listed whenever they were asked.
-        self.spis: set[int] = set()
         self.pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix=self.name)
 
     @property
@@ -140,37 +140,31 @@ class Testbed:
 
     def status(self) -> Sequence[NodeStatus]:
         """Every node of the scenario, up or not."""
-        return status.of(self.scenario, self.engine, self.project, self.pool)
+        nodes = [self.node(node) for node in self.scenario.nodes.values()]
+        return status.of(nodes, self.engine.states(self.project), self.pool)
 
-    def tunnels(self, node: str, peer: Node | None = None) -> tuple[Tunnel, ...]:
-        """The tunnels of a gateway, as it sees them now: with `peer`, or with anybody."""
-        said = self.node(node).run(["swanctl", "--list-sas", "--raw"])
-        found = sas.tunnels(said.stdout)
-        return tuple(tunnel for tunnel in found if peer is None or self._is_with(peer, tunnel))
+    def snapshot(self) -> Mapping[str, tuple[Tunnel, ...]]:
+        """The tunnels of every gateway now, by its name. Raises `NodeFailed` where a daemon does not answer."""
+        return self.daemons.snapshot()
 
-    def _is_with(self, peer: Node, tunnel: Tunnel) -> bool:
-        """Whether a node is at the other end: there is its address, or it proved its identity from behind a NAT.
-
-        Raises `NodeFailed` where a node behind a NAT may be it, and does not tell who it says it is.
-        """
-        if not tunnel.hidden:
-            return tunnel.remote_host in {str(address) for address in peer.addresses}
-        if not self.is_vpn(peer.name):
-            return False
-        said = self.node(peer).run(["swanctl", "--list-conns", "--raw"], check=True)
-        shown = {name for known in sas.connections(said.stdout) for name in known.identities}
-        if shown <= {"", "%any"}:
-            raise NodeFailed(peer.name, "has no connection with an id of its own", "give its `local` section one")
-        return tunnel.remote_id in shown
+    def classify(self, packet: Packet) -> Carried | None:
+        """What a packet is to the VPNs of this scenario, by the numbers that their daemons list or listed."""
+        return self.daemons.classify(packet)
 
     def node(self, which: Node | str) -> NodeHandle:
         """The handle of a node, to ask and to act on; `BadInput` lists the names there are."""
-        return NodeHandle(self.scenario.node(which) if isinstance(which, str) else which, self.agents)
+        node = self.scenario.node(which) if isinstance(which, str) else which
+        return NodeHandle(node, self.scenario, self.engine, self.project, self.agents, self.daemons)
 
     @cached_property
     def agents(self) -> Agents:
         """The conversations with this testbed's nodes; `close` ends them."""
         return Agents(self.engine, self.project, {net.name: net.interface for net in self.scenario.networks.values()})
+
+    @cached_property
+    def daemons(self) -> Daemons:
+        """The daemons of this testbed's nodes, and what they list."""
+        return Daemons(list(self.scenario.nodes.values()), self.node)
 
     def record(self) -> contextlib.AbstractContextManager[Recording]:
         """Record what every node sees on its networks, those aside from which it is `absent`, while the body runs."""
@@ -181,7 +175,7 @@ class Testbed:
             name: [at.network for at in node.attachments if (name, at.network) not in self.absent]
             for name, node in self.scenario.nodes.items()
         }
-        return record(self.agents, watched)
+        return record(self.agents, watched, self.classify)
 
     def proven_alone(self) -> contextlib.AbstractContextManager[None]:
         """As `Hold.proven_alone`."""
@@ -192,15 +186,28 @@ class Testbed:
         if "agents" in self.__dict__:
             self.agents.close()
             del self.agents
+        if "daemons" in self.__dict__:
+            self.daemons.close()
+            del self.daemons
         self.pool.shutdown()
 
     def gateways(self) -> Sequence[Node]:
-        """The nodes with connections of their own."""
-        return [node for node in self.scenario.nodes.values() if self.is_vpn(node.name)]
+        """The nodes that run a VPN, in the order of the stack."""
+        return [node for node in self.scenario.nodes.values() if vpn.of(node)]
 
-    def is_vpn(self, node: str) -> bool:
-        """Whether a node runs strongSwan."""
-        return config.file(self.scenario, node).exists()
+    @property
+    def vpns(self) -> tuple[Vpn, ...]:
+        """The VPNs of this scenario, each once."""
+        return tuple(dict.fromkeys(kind for node in self.gateways() if (kind := vpn.of(node))))
+
+    def tunnel_data(self, packet: Packet) -> Carried | None:
+        """Which tunnel's data a packet is; None: no tunnel's of this scenario."""
+        carried = self.classify(packet)
+        return carried if carried and carried.kind is Kind.DATA else None
+
+    def setup(self, node: Node) -> Setup:
+        """What the files of a node's VPN ask for; nothing, where it runs none."""
+        return vpn.setup(self.scenario, node)
 
     def make_keys(self) -> None:
         """Make afresh the keys and certificates that the scenario asks for, if any; `up` does so by itself."""
@@ -231,13 +238,18 @@ class Testbed:
             self.project,
             self.state,
             self.engine.provide(sorted(used), options.platform, progress),
-            self._keys if self._certificates() else None,
-            options.data_plane,
+            self._needs(options),
             options.driver,
             options.platform,
             options.memory,
             options.cpus,
         )
+
+    def _needs(self, options: Options) -> Mapping[str, Needs]:
+        """What each gateway must have to run its VPN."""
+        keys = self._keys if self._certificates() else None
+        kinds = {node.name: kind for node in self.gateways() if (kind := vpn.of(node))}
+        return {name: kind.needs(keys / name if keys else None, options.data_plane) for name, kind in kinds.items()}
 
     def _readiness(self) -> Readiness:
         return Readiness(self.scenario, self.engine, self.project, self.pool)

@@ -88,6 +88,7 @@ def _read(scene: Scenario) -> Scenario:
         name: _node(scene.name, name, service, networks, [word for word, _ in told[service.key]])
         for name, service in services.items()
     }
+    nodes = {name: replace(node, files=_files(scene.configs / name, node.mounts)) for name, node in nodes.items()}
     if not nodes:
         raise said.bad("services", "none", "the scenario's nodes", "write a service for each node")
     # Compose makes no network that no service is in.
@@ -259,6 +260,14 @@ def _nothing_twice(stack: Section, nodes: Mapping[str, Node], networks: Mapping[
                         expected = f"one that no other node has on {network} ({seen[own]} has it)"
                         raise stack.bad(key, own, expected, f"give each node another {kind}")
                     seen[own] = node.name
+
+
+def _files(folder: Path, mounts: Mapping[str, Path]) -> frozenset[str]:
+    """The names of a node's own files, and the paths in the node of those that the stack mounts, one folder deep."""
+    found = {path.name for path in folder.glob("*") if path.exists()}
+    for target, source in mounts.items():
+        found |= {f"{target}/{path.name}" for path in source.glob("*")} if source.is_dir() else {target}
+    return frozenset(found)
 
 
 def _configs_have_nodes(stack: Section, configs: Path, nodes: Mapping[str, Node], services: frozenset[str]) -> None:

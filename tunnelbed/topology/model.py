@@ -86,6 +86,9 @@ class Node:
     build: str = ""
     # Words of the service that a testbed does otherwise (`limits`).
     otherwise: tuple[str, ...] = ()
+    # The names of its own files below configs/, and where it finds those that the stack mounts: by these is known what
+    # it runs.
+    files: frozenset[str] = frozenset()
 
     @property
     def addresses(self) -> tuple[Address, ...]:

@@ -26,6 +26,8 @@ ENVIRONMENT = {
     "PATH": "/usr/lib/tunnelbed:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
 }
+# The one device that a machine makes where its node needs it (scripts/vm/enter).
+TUN = "/dev/net/tun"
 # What an engine for containers sets by itself (Docker since 20.10): any port may be listened at, and anybody may ping.
 SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
 # quiet: an emulated serial line costs a pause for each letter. mitigations, lsm, audit, cryptomgr: they have no part in
@@ -138,7 +140,7 @@ def mac(project: str, node: str, network: str) -> str:
 
 def settings(plan: Plan, node: Node, feet: Sequence[tuple[str, str]]) -> str:
     """What scripts/vm/init is told of a node: a shell fragment, with the node's command as its arguments."""
-    vpn = plan.is_vpn(node.name)
+    needs = plan.needed(node.name)
     addresses = {at.network: " ".join(map(str, at.addresses)) for at in node.attachments}
     environment = {
         **ENVIRONMENT,
@@ -162,7 +164,7 @@ def settings(plan: Plan, node: Node, feet: Sequence[tuple[str, str]]) -> str:
             f"node={shlex.quote(node.hostname or node.name)}",
             # As capsh(1) has it.
             f"limits={shlex.quote(f'--drop={dropped}' if dropped else '')}",
-            f"tunnel={'yes' if vpn and plan.data_plane != 'kernel' else ''}",
+            f"tunnel={'yes' if TUN in needs.devices else ''}",
             "settings() {",
             *(sysctls or ["    :"]),
             "}",
@@ -176,9 +178,7 @@ def settings(plan: Plan, node: Node, feet: Sequence[tuple[str, str]]) -> str:
 def _top(plan: Plan, node: Node) -> Mapping[str, str]:
     """What a node finds below /etc/tunnelbed: what a container would have mounted there."""
     found = {"node": str((plan.scenario.configs / node.name).resolve())}
-    if plan.keys and plan.is_vpn(node.name):
-        found["keys"] = str((plan.keys / node.name).resolve())
-    return found
+    return found | {mount.name: str(mount.source.resolve()) for mount in plan.needed(node.name).mounts}
 
 
 def _quoted(path: Path) -> str:

@@ -1,1 +1,5 @@
-"""strongSwan: its files, its daemon charon, what its logs say."""
+"""strongSwan: its files, its daemon charon, what its logs say, what its packets look like."""
+
+from tunnelbed.vpn.strongswan.seam import StrongSwan
+
+VPN = StrongSwan()

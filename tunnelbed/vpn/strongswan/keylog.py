@@ -1,24 +1,21 @@
-"""The keys that gateways agree on, read from charon's log, and told to Wireshark.
+"""The keys that gateways agree on, read from charon's log, and written for Wireshark.
 
-    with keylog.kept(bed, "gateway-a"):
+    with daemon.keylog():
         ...                                    # tunnels are made
-        found = keylog.read(bed, "gateway-a")
-    keylog.write(found, folder)                # WIRESHARK_CONFIG_DIR=folder wireshark ...
+        found = daemon.keys()
+    found.write(folder)                        # WIRESHARK_CONFIG_DIR=folder wireshark ...
 
 At its highest level charon logs every secret, whoever does ESP. Only what is agreed on while the log is kept is in it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunnelbed.testbed.testbed import Testbed
-from tunnelbed.vpn.strongswan import control
-from tunnelbed.vpn.strongswan.sas import Tunnel
+from tunnelbed.vpn.api import Tunnel
 
 FILE = "/run/tunnelbed/keys.log"
 # What each subsystem says at these levels (strongswan.conf(5), "Logger configuration"): ike and chd the secrets, enc
@@ -113,21 +110,13 @@ class Keys:
         """Those of both, each once: two gateways know the keys of the tunnel between them."""
         return Keys(tuple(dict.fromkeys(self.esp + other.esp)), tuple(dict.fromkeys(self.ike + other.ike)))
 
+    def __str__(self) -> str:
+        """How many there are."""
+        return f"{len(self.ike)} keys of IKE and {len(self.esp)} of ESP"
 
-@contextlib.contextmanager
-def kept(bed: Testbed, node: str) -> Iterator[None]:
-    """Let charon log the keys it agrees on while the body runs; afterwards the log is gone."""
-    try:
-        with control.obeying(bed, node, SETTINGS):
-            yield
-    finally:
-        bed.node(node).run(["rm", "-f", FILE], check=True)
-
-
-def read(bed: Testbed, node: str) -> Keys:
-    """What a gateway has agreed on since its keys are `kept`."""
-    said = bed.node(node).run(["cat", FILE], check=True).stdout
-    return keys(said, bed.tunnels(node))
+    def write(self, folder: Path) -> Sequence[str]:
+        """Make a folder of Wireshark's settings in which it has them; the ciphers that it has no name for."""
+        return write(self, folder)
 
 
 def keys(said: str, tunnels: Iterable[Tunnel] = ()) -> Keys:
@@ -144,8 +133,8 @@ def keys(said: str, tunnels: Iterable[Tunnel] = ()) -> Keys:
         if found := child.hear(line):
             esp.append(found)
     for tunnel in tunnels:
-        if known := agreements.get(str(tunnel.unique)):
-            known.spis = known.spis or (tunnel.initiator_spi, tunnel.responder_spi)
+        if known := agreements.get(tunnel.id):
+            known.spis = known.spis or (tunnel.details["initiator_spi"], tunnel.details["responder_spi"])
             known.proposal = known.proposal or tunnel.proposal.replace("-", "_")
     ike = [made for known in agreements.values() if (made := known.keys())]
     return Keys(tuple(dict.fromkeys(esp)), tuple(ike))

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from tunnelbed.errors import BadInput
 from tunnelbed.topology import yaml_sections
 
-# Where a node finds its own folder: strongSwan's tools look in the first, which leads to the second (scripts/node/vpn).
+# Where a node finds the folder of its swanctl.conf: its own, or one that the stack mounts there (scripts/node/vpn).
 IN_A_NODE = (PurePosixPath("/etc/swanctl"), PurePosixPath("/etc/tunnelbed/node"))
 DEEPEST = 10  # MAX_INCLUDE_LEVEL in strongSwan's parser_helper.c
 

@@ -1,0 +1,75 @@
+"""A testbed's tunnels, made and ended on purpose; what is there now, `bed.node(x).tunnels()` lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tunnelbed.errors import BadInput
+from tunnelbed.testbed.testbed import Testbed
+from tunnelbed.topology.model import Node
+from tunnelbed.vpn.api import Tunnel
+
+# Seconds for an attempt that is meant to be refused.
+ATTEMPT_SECONDS = 1.0
+
+
+def between(bed: Testbed, gateway: Node, peer: Node) -> Sequence[Tunnel]:
+    """A gateway's tunnels with a peer, one at least; raises `BadInput` where there is none."""
+    if found := bed.node(gateway).tunnels(bed.node(peer)):
+        return found
+    expected = f"a tunnel with {peer.name}"
+    raise BadInput(bed.scenario.name, gateway.name, "none", expected, "let a client ask the server first")
+
+
+def start(bed: Testbed) -> None:
+    """Let every connection of every gateway have a tunnel, without waiting for traffic to ask for it.
+
+    After an attempt that failed, ESP in user space asks for no other one for 10 s (libipsec's pending acquire).
+    """
+    for gateway in bed.gateways():
+        node = bed.node(gateway)
+        node.daemon.awaited()
+        up = {tunnel.name for tunnel in node.tunnels() if tunnel.carries}
+        for found in node.daemon.connections():
+            for child in found.children if found.name not in up else ():
+                # It may just be on its way by itself, which is as good.
+                node.daemon.start(found, child)
+
+
+def end(bed: Testbed, node: Node) -> None:
+    """End every tunnel of a node at once, without waiting for the peer; what starts one on demand stays."""
+    daemon = bed.node(node).daemon
+    for tunnel in bed.node(node).tunnels():
+        daemon.end(tunnel)
+
+
+def renew(bed: Testbed) -> None:
+    """End every tunnel of every gateway, and start them anew."""
+    for gateway in bed.gateways():
+        end(bed, gateway)
+    start(bed)
+
+
+def load_anew(bed: Testbed, node: Node) -> None:
+    """End a node's tunnels and load its connections anew, start actions included."""
+    daemon = bed.node(node).daemon
+    daemon.unload()
+    end(bed, node)
+    daemon.load()
+
+
+def ask(bed: Testbed, node: Node, target: Node) -> None:
+    """A gateway, or a rogue one, asks a gateway for a tunnel; how that ends is seen elsewhere."""
+    daemon = bed.daemons.on(node)
+    if daemon is None or not daemon.answers():
+        expected = "one that poses as a gateway"
+        advice = f"say `When {node.name} poses as ...` before"
+        raise BadInput(bed.scenario.name, node.name, "no rogue gateway there", expected, advice)
+    # An attempt of its own that is under way, or half a tunnel, would be taken for the answer.
+    end(bed, node)
+    theirs = {str(address) for address in target.addresses}
+    for found in daemon.connections():
+        if theirs.intersection(found.remote):
+            daemon.start(found, found.children[0], ATTEMPT_SECONDS)
+            return
+    raise BadInput(bed.scenario.name, target.name, "no connection with it", "a peer of the gateway", "name another")
