@@ -13,6 +13,7 @@ from tests.conftest import Checkout
 from tunnelbed import vpn
 from tunnelbed.engines import Plan, compose
 from tunnelbed.engines.underlay import allocate
+from tunnelbed.errors import BadInput
 from tunnelbed.topology import compose_file
 
 TINY_OVERRIDE = """\
@@ -262,6 +263,25 @@ def test_a_dollar_is_no_variable_of_compose(checkout: Checkout) -> None:
     checkout.stack["services"]["client"] |= {"entrypoint": ["sh"], "command": ["-c", "echo $$HOME"]}
     text = compose.render(made := plan(checkout), allocate(made.scenario, made.project, {}), {})
     assert "echo $$HOME" in text
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/", "/etc", "/etc/", "/etc/tunnelbed", "/etc/tunnelbed/node/nftables.conf", "/run", "/var/run", "/usr/lib"],
+)
+def test_a_folder_is_not_mounted_over_what_a_node_has_of_its_own(checkout: Checkout, target: str) -> None:
+    checkout.stack["services"]["client"]["volumes"] = [f"./mine:{target}"]
+    told = r"compose/tiny\.yaml.*: services\.client\.volumes: found a folder at /.*, expected a place where"
+    with pytest.raises(BadInput, match=told):
+        compose.refuse_mounts(plan(checkout))
+
+
+@pytest.mark.parametrize(
+    "target", ["/etc/swanctl", "/etc/strongswan.conf", "/etcetera", "/srv", "/usr/libexec", "/data"]
+)
+def test_it_is_mounted_anywhere_else(checkout: Checkout, target: str) -> None:
+    checkout.stack["services"]["client"]["volumes"] = [f"./mine:{target}:ro"]
+    compose.refuse_mounts(plan(checkout))
 
 
 def test_a_compose_command_names_project_and_files_in_order() -> None:

@@ -170,7 +170,7 @@ def test_a_swanctl_conf_that_stands_in_two_places_must_say_the_same(pair: Pair, 
     assert "swanctl.conf in configs/ and /etc/swanctl/swanctl.conf, which is mounted, differ" in line
 
 
-@pytest.mark.parametrize("target", ["/run", "/run/tunnelbed"])
+@pytest.mark.parametrize("target", ["/run", "/var/run", "/run/tunnelbed", "/etc", "/usr/lib", "/etc/tunnelbed"])
 def test_a_folder_mounted_where_nodes_write_is_refused_and_stays_as_it_is(
     pair: Pair, tmp_path: Path, target: str
 ) -> None:
@@ -182,7 +182,7 @@ def test_a_folder_mounted_where_nodes_write_is_refused_and_stays_as_it_is(
     answer = pair.person.up()
     assert answer.code == 2
     (line,) = answer.errors
-    assert f"a folder is mounted at {target}, where nodes write" in line
+    assert f"services.hub.volumes: found a folder at {target}, expected a place where nodes have nothing" in line
     assert looks(folder) == before
 
 

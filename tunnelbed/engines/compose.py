@@ -15,11 +15,16 @@ import yaml
 
 from tunnelbed.engines import Plan, drivers, links
 from tunnelbed.engines.underlay import addresses
+from tunnelbed.errors import BadInput
+from tunnelbed.topology import yaml_sections
 from tunnelbed.topology.model import Network, Node
 
 # Where node scripts are in a node, and what is found without its path there: as compose/images/Dockerfile has both.
 SCRIPTS = "/usr/lib/tunnelbed"
 PATH = f"{SCRIPTS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What every node has of its own; Docker has files of its own below /etc, too.
+CONFIGS = "/etc/tunnelbed"
+OWN = ("/etc/hosts", CONFIGS, "/run/tunnelbed", "/var/run/tunnelbed", SCRIPTS)
 HEADER = "# What this machine adds to {stack}; made anew by every `invoke up`.\n"
 
 
@@ -46,6 +51,20 @@ def render(plan: Plan, subnets: Mapping[str, IPv4Network], parents: Mapping[str,
     text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120)
     # Compose reads a dollar as the start of a variable.
     return HEADER.format(stack=plan.scenario.stack.name) + text.replace("$", "$$")
+
+
+def refuse_mounts(plan: Plan) -> None:
+    """Raise `BadInput` for a folder that the stack mounts over what a node has there of its own.
+
+    Docker makes the places of further mounts below it, and so would write into it, on this machine.
+    """
+    for node in plan.scenario.nodes.values():
+        for target in node.mounts:
+            above = any(f"{place}/".startswith(f"{target.rstrip('/')}/") for place in OWN)
+            if above or target.startswith(f"{CONFIGS}/"):
+                where = (yaml_sections.shorten(plan.scenario.stack), f"services.{node.name}.volumes")
+                expected = f"a place where nodes have nothing of their own ({', '.join(OWN)})"
+                raise BadInput(*where, f"a folder at {target}", expected, "mount it elsewhere")
 
 
 def command(project: str, *words: str, files: Sequence[Path] = ()) -> list[str]:

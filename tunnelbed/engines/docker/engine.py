@@ -99,6 +99,7 @@ class DockerEngine:
     def start(self, plan: Plan, progress: Progress) -> None:
         """As `Engine.start`: parents, override, `docker compose up`."""
         drivers.check(plan)
+        compose.refuse_mounts(plan)
         version = compose_version.looked_at()
         parents = self.make_parents(plan, progress)
         version.result()
