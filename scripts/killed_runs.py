@@ -87,6 +87,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 LONGEST, GONE = 120.0, 10.0
 # How far beyond the end of an undisturbed `up` a moment may be: it is not always as fast.
 BEYOND = 1.1
+SAID_EVERY = 20
 
 
 @dataclass(frozen=True)
@@ -248,6 +249,8 @@ def main() -> int:
             if wrong_ones:
                 # The next run begins with nothing there, or says so as well.
                 ruins.does("down")
+            if attempt.number % SAID_EVERY == 0:
+                print(f"{held} of {attempt.number} so far", file=sys.stderr, flush=True)
     print(f"{held} of {said.runs}")
     return 0 if held == said.runs else 1
 
