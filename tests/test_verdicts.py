@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.fake_network.beds import brought_up
+from tests.fake_network.beds import Fresh, brought_up
 from tests.phrases.speaker import Ending, Speaker
 from tests.refutations import Refutation, Story
 from tests.refutations.table import REFUTATIONS
 from tunnelbed.engines.fake import FakeEngine
-from tunnelbed.faults.changes import Changes
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology.compose_file import load
 
@@ -36,13 +35,6 @@ def judged(refuted: Refutation) -> bool:
 
 
 HERE = [refuted for refuted in REFUTATIONS if judged(refuted)]
-
-
-class Fresh(Changes):
-    """Changes of a testbed that nobody uses again."""
-
-    def undo(self) -> None:
-        self.abandon()
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,17 @@ from pathlib import Path
 
 from tests.fake_network.network import FakeNetwork
 from tunnelbed import waiting
+from tunnelbed.faults.changes import Changes
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Scenario
+
+
+class Fresh(Changes):
+    """Changes of a testbed that nobody uses again, so that nothing of them need be undone and proven undone."""
+
+    def undo(self) -> None:
+        """Take the changes back, and look no further."""
+        self.abandon()
 
 
 @contextlib.contextmanager

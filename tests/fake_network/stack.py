@@ -87,14 +87,16 @@ class FakeNode:
 
     def route(self, target: Address, source: Address | None = None) -> Route | None:
         """Where a packet goes; None where nowhere."""
-        for policy in self.sealer.policies() if self.sealer.plane == "user" else ():
-            if any(target in one for one in policy.remote) and not self.network.direct(self, target):
-                own = next((at.ip for _, at in self.addresses() for one in policy.local if at.ip in one), None)
-                return Route(ipaddress.ip_network(target), TUN, source=own)
         table = "main"
         for froms, tos, name in self.steers:
             if source is not None and within(source, froms) and within(target, tos):
                 table = name
+        # Rules that a person makes come before charon's own table (220).
+        tunnelled = self.sealer.policies() if self.sealer.plane == "user" and table == "main" else ()
+        for policy in tunnelled:
+            if any(target in one for one in policy.remote) and not self.network.direct(self, target):
+                own = next((at.ip for _, at in self.addresses() for one in policy.local if at.ip in one), None)
+                return Route(ipaddress.ip_network(target), TUN, source=own)
         connected = [
             Route(interface.network, name)
             for name, interface in self.addresses()

@@ -1,0 +1,263 @@
+"""Kinds of faults that verdicts were misled by, each with its right value on a fake network."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.packet import Packet, Raw
+
+from tests.fake_network import FakeNetwork
+from tests.fake_network.beds import Fresh, brought_up
+from tests.fake_network.charon import FakeCharon
+from tests.fake_network.pairs import Pair, network, service
+from tests.fake_network.parts import Sealer
+from tests.phrases.speaker import Ending, Speaker
+from tests.refutations import Story
+from tunnelbed.testbed.testbed import Testbed as Bed
+
+THROUGH = "host A can reach host B through the tunnel"
+Says = Callable[..., Ending]
+
+
+@pytest.fixture(scope="module")
+def speaker() -> Speaker:
+    return Speaker()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
+    monkeypatch.chdir(tmp_path)
+    return Pair(tmp_path / "checkout")
+
+
+@pytest.fixture
+def says(speaker: Speaker, pair: Pair) -> Says:
+    """Says sentences of the pair as a test has made it; how the last of them that was said ended."""
+
+    def said(*sentences: str, plane: str = "user", change: Callable[[FakeNetwork], None] = lambda _: None) -> Ending:
+        with up(pair, plane) as (bed, network):
+            change(network)
+            try:
+                speaker.changes[bed.name] = Fresh(bed)
+                return speaker.says(bed, Story(sentences))
+            finally:
+                speaker.changes.clear()
+
+    return said
+
+
+@contextlib.contextmanager
+def up(pair: Pair, plane: str = "user") -> Iterator[tuple[Bed, FakeNetwork]]:
+    with brought_up(pair.load(), pair.root, plane=plane) as made:
+        yield made
+
+
+def seen(ending: Ending) -> str:
+    """What a failure says that was seen; the whole error where it is none."""
+    if ending.status != "failed":
+        return f"{ending.status}: {ending.words}"
+    return next(line.removeprefix("seen:").strip() for line in ending.words.splitlines() if line.startswith("seen:"))
+
+
+@pytest.mark.parametrize("plane", ["user", "kernel"])
+def test_a_tunnel_that_hides_what_it_carries_holds(says: Says, plane: str) -> None:
+    assert says(THROUGH, plane=plane).status == "passed"
+
+
+@pytest.mark.parametrize("plane", ["user", "kernel"])
+def test_esp_that_hides_nothing_is_no_tunnel(pair: Pair, says: Says, plane: str) -> None:
+    pair.esp = "null-sha256"
+    ended = says(THROUGH, plane=plane)
+    assert seen(ended).startswith("readable on isp_link"), ended
+
+
+def test_a_tunnel_for_one_ip_version_is_none_for_the_other(pair: Pair, says: Says) -> None:
+    six = {
+        ("gateway-a", "isp_link"): "2001:db8:ff::1",
+        ("gateway-b", "isp_link"): "2001:db8:ff::2",
+        ("gateway-a", "intranet_a"): "2001:db8:a::1",
+        ("gateway-b", "intranet_b"): "2001:db8:b::1",
+        ("host-a", "intranet_a"): "2001:db8:a::2",
+        ("host-b", "intranet_b"): "2001:db8:b::2",
+    }
+    for (node, name), address in six.items():
+        pair.services[node]["networks"][name]["ipv6_address"] = address
+    for name, subnet in (("isp_link", "ff"), ("intranet_a", "a"), ("intranet_b", "b")):
+        pair.networks[name]["ipam"]["config"].append({"subnet": f"2001:db8:{subnet}::/64"})
+    pair.batches["host-a"].append("route replace default via 2001:db8:a::1")
+    pair.batches["host-b"].append("route replace default via 2001:db8:b::1")
+    pair.batches["gateway-a"].append("route replace 2001:db8:b::/64 via 2001:db8:ff::2")
+    pair.batches["gateway-b"].append("route replace 2001:db8:a::/64 via 2001:db8:ff::1")
+    assert says("host A can reach host B").status == "passed"
+    ended = says(THROUGH)
+    assert seen(ended).startswith("readable on isp_link"), ended
+    assert "IPv6" in seen(ended)
+
+
+@pytest.mark.parametrize("plane", ["user", "kernel"])
+def test_a_tunnel_on_demand_that_costs_the_first_packet_stops_nothing(says: Says, plane: str) -> None:
+    ended = says("host A cannot reach host B", plane=plane)
+    assert seen(ended).startswith("it arrived: "), ended
+    ended = says("host A cannot reach host B on TCP port 8080", plane=plane)
+    assert seen(ended).startswith("it arrived: "), ended
+
+
+def test_a_tunnel_on_demand_that_costs_the_first_request_stops_none(pair: Pair, says: Says) -> None:
+    pair.services["host-a"]["environment"] = {"LOCAL_SERVER": "10.2.0.2"}
+    pair.services["host-b"]["command"] = ["pingpong", "serve"]
+    assert says("host A gets a pong from host B").status == "passed"
+    ended = says("host A gets no pong from host B")
+    assert "'servername': 'host-b'" in seen(ended), ended
+
+
+def test_what_no_tunnel_comes_of_is_stopped(pair: Pair, says: Says) -> None:
+    pair.esp = "aes128-sha256"
+    deaf = "table inet f { chain input { type filter hook input priority 0; policy accept; udp dport 500 drop; } }"
+    ended = says("host A cannot reach host B", change=lambda network: network.nodes["gateway-b"].rules.read(deaf))
+    assert ended.status == "passed", ended
+
+
+def leased(pair: Pair) -> None:
+    """A leased line beside the VPN, by which host A's packets go, in clear; others cross the tunnel meanwhile."""
+    pair.networks["leased"] = network("", "", "172.30.0.0/30")
+    for node, number in (("gateway-a", "1"), ("gateway-b", "2")):
+        pair.services[node]["networks"]["leased"] = {"ipv4_address": f"172.30.0.{number}"}
+    pair.services["monitor-a"] = service("monitor", "a", {"intranet_a": {"ipv4_address": "10.1.0.9"}})
+    pair.batches["monitor-a"] = ["route replace default via 10.1.0.1"]
+    pair.batches["gateway-a"] += [
+        "route replace table 77 default via 172.30.0.2",
+        "rule add pref 100 from 10.1.0.2 to 10.2.0.0/24 lookup 77",
+    ]
+    pair.batches["gateway-b"] += [
+        "route replace table 77 default via 172.30.0.1",
+        "rule add pref 100 from 10.2.0.0/24 to 10.1.0.2 lookup 77",
+    ]
+
+
+def test_what_goes_by_a_line_beside_the_vpn_is_readable_there(pair: Pair, says: Says) -> None:
+    leased(pair)
+    ended = says("monitor A can reach host B through the tunnel", THROUGH)
+    assert ended.sentence == THROUGH
+    assert seen(ended).startswith("readable on leased"), ended
+
+
+def test_what_a_line_beside_the_vpn_shows_is_no_secret(pair: Pair, says: Says) -> None:
+    leased(pair)
+    ended = says("host A pings host B", "no private address is seen beyond a gateway")
+    assert "leased" in ended.words
+    assert ended.status == "failed"
+
+
+def test_a_gateway_itself_reaches_the_far_site_with_its_inside_address(says: Says) -> None:
+    assert says("gateway A can reach host B").status == "passed"
+    ended = says("gateway A cannot reach host B")
+    assert seen(ended).startswith("it arrived: "), ended
+
+
+def multihomed(pair: Pair) -> None:
+    """A host in two networks, of which only the second leads to the far one; its answers lead back there alone."""
+    two = {"mgmt": {"ipv4_address": "10.5.0.13"}, "prod": {"ipv4_address": "10.6.0.13"}}
+    between = {"prod": {"ipv4_address": "10.6.0.1"}, "far_lan": {"ipv4_address": "10.7.0.1"}}
+    pair.tunnel = False
+    pair.services = {
+        "box": service("", "", two),
+        "other": service("", "", {"mgmt": {"ipv4_address": "10.5.0.14"}}),
+        "rtr": service("", "", between, sysctls={"net.ipv4.ip_forward": 1}),
+        "far": service("", "", {"far_lan": {"ipv4_address": "10.7.0.2"}}),
+    }
+    numbers = {"mgmt": 5, "prod": 6, "far_lan": 7}
+    pair.networks = {name: network("", "", f"10.{number}.0.0/24") for name, number in numbers.items()}
+    pair.batches = {
+        "box": ["route replace default via 10.6.0.1"],
+        "far": ["route replace default via 10.7.0.1"],
+        "rtr": ["route replace blackhole 10.5.0.0/24"],
+    }
+
+
+def test_a_host_of_two_networks_speaks_with_the_address_that_its_kernel_chooses(pair: Pair, says: Says) -> None:
+    multihomed(pair)
+    assert says("box can reach far").status == "passed"
+    ended = says("box cannot reach far")
+    assert seen(ended).startswith("it arrived: "), ended
+
+
+def clear_on_4500(network: FakeNetwork) -> None:
+    """What goes between the gateways goes on UDP port 4500, and is clear text."""
+
+    class Plain(Sealer):
+        plane = "user"
+
+        def __init__(self, own: str, peer: str, real: FakeCharon) -> None:
+            self.own, self.peer, self.policies = own, peer, real.policies  # type: ignore[method-assign]
+            self.hear = real.hear  # type: ignore[method-assign]
+
+        def seal(self, packet: Packet) -> Packet:
+            return IP(src=self.own, dst=self.peer) / UDP(sport=4500, dport=4500) / Raw(b"not zero" + bytes(packet))
+
+        def open(self, packet: Packet) -> bytes:
+            return bytes(packet[UDP].payload)[8:]
+
+    for own, peer, name in (("192.0.2.1", "192.0.2.2", "gateway-a"), ("192.0.2.2", "192.0.2.1", "gateway-b")):
+        network.nodes[name].sealer = Plain(own, peer, network.charons[name])
+
+
+def test_clear_text_on_the_port_of_esp_is_no_tunnel(says: Says) -> None:
+    assert says("host A can reach host B", change=clear_on_4500).status == "passed"
+    ended = says(THROUGH, change=clear_on_4500)
+    assert seen(ended).startswith("readable on isp_link"), ended
+
+
+def test_clear_text_on_the_port_of_esp_is_no_esp(says: Says) -> None:
+    only = "only IKE and ESP cross the ISP link"
+    assert says(THROUGH, "host A pings host B", only).status == "passed"
+    ended = says("host A pings host B", only, change=clear_on_4500)
+    assert (ended.sentence, ended.status) == (only, "failed")
+
+
+def test_a_daemon_that_does_not_answer_has_no_verdict(says: Says) -> None:
+    def silent(network: FakeNetwork) -> None:
+        network.charons["gateway-a"].answers = False
+
+    ended = says("gateway A has no tunnel", change=silent)
+    assert ended.status == "error", ended
+
+
+def test_an_interface_that_leads_out_of_the_testbed_is_none_of_its_own(says: Says) -> None:
+    def connected(network: FakeNetwork) -> None:
+        network.run("", "host-a", ["sh", "-ec", "ip link add eth0 type veth peer name other"])
+
+    sentence = "host A stands only in the intranet of site A"
+    assert says(sentence).status == "passed"
+    ended = says(sentence, change=connected)
+    assert "eth0" in seen(ended), ended
+
+
+def test_a_packet_that_nobody_has_seen_is_not_stopped(says: Says) -> None:
+    def deaf(network: FakeNetwork) -> None:
+        network.run("", "host-a", ["sh", "-ec", "ip route delete default"])
+        network.nodes["host-a"].rules.read(
+            "table netdev u { chain out { type filter hook egress device intranet_a priority 0; policy drop; } }"
+        )
+        network.run("", "host-a", ["sh", "-ec", "ip route add default via 10.1.0.1"])
+
+    ended = says("host A cannot reach host B", change=deaf)
+    assert ended.status == "error", ended
+
+
+FACTS: Mapping[str, str] = {
+    "host A can reach host B": "passed",
+    "host A cannot reach host B": "failed",
+    "gateway A has a tunnel with gateway B": "failed",
+    "no two nodes have the same address": "passed",
+    "every interface has a MAC of its own": "passed",
+    "the host has no route into the testbed": "passed",
+}
+
+
+@pytest.mark.parametrize(("sentence", "status"), FACTS.items())
+def test_a_pair_of_sites_is_judged_as_it_is(says: Says, sentence: str, status: str) -> None:
+    assert says(sentence).status == status
