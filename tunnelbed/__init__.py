@@ -6,7 +6,7 @@ The library in rooms. A room knows only those above it in this list; tests/test_
     topology/                the stack as Compose reads it: networks, nodes, their names; scaffolds, drawings
     engines/                 what runs nodes: docker/, qemu/, their images, and the conversation with a node
     observe/                 packets, probes, recordings, captures, the kernel's firewall trace
-    vpn/                     the seam for VPNs, a folder for each: strongswan/; keys and certificates
+    vpn/                     the seam for VPNs, a folder for each of them; keys and certificates
     testbed/                 one scenario on one engine: up, down, status, options, readiness, verification
     checks/                  every verdict: reachability, confidentiality, firewalls, layer 2, packet traces ...
     faults/                  what is broken on purpose, and undone: links, nodes, credentials, attacks

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from tunnelbed import vpn
 from tunnelbed.bench import machine
 from tunnelbed.bench.measured import Results, Runs, Series
 from tunnelbed.bench.traffic import percentile, round_trips, transfer
@@ -63,7 +64,10 @@ def write(root: Path) -> None:
         scaffold.make(form, root)
     for form in (ROUTED, NEIGHBOURS):
         configs = root / "configs" / form
-        for file in [*configs.glob("gateway-*/swanctl.conf"), *configs.glob("*/nftables.conf"), configs / "pki.yaml"]:
+        scene = load(form, root)
+        nodes = scene.nodes.values()
+        tunnels = [vpn.file(scene, node, kind) for node in nodes if (kind := vpn.of(node))]
+        for file in [*tunnels, *configs.glob("*/nftables.conf"), configs / "pki.yaml"]:
             file.unlink()
         stack = root / "compose" / f"{form}.yaml"
         document = yaml.safe_load(stack.read_text(encoding="utf-8"))

@@ -57,8 +57,8 @@ def unmet(
 ) -> Unmet:
     """The failure, with the last packets, a pcapng of all nodes, and the tails of these nodes' logs.
 
-    Of the packets, those that `about` knows, or the `probe`, and what claims to be sealed around them are told first. All
-    is read now: what a scenario changed is undone after it.
+    Of the packets, those that `about` knows, or the `probe`, and what claims to be sealed around them come
+    first. All is read now: what a scenario changed is undone after it.
     """
     evidence: list[Evidence] = []
     if recording is not None:

@@ -192,7 +192,7 @@ class Options:
     image: Annotated[
         str,
         Option(
-            "another image for a node or a role: `gateway=me/charon:dev`; repeat it for more (docs/your-daemon.md)",
+            "another image for a node or a role: `gateway=me/vpn:dev`; repeat it for more (docs/your-daemon.md)",
             read=image_words,
             repeated=True,
         ),

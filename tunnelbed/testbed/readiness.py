@@ -105,7 +105,7 @@ class Readiness:
 
 
 def _last_lines(text: str, count: int = 5) -> str:
-    """The last that a node said itself; what charon does is dated, what is wrong is not."""
+    """The last that a node said itself; what a daemon does is dated, what is wrong is not."""
     lines = text.strip().splitlines()
     undated = [line for line in lines if not re.match(r"\d{4}-\d\d-\d\dT", line)]
     return "\n".join((undated or lines)[-count:])

@@ -106,7 +106,7 @@ def _read(scene: Scenario) -> Scenario:
 
 
 def asked_images(said: str) -> Mapping[str, str]:
-    """Who shall have which image, by node or role: `gateway=me/charon:dev,client-a1=...`; raises `BadInput`."""
+    """Who shall have which image, by node or role: `gateway=me/vpn:dev,client-a1=...`; raises `BadInput`."""
     asked: dict[str, str] = {}
     for one in said.split(",") if said else ():
         who, _, image = (word.strip() for word in one.partition("="))
