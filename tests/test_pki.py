@@ -52,7 +52,7 @@ def every_certificate(made: Pki) -> list[x509.Certificate]:
 def test_a_plan_keeps_each_name_as_written(plan: pki.Plan) -> None:
     gateway, server = plan.leaves
     assert [part.value for part in gateway.subject] == ["FI", "Example", "Gateway A"]
-    assert (gateway.node, gateway.address, gateway.usage) == ("gateway", IPv4Address("192.0.2.1"), "client")
+    assert (gateway.node, gateway.addresses, gateway.usage) == ("gateway", (IPv4Address("192.0.2.1"),), "client")
     assert server.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value == "A, B"
 
 
@@ -69,8 +69,14 @@ def test_a_plan_keeps_each_name_as_written(plan: pki.Plan) -> None:
         ("usage: client", "usage: [client]", "leaves.gateway.usage", "['client']"),
         ("  gateway:", "  gatewax:", "leaves.gatewax", "a certificate for gatewax"),
         ("  gateway:", "  ../../x:", "leaves.../../x", "a certificate for ../../x"),
+        ("usage: client", "usage: client, dns: x.example", "leaves.gateway.dns", "an unknown key"),
+        ("usage: client", "usage: client, key: dsa", "leaves.gateway.key", "'dsa'"),
+        ("usage: client", "usage: client, name: a b", "leaves.gateway.name", "'a b'"),
+        ("usage: client", "usage: client, name: '*.*.example'", "leaves.gateway.name", "'*.*.example'"),
+        ("address: 192.0.2.1", "address: [192.0.2.1, x]", "leaves.gateway.address", "'x'"),
+        ("root:", "lifetime: 3\nroot:", "lifetime", "an unknown key"),
         ("leaves:\n", "leaves: [\n", "", "line"),
-        ("leaves:", "leaves: none\nx:", "leaves", "'none'"),
+        ("leaves:", "leaves: none\nx-old:", "leaves", "'none'"),
         (GOOD, "", "", "nothing"),
         ("intermediate:", "root:", "", "the key root stands twice (line 2)"),
     ],
@@ -283,3 +289,44 @@ def test_a_file_that_others_could_read_is_not_written_into(made: Pki, tmp_path: 
         pki.write_key(path, made.root.key)
         assert open_by_another.read() == ""
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+SEVERAL = """\
+key: KIND
+root: O=Example, CN=Root CA
+intermediate: O=Example, CN=Intermediate CA
+leaves:
+  gateway:
+    subject: O=Example, CN=Gateway
+    address: [192.0.2.1, "2001:db8::1"]
+    name: [vpn.example.org, "*.example.net", ops@example.org]
+    usage: server
+  client: {subject: "O=Example, CN=Client", name: client.example.org, usage: client, key: ecdsa-256}
+"""
+
+
+@pytest.mark.parametrize("kind", ["rsa-2048", "ed25519", "ecdsa-521"])
+def test_certificates_have_several_names_and_keys_of_the_kind_that_is_asked_for(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "pki.yaml").write_text(SEVERAL.replace("KIND", kind))
+    made = Pki.make(pki.read(tmp_path / "pki.yaml", NODES))
+    (tmp_path / "keys").mkdir()
+    made.write(tmp_path / "keys")
+    gateway, client = (made.issued[node][0] for node in ("gateway", "client"))
+    for certificate in (gateway, client):
+        certificate.verify_directly_issued_by(made.intermediate.certificate)
+    made.intermediate.certificate.verify_directly_issued_by(made.root.certificate)
+    also = gateway.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert also.get_values_for_type(x509.IPAddress) == [ip_address("192.0.2.1"), ip_address("2001:db8::1")]
+    assert also.get_values_for_type(x509.DNSName) == ["vpn.example.org", "*.example.net"]
+    assert also.get_values_for_type(x509.RFC822Name) == ["ops@example.org"]
+    assert type(gateway.public_key()) is type(made.root.certificate.public_key())
+    assert isinstance(client.public_key(), ec.EllipticCurvePublicKey)
+    again = pki.authority_of(tmp_path / "keys", "intermediate")
+    assert again.revoke(gateway).get_revoked_certificate_by_serial_number(gateway.serial_number) is not None
+
+
+def test_a_revocation_list_lasts_as_long_as_every_certificate(made: Pki) -> None:
+    for authority in (made.root, made.intermediate):
+        until = authority.revoke().next_update_utc
+        assert until is not None
+        assert all(until >= certificate.not_valid_after_utc for certificate in every_certificate(made))

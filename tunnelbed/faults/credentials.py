@@ -79,7 +79,7 @@ def offers_only(bed: Testbed, node: Node, layer: str, proposal: str) -> contextl
 def false_authority(bed: Testbed) -> Authority:
     """An intermediate authority of the same name as the testbed's, below a root of the same name, with other keys."""
     plan = _plan(bed)
-    return Authority.root(plan.root).intermediate(plan.intermediate)
+    return Authority.root(plan.root, plan.key).intermediate(plan.intermediate, plan.key)
 
 
 def leaf_of(bed: Testbed, node: Node) -> Leaf:

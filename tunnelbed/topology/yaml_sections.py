@@ -65,6 +65,12 @@ class Section:
             return {name: value for name, _, value in (str(item).partition("=") for item in self.items(word))}
         return {str(name): "" if value is None else str(value) for name, value in self.section(word).said.items()}
 
+    def refuse_others(self, *known: str) -> None:
+        """Raise `BadInput` for a word that means nothing here: it would be ignored without a word about it."""
+        for word in self.said:
+            if word not in known and not str(word).startswith("x-"):
+                raise self.bad(str(word), "an unknown key", f"one of: {', '.join(known)}", "correct or remove it")
+
     def bad(self, word: str, found: object, expected: str, advice: str) -> BadInput:
         """The complaint about a word of this section, or with "" about the section itself."""
         key = self._at(word)

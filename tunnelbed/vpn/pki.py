@@ -1,8 +1,8 @@
 """Certificates made afresh for each testbed: root, intermediate, leaves, and a CRL from each authority.
 
-ECDSA P-384 with SHA-512 throughout. Written where swanctl looks: `private/`, `x509/`, `x509ca/`, `x509crl/`
-(swanctl.conf(5)), one such tree per node, keys with mode 0600. An `Authority` stays usable while the testbed is up,
-so that a test can issue a certificate that must not be believed.
+ECDSA P-384 with SHA-512, unless pki.yaml asks for another kind of key (`key: rsa`). Written where swanctl looks:
+`private/`, `x509/`, `x509ca/`, `x509crl/` (swanctl.conf(5)), one such tree per node, keys with mode 0600. An
+`Authority` stays usable while the testbed is up, so that a test can issue a certificate that must not be believed.
 """
 
 from __future__ import annotations
@@ -11,36 +11,43 @@ import ipaddress
 import os
 import re
 import time
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tunnelbed.errors import BadInput
 from tunnelbed.topology import yaml_sections
 from tunnelbed.topology.model import Address
 from tunnelbed.topology.yaml_sections import Section, shown
+from tunnelbed.vpn.private_keys import DEFAULT, KINDS, PrivateKey, digest
 
-CURVE = ec.SECP384R1()
-DIGEST = hashes.SHA512()
 USAGES = {"client": ExtendedKeyUsageOID.CLIENT_AUTH, "server": ExtendedKeyUsageOID.SERVER_AUTH}
-Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
+Pair = tuple[x509.Certificate, PrivateKey]
+# A DNS name (RFC 1123, 2.1), of which the first label may be a wildcard (RFC 6125, 6.4.3); or a user's, with @.
+DNS = re.compile(
+    r"(?:\*\.)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
+)
 FOLDERS = ("private", "x509", "x509ca", "x509crl")
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """What a node's certificate shall say: its DN, its address as subjectAltName, and its extended key usage."""
+    """What a node's certificate shall say: its DN, its subjectAltNames, and its extended key usage; and its key's kind.
+
+    `names` are DNS names, or a user's with an @.
+    """
 
     node: str
     subject: x509.Name
-    address: Address
+    addresses: tuple[Address, ...]
     usage: str
+    names: tuple[str, ...] = ()
+    key: str = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -50,29 +57,61 @@ class Plan:
     root: x509.Name
     intermediate: x509.Name
     leaves: tuple[Leaf, ...]
+    # The kind of the authorities' keys.
+    key: str = DEFAULT
 
 
 def read(path: Path, nodes: Container[str]) -> Plan:
     """Read a scenario's `pki.yaml`; `BadInput` names the key that cannot be used, such as a leaf for no node of it."""
     said = yaml_sections.read(path, "YAML: a mapping with root, intermediate and leaves")
+    said.refuse_others("root", "intermediate", "leaves", "key")
+    kind = _kind(said, DEFAULT)
     return Plan(
         _name(said, "root"),
         _name(said, "intermediate"),
-        tuple(_leaf(node, leaf, nodes) for node, leaf in said.section("leaves").sections()),
+        tuple(_leaf(node, leaf, nodes, kind) for node, leaf in said.section("leaves").sections()),
+        kind,
     )
 
 
-def _leaf(node: str, said: Section, nodes: Container[str]) -> Leaf:
+def _leaf(node: str, said: Section, nodes: Container[str], kind: str) -> Leaf:
     if node not in nodes:
         raise said.bad("", f"a certificate for {node}", "a node of the scenario", "correct the name or add the service")
-    try:
-        address = ipaddress.ip_address(str(said.said.get("address")))
-    except ValueError as wrong:
-        raise said.bad("address", shown(said.said.get("address")), "an IP address", "correct it") from wrong
+    said.refuse_others("subject", "address", "name", "usage", "key")
+    names = [str(name) for name in _several(said, "name")]
+    for name in names:
+        user, _, host = name.rpartition("@")
+        if not DNS.fullmatch(host) or (user and not user.isascii()):
+            raise said.bad("name", repr(name), "a DNS name such as vpn.example.org or *.example.org", "correct it")
+    if "address" in said.said or not names:
+        addresses = tuple(_address(said, one) for one in _several(said, "address") or [None])
+    else:
+        addresses = ()
     usage = said.said.get("usage")
     if not isinstance(usage, str) or usage not in USAGES:
         raise said.bad("usage", shown(usage), " or ".join(USAGES), "say which end it is")
-    return Leaf(node, _name(said, "subject"), address, usage)
+    return Leaf(node, _name(said, "subject"), addresses, usage, tuple(names), _kind(said, kind))
+
+
+def _several(said: Section, word: str) -> Sequence[object]:
+    """One value or a list of them."""
+    value = said.said.get(word)
+    return said.items(word) if isinstance(value, list) else [] if value is None else [value]
+
+
+def _address(said: Section, value: object) -> Address:
+    try:
+        return ipaddress.ip_address(str(value))
+    except ValueError as wrong:
+        raise said.bad("address", shown(value), "an IP address, or a list", "correct it, or write a `name`") from wrong
+
+
+def _kind(said: Section, otherwise: str) -> str:
+    """The kind of a key, which is said or inherited."""
+    kind = said.said.get("key", otherwise)
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise said.bad("key", shown(kind), f"one of: {', '.join(KINDS)}", "choose one of them")
+    return kind
 
 
 def _name(said: Section, word: str) -> x509.Name:
@@ -94,41 +133,42 @@ class Authority:
     """A certificate authority: its certificate and the key that signs."""
 
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    key: PrivateKey
 
     @classmethod
-    def root(cls, name: x509.Name) -> Authority:
-        """A self-signed authority that may have one authority below it."""
-        key = ec.generate_private_key(CURVE)
+    def root(cls, name: x509.Name, kind: str = DEFAULT) -> Authority:
+        """A self-signed authority that may have one authority below it, with a key of that kind."""
+        key = KINDS[kind]()
         builder = _builder(name, name, key, key)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
         return cls(_sign(builder.add_extension(_AUTHORITY_USE, critical=True), key), key)
 
-    def intermediate(self, name: x509.Name) -> Authority:
+    def intermediate(self, name: x509.Name, kind: str = DEFAULT) -> Authority:
         """An authority below this one that may issue leaves only (pathlen 0)."""
-        key = ec.generate_private_key(CURVE)
+        key = KINDS[kind]()
         builder = _builder(name, self.certificate.subject, key, self.key)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         return Authority(_sign(builder.add_extension(_AUTHORITY_USE, critical=True), self.key), key)
 
     def leaf(self, leaf: Leaf, *, expired: bool = False) -> Pair:
         """A node's certificate and key; with `expired`, its time ended an hour ago."""
-        key = ec.generate_private_key(CURVE)
+        key = KINDS[leaf.key]()
+        also = [*map(x509.IPAddress, leaf.addresses), *map(_general, leaf.names)]
         builder = _builder(leaf.subject, self.certificate.subject, key, self.key, ended=expired)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.IPAddress(leaf.address)]), critical=False)
+        builder = builder.add_extension(x509.SubjectAlternativeName(also), critical=False)
         builder = builder.add_extension(_LEAF_USE, critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage([USAGES[leaf.usage]]), critical=False)
         return _sign(builder, self.key), key
 
     def revoke(self, *certificates: x509.Certificate) -> x509.CertificateRevocationList:
-        """This authority's CRL, valid for a week, naming these certificates (or none)."""
+        """This authority's CRL, naming these certificates (or none), valid as long as any certificate here."""
         now = _now()
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.certificate.subject)
             .last_update(now - _HOUR)
-            .next_update(now + 7 * _DAY)
+            .next_update(now + _LIFE + _DAY)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             # A later CRL must have a greater number to replace an earlier one (RFC 5280, 5.2.3).
             .add_extension(x509.CRLNumber(time.time_ns()), critical=False)
@@ -136,7 +176,7 @@ class Authority:
         for certificate in certificates:
             entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number).revocation_date(now)
             builder = builder.add_revoked_certificate(entry.build())
-        return builder.sign(self.key, DIGEST)
+        return builder.sign(self.key, digest(self.key))
 
 
 @dataclass(frozen=True)
@@ -151,8 +191,8 @@ class Pki:
     @classmethod
     def make(cls, plan: Plan) -> Pki:
         """Make every key and certificate of a plan anew."""
-        root = Authority.root(plan.root)
-        intermediate = root.intermediate(plan.intermediate)
+        root = Authority.root(plan.root, plan.key)
+        intermediate = root.intermediate(plan.intermediate, plan.key)
         return cls(plan, root, intermediate, {leaf.node: intermediate.leaf(leaf) for leaf in plan.leaves})
 
     def write(self, folder: Path) -> None:
@@ -177,8 +217,8 @@ def authority_of(folder: Path, name: str) -> Authority:
     """Read an authority (`root` or `intermediate`) that `Pki.write` left below `folder`."""
     home = folder / "authorities"
     key = serialization.load_pem_private_key((home / f"{name}.key.pem").read_bytes(), None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise BadInput(str(home), name, type(key).__name__, "an elliptic-curve key", "bring the testbed up anew")
+    if not isinstance(key, PrivateKey):
+        raise BadInput(str(home), name, type(key).__name__, f"one of: {', '.join(KINDS)}", "bring the testbed up anew")
     return Authority(x509.load_pem_x509_certificate((home / f"{name}.pem").read_bytes()), key)
 
 
@@ -189,7 +229,7 @@ def make_tree(tree: Path) -> None:
     (tree / "private").chmod(0o700)
 
 
-def write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+def write_key(path: Path, key: PrivateKey) -> None:
     """A private key as PEM, never readable by others, not even for a moment."""
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     # A new file: one that stands there may have another mode, or be open elsewhere.
@@ -204,6 +244,8 @@ def write_public(path: Path, thing: x509.Certificate | x509.CertificateRevocatio
 
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+# No testbed is older.
+_LIFE = 30 * _DAY
 _AUTHORITY_USE = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
@@ -235,12 +277,12 @@ def _now() -> datetime:
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    issuer_key: ec.EllipticCurvePrivateKey,
+    key: PrivateKey,
+    issuer_key: PrivateKey,
     *,
     ended: bool = False,
 ) -> x509.CertificateBuilder:
-    """What every certificate says. Valid from an hour ago, since clocks differ, for 30 days: no testbed is older."""
+    """What every certificate says. Valid from an hour ago, since clocks differ."""
     now = _now()
     return (
         x509.CertificateBuilder()
@@ -249,11 +291,16 @@ def _builder(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - (2 * _DAY if ended else _HOUR))
-        .not_valid_after(now - _HOUR if ended else now + 30 * _DAY)
+        .not_valid_after(now - _HOUR if ended else now + _LIFE)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
 
 
-def _sign(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    return builder.sign(key, DIGEST)
+def _general(name: str) -> x509.GeneralName:
+    """A name as a subjectAltName (RFC 5280, 4.2.1.6)."""
+    return x509.RFC822Name(name) if "@" in name else x509.DNSName(name)
+
+
+def _sign(builder: x509.CertificateBuilder, key: PrivateKey) -> x509.Certificate:
+    return builder.sign(key, digest(key))
