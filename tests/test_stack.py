@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import TINY, Checkout
+from tunnelbed.engines.images import stack_images
 from tunnelbed.errors import BadInput, EngineUnavailable
 from tunnelbed.topology import compose_file, scaffold, stack
 from tunnelbed.topology.model import Scenario
@@ -123,6 +124,24 @@ def test_two_nodes_with_one_mac_are_refused(checkout: Checkout) -> None:
     checkout.write()
     with pytest.raises(BadInput, match=r"found 02:00:00:00:00:0a, expected one that no other node has on inside"):
         compose_file.load("tiny", checkout.root)
+
+
+@pytest.mark.parametrize(
+    ("image", "called"),
+    [("", "tunnelbed-built/tiny-client"), ("tunnelbed/node", "tunnelbed-built/tiny-client"), ("me/app", "me/app")],
+)
+def test_what_a_stack_builds_has_a_name_that_is_not_the_node_image_s(
+    checkout: Checkout, image: str, called: str
+) -> None:
+    checkout.stack["services"]["client"] |= {"image": image, "build": "app"}
+    checkout.write()
+    client = compose_file.load("tiny", checkout.root).nodes["client"]
+    assert client.image == called
+    said = yaml.safe_load(stack_images.render([client], "tunnelbed/node:0123", ""))["services"]["client"]
+    assert said == {
+        "image": called,
+        "build": {"network": "host", "additional_contexts": {"tunnelbed/node": "docker-image://tunnelbed/node:0123"}},
+    }
 
 
 def both(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Scenario | str, Scenario | str]:

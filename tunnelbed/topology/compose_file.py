@@ -26,8 +26,8 @@ NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 # What a label may say, so that a sentence can: `every dns-server of site north-2`.
 WORD = re.compile(rf"(?=[A-Za-z0-9]){naming.NAME}")
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
-# What Compose calls an image that it builds and the stack does not name.
-BUILT = "tunnelbed-built/{scenario}-{node}"
+# What an image is called that the stack builds and gives no name of its own; those made here begin with OURS.
+BUILT, OURS = "tunnelbed-built/{scenario}-{node}", "tunnelbed/"
 
 
 def names(root: Path) -> tuple[str, ...]:
@@ -178,7 +178,7 @@ def _node(scenario: str, name: str, said: Section, networks: Mapping[str, Networ
         _attachments(said, networks),
         _label(said, ROLE),
         _label(said, SITE),
-        str(said.said.get("image") or (BUILT.format(scenario=scenario, node=name.lower()) if build else "")),
+        _image(said, BUILT.format(scenario=scenario, node=name.lower()) if build else ""),
         said.words("entrypoint") + said.words("command"),
         said.pairs("environment"),
         said.pairs("sysctls"),
@@ -193,6 +193,12 @@ def _node(scenario: str, name: str, said: Section, networks: Mapping[str, Networ
         build=str(context or ""),
         otherwise=tuple(otherwise),
     )
+
+
+def _image(said: Section, built: str) -> str:
+    """The image's name: the stack's, or for what the stack builds one that is not the node image's."""
+    image = str(said.said.get("image") or "")
+    return built if built and (not image or image.startswith(OURS)) else image
 
 
 def _mounts(said: Section) -> Iterator[tuple[str, Path]]:
