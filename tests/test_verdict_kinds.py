@@ -226,6 +226,23 @@ def test_a_daemon_that_does_not_answer_has_no_verdict(says: Says) -> None:
     assert ended.status == "error", ended
 
 
+def test_a_half_open_tunnel_beside_a_good_one_changes_nothing(says: Says) -> None:
+    def half_open(network: FakeNetwork) -> None:
+        charon = network.charons["gateway-a"]
+        charon.initiate("peer", "sites")
+        network.move()
+        network.run("", "gateway-b", ["sh", "-ec", "nft 'add table inet f'"])
+        network.nodes["gateway-b"].rules.read(
+            "table inet f { chain input { type filter hook input priority 0; policy accept; udp dport 500 drop; } }"
+        )
+        charon.initiate("peer", "sites")
+        network.move()
+        assert sorted(sa.state for sa in charon.sas) == ["CONNECTING", "ESTABLISHED"]
+
+    uses = "the tunnels of gateway A use exactly IKE aes256gcm16-prfsha384-ecp384 and ESP aes256gcm16-ecp384"
+    assert says(uses, change=half_open) == Ending(uses, "passed")
+
+
 def test_an_interface_that_leads_out_of_the_testbed_is_none_of_its_own(says: Says) -> None:
     def connected(network: FakeNetwork) -> None:
         network.run("", "host-a", ["sh", "-ec", "ip link add eth0 type veth peer name other"])
