@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
-
 from tests.conftest import Checkout
-from tunnelbed.engines.agents import Agents
-from tunnelbed.engines.fake import FakeEngine
+from tests.fake_network import FakeNetwork
 from tunnelbed.faults.changes import difference, lines, state
 from tunnelbed.shell import Completed
 from tunnelbed.testbed.testbed import Testbed as Bed
@@ -53,7 +49,8 @@ def test_a_line_stands_under_its_heading_without_what_the_kernel_counts() -> Non
 
 def test_what_a_node_is_lent_is_no_part_of_its_state_and_what_it_takes_is(checkout: Checkout) -> None:
     checkout.configure("client/swanctl.conf", "connections { office { vips = 0.0.0.0 } }\n")
-    bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
+    network = FakeNetwork(compose_file.load("tiny", checkout.root))
+    bed = Bed(network.scenario, checkout.root, network)
     said = """== address
 2: ipsec0    inet 10.2.0.1/32 scope global ipsec0
 3: inside    inet 10.1.0.3/16 brd 10.1.255.255 scope global inside
@@ -61,11 +58,7 @@ def test_what_a_node_is_lent_is_no_part_of_its_state_and_what_it_takes_is(checko
 default via 10.1.0.2 dev inside
 """
 
-    def run(command: list[str], *, timeout: float = 30, check: bool = False) -> Completed:
-        return Completed(tuple(command), 0, said, "")
-
-    on: Any = lambda _: SimpleNamespace(run=run)  # noqa: E731 # every node's agent
-    bed.agents = cast("Agents", SimpleNamespace(on=on))
+    network.answers.append(lambda _, command: Completed(tuple(command), 0, said, ""))
     own = {
         "address inside    inet 10.1.0.3/16 brd 10.1.255.255 scope global inside",
         "route default via 10.1.0.2 dev inside",

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed.engines.agents import Agents
-from tunnelbed.engines.fake import FakeEngine
-from tunnelbed.errors import CommandFailed, TunnelbedError
+from tests.fake_network import FakeNetwork
+from tunnelbed.errors import TunnelbedError
 from tunnelbed.faults import links_and_nodes
 from tunnelbed.shell import Completed
 from tunnelbed.testbed.testbed import Testbed as Bed
@@ -25,18 +22,15 @@ class Nodes:
 
     def __init__(self, checkout: Checkout, refusal: str = "") -> None:
         self.told: list[tuple[str, str]] = []
-        self.bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
+        scene = compose_file.load("tiny", checkout.root)
+        network = FakeNetwork(scene)
+        self.bed = Bed(scene, checkout.root, network)
 
-        def on(node: str) -> Any:  # noqa: ANN401 # as much of an agent as is asked for
-            def run(command: Sequence[str], *, timeout: float = 30, check: bool = False) -> Completed:
-                self.told.append((node, " ".join(command)))
-                if check and refusal:
-                    raise CommandFailed(command, 1, refusal, node)
-                return Completed(tuple(command), 0, "", "")
+        def answer(node: str, command: Sequence[str]) -> Completed:
+            self.told.append((node, " ".join(command)))
+            return Completed(tuple(command), 1 if refusal else 0, "", refusal)
 
-            return SimpleNamespace(run=run)
-
-        self.bed.agents = cast("Agents", SimpleNamespace(on=on))
+        network.answers.append(answer)
 
 
 def test_whoever_stands_in_a_network_loses_what_it_sends_there_until_it_is_over(checkout: Checkout) -> None:
