@@ -121,6 +121,22 @@ FIELDS = (
             "desk A cannot reach 172.31.2.2": "it arrived: *desk-b*in*lan_b*172.31.1.2 > 172.26.0.2*",
         },
     ),
+    Field(
+        "any_compose",
+        "bench",
+        {
+            "the PLC_7 can reach Core.Router": HOLDS,
+            "every dns can reach PLC 7": HOLDS,
+            "Core.Router has interfaces only in production_floor_south and default": HOLDS,
+            "PLC_7 has interfaces only in production_floor_south and dev": HOLDS,
+            "no two nodes have the same address": HOLDS,
+        },
+    ),
+    Field(
+        "host_network",
+        "shared",
+        says="*shared.yaml:6: services.guest.network_mode: found 'host', expected networks*",
+    ),
 )
 
 
