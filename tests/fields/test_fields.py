@@ -111,6 +111,20 @@ FIELDS = (
         },
     ),
     Field(
+        "roaming",
+        "tour",
+        {
+            "every tablet can reach the store through the tunnel": HOLDS,
+            "the store can reach tablet 2 through the tunnel": HOLDS,
+            "tablet 1 can reach tablet 2 through the tunnel": HOLDS,
+            "tablet 2 reaches tablet 1 and is seen there as tablet 2": HOLDS,
+            "tablet 1 cannot reach tablet 2": "it arrived: *tablet-2*ICMP*",
+            "every tablet has addresses only of the IP versions its stack gives": "IPv6, too",
+            "tablet 1 pings the store": HOLDS,
+            "only IKE and ESP cross uplink": HOLDS,
+        },
+    ),
+    Field(
         "same_addresses",
         "twins",
         {
