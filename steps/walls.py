@@ -22,7 +22,7 @@ def drops(context: Context, gateway: str, kinds: list[str], sources: str, target
     """The kernel's trace of such a packet ends with drop."""
     decides = node(context, gateway)
     for source in nodes(context, sources):
-        packets = firewall.flow(context.bed, source, node(context, target))
+        packets = firewall.flows(context.bed, source, node(context, target))
         firewall.decides(context.bed, decides, packets, kinds, "drop")
 
 
@@ -30,7 +30,7 @@ def drops(context: Context, gateway: str, kinds: list[str], sources: str, target
 def drops_neighbours(context: Context, gateway: str, kinds: list[str], source: str, target: str) -> None:
     """Likewise, where that node sends it with another address of its network."""
     decides = node(context, gateway)
-    packets = firewall.flow(context.bed, node(context, source), node(context, target), forged=True)
+    packets = firewall.flows(context.bed, node(context, source), node(context, target), forged=True)
     firewall.decides(context.bed, decides, packets, kinds, "drop")
 
 
@@ -38,7 +38,7 @@ def drops_neighbours(context: Context, gateway: str, kinds: list[str], source: s
 def drops_to_neighbours(context: Context, gateway: str, kinds: list[str], source: str, target: str) -> None:
     """Likewise, where it is sent to another address of the target's network."""
     decides = node(context, gateway)
-    packets = firewall.flow(context.bed, node(context, source), node(context, target), beside=True)
+    packets = firewall.flows(context.bed, node(context, source), node(context, target), beside=True)
     firewall.decides(context.bed, decides, packets, kinds, "drop")
 
 
@@ -47,7 +47,7 @@ def accepts(context: Context, gateway: str, kinds: list[str], sources: str, targ
     """The kernel's trace of such a packet goes through every chain and ends with accept."""
     decides = node(context, gateway)
     for source in nodes(context, sources):
-        packets = firewall.flow(context.bed, source, node(context, target))
+        packets = firewall.flows(context.bed, source, node(context, target))
         firewall.decides(context.bed, decides, packets, kinds, "accept")
 
 

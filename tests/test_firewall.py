@@ -55,7 +55,7 @@ def test_a_neighbour_has_an_address_of_the_subnet_that_is_nobody_s(
 ) -> None:
     bed = small(checkout, subnet, own)
     assert (
-        str(firewall.flow(bed, bed.scenario.node("client"), bed.scenario.node("server"), forged=True).sender)
+        str(firewall.flows(bed, bed.scenario.node("client"), bed.scenario.node("server"), forged=True)[0].sender)
         == expected
     )
 
@@ -63,7 +63,7 @@ def test_a_neighbour_has_an_address_of_the_subnet_that_is_nobody_s(
 def test_where_every_address_is_taken_there_is_no_neighbour(checkout: Checkout) -> None:
     bed = small(checkout, 31, "10.1.0.1")
     with pytest.raises(BadInput, match=r"10\.1\.0\.0/31: found all taken, expected an address that no node has"):
-        firewall.flow(bed, bed.scenario.node("client"), bed.scenario.node("server"), forged=True)
+        firewall.flows(bed, bed.scenario.node("client"), bed.scenario.node("server"), forged=True)
 
 
 def small(checkout: Checkout, subnet: int, own: str) -> Bed:

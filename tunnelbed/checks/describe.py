@@ -69,9 +69,10 @@ def describe(bed: Testbed, ports: Sequence[int], progress: Progress) -> str:
             agreed = list(_agreed(bed))
             progress("what the nodes are")
             are = list(_machines(bed))
+            more = list(_more_versions(bed))
         finally:
             bed.captures, bed.hasty = captures, hasty
-    return feature(bed.scenario, found, {"What the tunnels are": agreed, "What the nodes are": are}, doubts)
+    return feature(bed.scenario, found, {"What the tunnels are": agreed, "What the nodes are": are}, doubts, more)
 
 
 def _facts(bed: Testbed, source: Node, target: Node, port: int) -> Sequence[Fact]:
@@ -173,8 +174,24 @@ def _machines(bed: Testbed) -> Iterator[str]:
         spoken = [naming.spoken(bed.scenario, bed.scenario.node(name)) for name in those]
         for called in _called(bed.scenario, those, ()) if len(names) == 1 else spoken:
             yield f"{called} has interfaces only in {' and '.join(names)}"
+    given = [node.name for node in bed.scenario.nodes.values() if _holds(partial(_speaks_as_given, bed, node))]
+    for called in _called(bed.scenario, given, ()):
+        yield f"{called} has addresses only of the IP versions its stack gives"
     if _holds(partial(node_hardening.no_address_twice, bed)):
         yield "no two nodes have the same address"
+
+
+def _speaks_as_given(bed: Testbed, node: Node) -> None:
+    node_hardening.speaks_as_given(bed, [node])
+
+
+def _more_versions(bed: Testbed) -> Iterator[str]:
+    """What a node speaks beside what its stack gives it, a line each: no sentence says that it should."""
+    for node in bed.scenario.nodes.values():
+        try:
+            _speaks_as_given(bed, node)
+        except Unmet as more:
+            yield f"{more.expected}: found {more.seen}"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -203,7 +220,11 @@ def _proposals(kind: Vpn | None, up: Sequence[Tunnel]) -> tuple[str, str] | None
 
 
 def feature(
-    scene: Scenario, facts: Sequence[Fact], others: Mapping[str, Sequence[str]], doubts: Sequence[str] = ()
+    scene: Scenario,
+    facts: Sequence[Fact],
+    others: Mapping[str, Sequence[str]],
+    doubts: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> str:
     """The text of the feature: a scenario for each sort of fact, and for other sentences by their titles."""
     parts = {
@@ -221,7 +242,7 @@ def feature(
         if said:
             first, *rest = said
             lines += ["", f"  Scenario: {title}", f"    Then {first}", *(f"    And {other}" for other in rest)]
-    unsaid = sentences(scene, [fact for fact in facts if fact.sentence.startswith(UNANSWERED)])
+    unsaid = [*sentences(scene, [fact for fact in facts if fact.sentence.startswith(UNANSWERED)]), *more]
     lines += ["", "  # No sentence says:", *(f"  #   {said}" for said in unsaid)] if unsaid else []
     lines += ["", "  # Could not be judged:", *(f"  #   {doubt}" for doubt in doubts)] if doubts else []
     return "\n".join([*lines, ""])

@@ -13,7 +13,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from tunnelbed import waiting
-from tunnelbed.checks.address_selection import address_towards, source_address
+from tunnelbed.checks.address_selection import address_towards, addresses_towards, source_address
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.observe import nftrace
@@ -63,22 +63,27 @@ def misplaced(bed: Testbed, node: Node, face: Node, network: Network) -> Flow:
     return Flow(face, node, source_address(bed, face, ours), ours, f"from {face.name} on {network.name}", network.name)
 
 
-def flow(bed: Testbed, source: Node, target: Node, *, forged: bool = False, beside: bool = False) -> Flow:
-    """From a node to a node; `forged` as from a neighbour of the source, or `beside` the target, to a neighbour of it.
+def flows(bed: Testbed, source: Node, target: Node, *, forged: bool = False, beside: bool = False) -> Sequence[Flow]:
+    """From a node to a node, by each IP version of both; `forged` as from a neighbour of the source.
 
-    A neighbour has an address of the same network, which no node of the testbed has.
+    A neighbour has an address of the same network, which no node has; `beside`, it is sent to one of the target.
     """
-    receiver = _neighbour(bed, target) if beside else address_towards(bed, source, target)
-    sender = _neighbour(bed, source) if forged else source_address(bed, source, receiver)
     names = [f"a neighbour of {node.name}" if one else node.name for node, one in ((source, forged), (target, beside))]
-    return Flow(source, target, sender, receiver, f"from {names[0]} to {names[1]}")
+    found = []
+    for address in addresses_towards(bed, source, target):
+        receiver = _neighbour(bed, target, address.version) if beside else address
+        sender = _neighbour(bed, source, address.version) if forged else source_address(bed, source, receiver)
+        found.append(Flow(source, target, sender, receiver, f"from {names[0]} to {names[1]}"))
+    return found
 
 
-def _neighbour(bed: Testbed, node: Node) -> Address:
-    """An address of a node's first network that nobody has."""
-    interface = next((own for at in node.attachments for own in at.addresses), None)
+def _neighbour(bed: Testbed, node: Node, version: int) -> Address:
+    """An address of a node's first network with that IP version that nobody has."""
+    own_ones = (own for at in node.attachments for own in at.addresses if own.version == version)
+    interface = next(own_ones, None)
     if interface is None:
-        raise BadInput(yaml_sections.shorten(bed.scenario.stack), node.name, "no address", "one", "name another node")
+        stack, found = yaml_sections.shorten(bed.scenario.stack), f"no address of IPv{version}"
+        raise BadInput(stack, node.name, found, "one", "name another node")
     first, own, last = (int(address) for address in (interface.network[0], interface.ip, interface.network[-1]))
     numbers = itertools.chain(range(own + 1, last), range(own - 1, first, -1))
     candidates = (type(interface.ip)(number) for number in numbers)
@@ -89,16 +94,18 @@ def _neighbour(bed: Testbed, node: Node) -> Address:
     return free
 
 
-def decides(bed: Testbed, gateway: Node, packets: Flow, kinds: Sequence[str], verdict: str) -> None:
+def decides(bed: Testbed, gateway: Node, every: Sequence[Flow], kinds: Sequence[str], verdict: str) -> None:
     """The firewall of a gateway drops or accepts (`verdict`) packets of these kinds. Raises `Unmet`.
 
     What the gateway sends itself is decided as it leaves; what another gateway sends goes past that one's own firewall.
     """
-    for kind, trace in zip(kinds, traced(bed, gateway, packets, kinds), strict=True):
-        found = nftrace.decision(trace)
-        if found != verdict:
-            expected = f"the firewall of {gateway.name} {verdict}s {kind} {packets.said}"
-            raise Unmet(expected, f"{found or 'no decision'}", [FirewallTrace(gateway.name, tuple(trace))])
+    for packets in every:
+        about = f" by IPv{packets.receiver.version}" if len(every) > 1 else ""
+        for kind, trace in zip(kinds, traced(bed, gateway, packets, kinds), strict=True):
+            found = nftrace.decision(trace)
+            if found != verdict:
+                expected = f"the firewall of {gateway.name} {verdict}s {kind} {packets.said}{about}"
+                raise Unmet(expected, f"{found or 'no decision'}", [FirewallTrace(gateway.name, tuple(trace))])
 
 
 def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> None:
@@ -118,7 +125,7 @@ def decides_error(bed: Testbed, gateway: Node, source: Node, peer: Node | None, 
 
     Raises `Unmet`, or `BadInput` where the gateway has no IKE with that peer.
     """
-    packets = flow(bed, source, gateway)
+    (packets, *_) = flows(bed, source, gateway)
     other = peer or source
     theirs = address_towards(bed, gateway, other)
     sent = _ike(bed, gateway, peer) if peer else Datagram(DISCARD_PORT, from_port=IKE_PORT)
