@@ -340,6 +340,15 @@ def test_a_rule_is_added_where_it_can_let_more_pass(checkout: Checkout, chain: s
     assert bool(made(checkout, "rule-added")) == made_in
 
 
+def test_chains_of_two_tables_may_have_the_same_name(checkout: Checkout) -> None:
+    filtering = "table inet f {\nchain pre {\ntype filter hook prerouting priority raw;\nmark 1 drop\n}\n}\n"
+    nat = (
+        "table ip nat {\nchain pre {\ntype nat hook prerouting priority dstnat;\ntcp dport 80 dnat to 10.1.0.4\n}\n}\n"
+    )
+    checkout.configure("gateway/nftables.conf", filtering + nat)
+    assert len(made(checkout, "rule-added")) == 6
+
+
 def test_later_fragments_are_known_in_the_node_s_own_ip_version(checkout: Checkout) -> None:
     checkout.configure("gateway/nftables.conf", RULES)
     added = [changed(checkout, mutant)[1] for mutant in made(checkout, "rule-added")]

@@ -116,6 +116,7 @@ Feature: Every node keeps to its place, even when another line of defence is gon
     And the firewall of gateway B accepts everything
     Then client A1 cannot reach the server on TCP port 22
     And client B1 cannot reach the server on UDP port 8080
+    And the firewall of gateway S drops TCP port 22, TCP port 443, UDP port 53 and UDP port 123 from client A1 to the server
     And the firewall of gateway S drops ICMP and TCP port 8080 from client A1 to a neighbour of the server
     But client A1 can reach the server on TCP port 8080 through the tunnel
 

@@ -26,7 +26,7 @@ REFUSES = re.compile(r"\b(?:policy drop|drop|reject)\b")
 def rule_added(files: Sources) -> Iterator[Mutant]:
     """A chain accepts something more: DNS, NTP, SSH, HTTPS, ICMP, or the later fragments of anything."""
     for rules in nftables.rulesets(files):
-        for chain, lines in _filtering(rules).items():
+        for chain, lines in _filtering(rules):
             for what, rule in _opened(files.scenario.nodes[rules.node]).items():
                 sentence = f"{rules.node}, chain {chain}: `{rule}` comes first"
                 text = rules.with_rule_before(lines[0], rule)
@@ -39,20 +39,21 @@ def _opened(node: Node) -> Mapping[str, str]:
     return {**OPENED, "fragments": later}
 
 
-def _filtering(rules: Ruleset) -> Mapping[str, list[Rule]]:
+def _filtering(rules: Ruleset) -> Iterator[tuple[str, list[Rule]]]:
     """The chains in which one rule more lets more pass, each with its rules: those that refuse, or are jumped to.
 
     A chain for NAT accepts nothing, and one whose policy accepts, without a rule that refuses, accepts everything.
     """
-    found: dict[str, list[Rule]] = {}
+    found: list[list[Rule]] = []
     for rule in rules.in_chains():
-        found.setdefault(rule.chain, []).append(rule)
-    filtering = {}
-    for chain, lines in found.items():
+        # Chains of two tables may have the same name.
+        if not found or found[-1][-1].chain != rule.chain or rule.text.startswith("type "):
+            found.append([])
+        found[-1].append(rule)
+    for lines in found:
         heading = next((line.text for line in lines if line.text.startswith("type ")), "")
         own = [line for line in lines if not line.text.startswith(("type ", "policy "))]
         if "type nat" in heading or not own or any(nftables.NAT.search(line.text) for line in own):
             continue
         if not heading or any(REFUSES.search(line.text) for line in lines):
-            filtering[chain] = own
-    return filtering
+            yield own[0].chain, own
