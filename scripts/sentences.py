@@ -18,6 +18,9 @@ from behave.configuration import Configuration
 from behave.runner import Runner
 from behave.runner_util import load_step_modules
 from behave.step_registry import registry
+from cucumber_tag_expressions.parser import TagExpressionError
+
+from tunnelbed.errors import BadInput
 
 ROOT = Path(__file__).resolve().parent.parent
 SLOT = re.compile(r"\{\w+(?::(?P<kind>\w+))?\}")
@@ -87,7 +90,13 @@ def main(words: Sequence[str]) -> int:
     if list(words) == ["--phrases"]:
         print(phrases(), end="")
         return 0
-    return int(run_behave(Configuration(list(words)), runner_class=SentenceRunner))
+    try:
+        return int(run_behave(Configuration(list(words)), runner_class=SentenceRunner))
+    except TagExpressionError as wrong:
+        # Its first line is the expression, the last one where in it.
+        told = BadInput("--tags", "", str(wrong).strip().splitlines()[0], "behave's tag expressions", "correct it")
+        print(f"tunnelbed: {told}", file=sys.stderr)
+        return told.code
 
 
 if __name__ == "__main__":

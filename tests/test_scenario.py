@@ -353,3 +353,10 @@ def test_two_images_for_one_are_refused() -> None:
 def test_an_image_for_nobody_is_refused_with_a_list_of_who_there_is(checkout: Checkout) -> None:
     with pytest.raises(BadInput, match=r"--image: found gatewy, inside, expected one of: client, gateway, server;"):
         compose_file.with_images(compose_file.load("tiny", checkout.root), {"gatewy": "me/a", "inside": "me/b"})
+
+
+@pytest.mark.parametrize("name", compose_file.NATIVE_FILES)
+def test_a_folder_in_the_place_of_a_native_file_is_told_not_left_out(checkout: Checkout, name: str) -> None:
+    (checkout.root / "configs" / "tiny" / "gateway" / name).mkdir(parents=True)
+    with pytest.raises(BadInput, match=rf"^configs/tiny/gateway/{name}: found a folder, expected the file {name};"):
+        compose_file.load("tiny", checkout.root)

@@ -513,6 +513,14 @@ def test_the_table_cuts_nothing_short_and_has_a_line_for_each_node_in_a_pipe() -
     ]
 
 
+@pytest.mark.parametrize("width", [None, 110])
+def test_the_table_shows_addresses_and_names_as_they_are(width: int | None) -> None:
+    addresses = ("fd00:100::1/64", "fd00:100:8ball:::a", "[bold]::1")
+    status = NodeStatus("gateway[red]", "gateway", ":smile:", addresses, *STATE)
+    shown = status_report.table([status], width=width).split()
+    assert {*addresses, "gateway[red]", ":smile:"} <= set(shown)
+
+
 def test_the_json_says_what_the_table_says_and_more(checkout: Checkout) -> None:
     bed = bed_of(checkout)
     (before,) = json.loads(status_report.as_json([bed]))

@@ -102,10 +102,10 @@ class Person:
             process_group=0,
         )
 
-    def does(self, *words: str, env: Mapping[str, str] | None = None) -> Answer:
-        """Run a command to its end."""
+    def does(self, *words: str, env: Mapping[str, str] | None = None, seconds: float = 60) -> Answer:
+        """Run a command to its end, which comes within so many seconds."""
         process = self.start(*words, env=env)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=seconds)
         errors = [line for line in err.splitlines() if not re.match(r"\[ *\d+\.\d s\] ", line)]
         return Answer(process.returncode, out, tuple(errors))
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.live.conftest import Person
 
-Wrong = Callable[[Person], None]
+Wrong = Callable[[Person], object]
 
 
 def change(*path: str, value: object) -> Wrong:
@@ -117,6 +117,16 @@ CASES: dict[str, tuple[Wrong, str, str]] = {
     "iptables": (file("gateway/iptables.rules", "*filter\n-A NOWHERE\nCOMMIT\n"), "gateway: ", "iptables.rules"),
     "command": (change("services", "gateway", "command", value=["no-such-command"]), "gateway: ", "no-such-command"),
     "pki": (file("pki.yaml", "root: x\n"), "configs/tiny/pki.yaml: root", "a DN such as"),
+    "a stack that is no text": (
+        lambda person: (person.checkout.root / "compose/tiny.yaml").write_bytes(b"services: {\xff: }"),
+        "compose/tiny.yaml: found",
+        "can't decode",
+    ),
+    "a folder in the place of a file": (
+        lambda person: (person.checkout.root / "configs/tiny/gateway/nftables.conf").mkdir(parents=True),
+        "configs/tiny/gateway/nftables.conf: found a folder",
+        "the file nftables.conf",
+    ),
     "pki that cannot be read": (unreadable_pki, "configs/tiny/pki.yaml", "No such file"),
 }
 
@@ -202,3 +212,110 @@ exec /usr/bin/docker "$@" """
     assert len(answer.errors) == 1, answer.errors
     assert "Docker Compose v2 is not installed" in answer.errors[0]
     assert answer.code == 2
+
+
+LINES: dict[tuple[str, ...], str] = {
+    ("up", "--scenario", "tiny", "--engine", "x"): "--engine: found 'x', expected one of: docker, qemu",
+    ("up", "--scenario", "tiny", "--driver", "x"): "--driver: found 'x', expected one of: macvlan, bridge, ipvlan",
+    ("up", "--scenario", "tiny", "--data-plane", "x"): "--data-plane: found 'x', expected one of: auto, kernel, user",
+    ("up", "--scenario", "tiny", "--memory", "256"): "--memory: found 256, expected --engine qemu; omit it",
+    ("up", "--scenario", "tiny", "--cpus", "-1"): "--cpus: found '-1', expected 1 or more",
+    ("up", "--scenario", "tiny", "--image", "x"): "--image: found 'x', expected WHO=IMAGE",
+    ("up", "--scenario", "tiny", "--image", "nobody=x"): "--image: found nobody, expected one of: client,",
+    ("up", "--scenario", "tiny", "--instance", "A_B"): "--instance: found 'A_B', expected 1 to 12",
+    ("up", "--scenario", "tiny", "--platform", "x"): "--platform: found x, expected one of linux/",
+    ("up", "--scenario", "../tiny"): "--scenario: found '../tiny', expected one of: tiny",
+    ("up", "--scenario", ""): "--scenario: found '', expected one of: tiny",
+    ("down", "--scenario", "huge"): "--scenario: found 'huge', expected one of: tiny",
+    ("down", "--scenario", "tiny", "--engine", "x"): "--engine: found 'x', expected one of: docker, qemu",
+    ("status", "--scenario", "huge"): "--scenario: found 'huge', expected one of: tiny",
+    ("exec", "--scenario", "tiny", "--node", "x", "--", "true"): "--node: found 'x', expected one of: client,",
+    (
+        "exec",
+        "--scenario",
+        "tiny",
+        "--node",
+        "client",
+        "--",
+        "true",
+    ): "client: is not there; bring the testbed up",
+    ("logs", "--scenario", "tiny", "--node", "x"): "--node: found 'x', expected one of: client,",
+    ("logs", "--scenario", "tiny", "--follow"): "--node: found '', expected one of: client,",
+    ("capture", "--scenario", "tiny", "--seconds", "x"): "--seconds: found 'x', expected a number",
+    ("capture", "--scenario", "tiny", "--seconds", "-1"): "--seconds: found '-1', expected 0 or more",
+    ("capture", "--scenario", "tiny", "--network", "x"): "--network: found 'x', expected one of: inside",
+    ("capture", "--scenario", "tiny", "--output", "-", "--keys"): "--output -: found --keys with it",
+    ("capture", "--scenario", "tiny", "--output", "/proc/x/y"): "/proc/x",
+    ("trace", "--scenario", "tiny", "--from", "x", "--to", "y"): "found 'x', expected a node: client,",
+    ("trace", "--scenario", "tiny", "--from", "client", "--to", "server", "--tcp", "70000"): "expected 1 to 65535",
+    ("trace", "--scenario", "tiny", "--from", "client", "--to", "server", "--tcp", "1", "--udp", "1"): "one of --on,",
+    ("trace", "--scenario", "tiny", "--from", "client", "--to", "server", "--on", "SMTP"): "found SMTP, expected ICMP",
+    ("describe", "--scenario", "tiny", "--ports", "0"): "--ports: found '0', expected ports, 1 to 65535",
+    ("verify", "--scenario", "huge"): "--scenario: found 'huge', expected one of: tiny",
+    ("verify", "--jobs", "0"): "--jobs: found '0', expected 1 or more",
+    ("verify", "--tags", "not ("): "--tags: found Syntax error",
+    ("new", "A B"): "NAME: found 'A B', expected a lower-case letter",
+    ("new", "tiny"): "compose/tiny.yaml: found a file, expected no scenario tiny yet",
+    ("new", "x", "--auth", "y"): "--auth: found 'y', expected one of: certificates, psk",
+    ("draw", "--scenario", "x"): "--scenario: found 'x', expected one of: tiny",
+    ("mutate", "--scenario", "tiny", "--operator", "x", "--list"): "--operator: found 'x', expected one of:",
+    ("bench", "--engine", "x"): "--engine: found 'x', expected some of: docker, qemu",
+    ("bench", "--growth", "x"): "--growth: found 'x', expected numbers of sites",
+    ("bench", "--again", "--folder", "/nonexistent"): "/nonexistent/bench.json: found nothing",
+}
+
+
+@pytest.mark.parametrize("words", LINES, ids=" ".join)
+def test_a_wrong_command_line_is_answered_with_one_line(person: Person, words: tuple[str, ...]) -> None:
+    answer = person.does(*words)
+    assert answer.code == 2
+    assert len(answer.errors) == 1, answer.errors
+    assert answer.errors[0].startswith("tunnelbed: ")
+    assert LINES[words] in answer.errors[0]
+    assert person.left() == []
+
+
+def test_a_stack_whose_own_check_fails_stays_up_and_is_explained_and_judged(person: Person) -> None:
+    person.checkout.stack["services"]["server"]["command"] = ["rest"]
+    person.checkout.write()
+    feature = person.checkout.root / "features/tiny/one.feature"
+    feature.parent.mkdir(parents=True)
+    feature.write_text(
+        "@scenario.tiny\nFeature: What holds\n  Scenario: One\n    Then client can reach server\n"
+        "  Scenario: Two\n    Then client cannot reach server\n"
+    )
+    up = person.does("up", "--scenario", "tiny", seconds=300)
+    assert up.code == 1
+    said = "\n".join(up.errors)
+    assert "client: its check `pingpong ask 10.1.0.9 --count 1 --timeout 0.5` does not pass: " in said
+    assert "a ping from client to 10.1.0.9:" in said
+    for task in ("logs", "trace", "exec", "down"):
+        assert f"invoke {task} --scenario tiny" in said
+    assert f"--path {person.checkout.root}" in said
+    assert person.bed().is_up()
+    proof = person.does("verify", "--scenario", "tiny", seconds=300)
+    assert proof.code == 1
+    assert "1 sentences hold, 1 fail, 0 could not be judged" in proof.out
+    assert person.does("down").code == 0
+    assert person.left() == []
+
+
+def test_who_reads_only_the_first_line_gets_no_traceback(person: Person) -> None:
+    with person.start("status", "--scenario", "tiny") as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+def test_options_that_cannot_be_read_are_told_and_the_testbed_can_be_taken_down(person: Person) -> None:
+    assert person.up().code == 0
+    kept = person.checkout.root / ".tunnelbed/tiny/options.json"
+    kept.write_text(kept.read_text().replace('"version": 1', '"version": 9'))
+    for words in (["status"], ["up", "--scenario", "tiny"], ["down", "--scenario", "tiny"]):
+        answer = person.does(*words)
+        assert answer.code == 2
+        assert "options.json: version: found 9, expected 1; take the testbed down" in answer.errors[0]
+    assert person.does("down", "--scenario", "tiny", "--engine", "docker").code == 0
+    assert person.left() == []

@@ -17,6 +17,8 @@ from tunnelbed.vpn.api import Tunnel
 
 # Characters in a line that is long enough for whatever there is.
 PIPED = 1000
+# Characters between two columns.
+GAP = 2
 HEADINGS = ("node", "role", "site", "addresses", "state", "tunnel")
 
 
@@ -46,24 +48,28 @@ def table(statuses: Sequence[NodeStatus], width: int | None = None) -> str:
     Whoever reads it through a pipe (`grep`) gets a line each in any case. Nothing is cut short.
     """
     terminal = Console().is_terminal
-    console = Console(file=io.StringIO(), width=width or (None if terminal else PIPED), force_terminal=terminal)
+    console = Console(
+        file=io.StringIO(),
+        width=width or (None if terminal else PIPED),
+        force_terminal=terminal,
+        # All is shown as it is: `:100:` in fd00:100::1 is no emoji.
+        emoji=False,
+        markup=False,
+        highlight=False,
+    )
     rows = [_cells(status) for status in statuses]
-    style = [None if status.state == "running" else "red" for status in statuses]
     words = [[word for cell in column for word in cell.split()] for column in zip(HEADINGS, *rows, strict=True)]
-    whole = ""
-    # In a terminal's usual width every word keeps whole; where not all can, they go on in the next line.
-    for widths in ([max(map(len, column), default=0) for column in words], [None] * len(words)):
-        made = Table(box=None, pad_edge=False)
-        for name, least in zip(HEADINGS, widths, strict=True):
-            made.add_column(name, overflow="fold", min_width=least)
-        for row, colour in zip(rows, style, strict=True):
-            made.add_row(*row, style=colour)
-        with console.capture() as said:
-            console.print(made)
-        whole = said.get().rstrip("\n")
-        if all(word in whole for column in words for word in column):
-            break
-    return whole
+    # Every word keeps whole where there is room for that; elsewhere long ones go on in the next line.
+    least = [max(map(len, column), default=0) for column in words]
+    there_is_room = sum(least) + GAP * (len(HEADINGS) - 1) <= console.width
+    made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for heading, longest in zip(HEADINGS, least, strict=True):
+        made.add_column(heading, overflow="fold", min_width=longest if there_is_room else None)
+    for row, status in zip(rows, statuses, strict=True):
+        made.add_row(*row, style=None if status.state == "running" else "red")
+    with console.capture() as said:
+        console.print(made)
+    return said.get().rstrip("\n")
 
 
 def as_json(beds: Sequence[Testbed]) -> str:
