@@ -17,6 +17,9 @@ from tests.fake_network.pairs import Pair, network, service
 from tests.fake_network.parts import Sealer
 from tests.phrases.speaker import Ending, Speaker
 from tests.refutations import Story
+from tunnelbed.checks import application
+from tunnelbed.errors import BadInput, CommandFailed
+from tunnelbed.shell import Completed
 from tunnelbed.testbed.testbed import Testbed as Bed
 
 THROUGH = "host A can reach host B through the tunnel"
@@ -112,6 +115,25 @@ def test_a_tunnel_on_demand_that_costs_the_first_request_stops_none(pair: Pair, 
     assert says("host A gets a pong from host B").status == "passed"
     ended = says("host A gets no pong from host B")
     assert "'servername': 'host-b'" in seen(ended), ended
+
+
+@pytest.mark.parametrize(
+    ("status", "out", "err", "error"),
+    [
+        (5, '{"pong": "1"}', "pingpong: 10.2.0.2 port 8080: timed out", None),
+        (2, "", "pingpong: 10.2.0.2 port 8080: timed out", None),
+        (2, "", "usage: pingpong ask\npingpong ask: error: no server", BadInput),
+        (127, "", "no such file: pingpong", CommandFailed),
+        (-9, '{"pong": "1"}', "", CommandFailed),
+    ],
+)
+def test_requests_that_fail_are_no_error_of_the_client(
+    pair: Pair, status: int, out: str, err: str, error: type[Exception] | None
+) -> None:
+    with up(pair) as (bed, network):
+        network.answers.append(lambda _, command: Completed(tuple(command), status, out, err))
+        with pytest.raises(error) if error else contextlib.nullcontext():
+            assert application.ask(bed, bed.scenario.node("host-a"), ["--count", "9"]).status == status
 
 
 def test_what_no_tunnel_comes_of_is_stopped(pair: Pair, says: Says) -> None:
