@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+import socket
 from collections.abc import Iterable, Mapping
 
 from tunnelbed.topology.model import Address
@@ -57,8 +59,8 @@ def _child(said: Message) -> Child:
         text(said, "uniqueid"),
         state,
         state in CARRY,
-        texts(said, "local-ts"),
-        texts(said, "remote-ts"),
+        selectors(said, "local-ts"),
+        selectors(said, "remote-ts"),
         number(said, "spi-in", 16),
         number(said, "spi-out", 16),
         state != CURRENT,
@@ -77,8 +79,20 @@ def _connection(name: str, said: Message) -> Connection:
         texts(said, "remote_addrs"),
         tuple(children),
         tuple(text(part, "id") for part in ours),
-        tuple((texts(child, "local-ts"), texts(child, "remote-ts")) for child in children.values()),
+        tuple((selectors(child, "local-ts"), selectors(child, "remote-ts")) for child in children.values()),
     )
+
+
+def selectors(said: Message, key: str) -> tuple[str, ...]:
+    """Traffic selectors with ports as numbers, as files have them: charon writes the name of a service instead."""
+    return tuple(re.sub(r"(?<=\[)(\w+)/([a-z][\w.-]*)(?=\])", _by_number, found) for found in texts(said, key))
+
+
+def _by_number(match: re.Match[str]) -> str:
+    try:
+        return f"{match[1]}/{socket.getservbyname(match[2], match[1])}"
+    except OSError:  # a name that this machine does not know
+        return match[0]
 
 
 def _address(said: str) -> Address | None:
