@@ -31,8 +31,9 @@ HOME = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HOME))
 
 from tunnelbed import waiting  # noqa: E402 # found by the line above
-from tunnelbed.engines import links  # noqa: E402
-from tunnelbed.engines.docker.engine import PROJECT, DockerEngine  # noqa: E402
+from tunnelbed.engines.docker import links  # noqa: E402
+from tunnelbed.engines.docker.containers import PROJECT  # noqa: E402
+from tunnelbed.engines.docker.engine import DockerEngine  # noqa: E402
 from tunnelbed.errors import DeadlinePassed  # noqa: E402
 from tunnelbed.testbed.testbed import Testbed  # noqa: E402
 from tunnelbed.topology import compose_file  # noqa: E402

@@ -17,7 +17,7 @@ import pytest
 
 from tunnelbed import waiting
 from tunnelbed.engines.agents import Agent, Frame
-from tunnelbed.engines.execs import ExecStream
+from tunnelbed.engines.docker.execs import ExecStream
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import CommandFailed, NodeFailed
 

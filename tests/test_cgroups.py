@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tunnelbed.engines import Usage
-from tunnelbed.engines.cgroups import total
+from tunnelbed.engines.docker.cgroups import total
 from tunnelbed.errors import EngineUnavailable
 
 SECOND_VERSION = """\

@@ -11,8 +11,9 @@ import yaml
 
 from tests.conftest import Checkout
 from tunnelbed import vpn
-from tunnelbed.engines import Plan, compose
-from tunnelbed.engines.underlay import allocate
+from tunnelbed.engines import Plan
+from tunnelbed.engines.docker import compose
+from tunnelbed.engines.docker.underlay import allocate
 from tunnelbed.errors import BadInput
 from tunnelbed.topology import compose_file
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import Checkout
 from tests.test_compose import plan
-from tunnelbed.engines import drivers
+from tunnelbed.engines.docker import drivers
 from tunnelbed.errors import BadInput
 
 

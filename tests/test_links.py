@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunnelbed.engines.links import names
+from tunnelbed.engines.docker.links import names
 from tunnelbed.topology.model import LONGEST_NAME
 
 NETWORKS = st.lists(st.text(max_size=30), max_size=50, unique=True)

@@ -9,9 +9,10 @@ import yaml
 
 from tests.conftest import Checkout
 from tunnelbed import engines
-from tunnelbed.engines import Plan, compose
+from tunnelbed.engines import Plan
+from tunnelbed.engines.docker import compose
+from tunnelbed.engines.docker.underlay import allocate
 from tunnelbed.engines.fake import ENGINE as FAKE_ENGINE
-from tunnelbed.engines.underlay import allocate
 from tunnelbed.errors import BadInput
 from tunnelbed.testbed import testbed
 from tunnelbed.testbed.options import Options

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunnelbed.engines.docker.engine import DockerEngine
-from tunnelbed.engines.underlay import POOL, TAKEN, addresses, allocate
+from tunnelbed.engines.docker.underlay import POOL, TAKEN, addresses, allocate
 from tunnelbed.errors import EngineUnavailable
 from tunnelbed.topology.model import Attachment, Network, Node, Scenario
 

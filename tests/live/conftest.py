@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from tests.conftest import Checkout
-from tunnelbed.engines import links
-from tunnelbed.engines.docker.engine import PROJECT, DockerEngine
+from tunnelbed.engines.docker import links
+from tunnelbed.engines.docker.containers import PROJECT
+from tunnelbed.engines.docker.engine import DockerEngine
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
 

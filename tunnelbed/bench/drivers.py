@@ -41,7 +41,7 @@ RTT = {50: "round trip, median", 90: "round trip, 90 %", 99: "round trip, 99 %"}
 def measure(runs: int, data_plane: str, progress: Progress) -> Iterator[Results]:
     """Measure each driver on each network in turn, `runs` times; all that was found by then, after each of them."""
     facts = {**machine.conditions(), "runs": str(runs)}
-    # No node is a gateway on IPVLAN (engines/drivers.py).
+    # No node is a gateway on IPVLAN (engines/docker/drivers.py).
     pairs = [(form, driver) for form, driver in product(FORMS, DRIVERS) if form == NEIGHBOURS or driver != "ipvlan"]
     found = {pair: Runs() for pair in pairs}
     with tempfile.TemporaryDirectory(prefix="tunnelbed-bench-") as folder:

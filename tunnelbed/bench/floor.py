@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from tunnelbed import shell
-from tunnelbed.engines import compose
+from tunnelbed.engines.docker import compose
 from tunnelbed.engines.docker.engine import DockerEngine
 from tunnelbed.errors import BadInput
 from tunnelbed.testbed.options import Options

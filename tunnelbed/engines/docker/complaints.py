@@ -9,7 +9,8 @@ from typing import ParamSpec, TypeVar
 
 from docker.errors import DockerException
 
-from tunnelbed.engines import Plan, drivers
+from tunnelbed.engines import Plan
+from tunnelbed.engines.docker import drivers
 from tunnelbed.errors import BadInput, CommandFailed, EngineUnavailable, TunnelbedError
 from tunnelbed.topology import yaml_sections
 

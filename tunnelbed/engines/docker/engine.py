@@ -7,22 +7,21 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Literal
 
 import docker
 from docker.errors import APIError, DockerException, NotFound
 
 from tunnelbed import shell, waiting
-from tunnelbed.engines import Plan, Progress, Stream, Usage, cgroups, compose, drivers, links
-from tunnelbed.engines.docker import ENGINE, complaints, compose_version
+from tunnelbed.engines import Plan, Progress, Stream, Usage
+from tunnelbed.engines.docker import ENGINE, cgroups, complaints, compose, compose_version, containers, drivers, links
 from tunnelbed.engines.docker.complaints import in_a_line
-from tunnelbed.engines.execs import ExecStream
+from tunnelbed.engines.docker.containers import PROJECT
+from tunnelbed.engines.docker.execs import ExecStream
+from tunnelbed.engines.docker.underlay import allocate
 from tunnelbed.engines.images import stack_images
 from tunnelbed.engines.images.node_images import OURS, engine_platform, ensure, known_platform, lay_out, node_image
-from tunnelbed.engines.underlay import allocate
 from tunnelbed.errors import (
     CommandFailed,
     DeadlinePassed,
@@ -33,14 +32,11 @@ from tunnelbed.errors import (
 from tunnelbed.shell import Completed
 from tunnelbed.topology.model import Scenario
 
-PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 NETWORK = "com.docker.compose.network"
 # A mark in the testbed's folder: parents were, or were about to be, made.
 PARENTS = "parents"
 # Another testbed may take the same subnets between our look and our use.
 TRIES = 3
-# Lines of a log that are likely to be all that was said since a mark.
-SOME_LINES = 400
 # Seconds; the kernel takes network namespaces down one after another, and on a busy machine there is a queue.
 MAC_SECONDS = 60.0
 # Seconds until a command whose output has ended must have a status.
@@ -93,7 +89,7 @@ class DockerEngine:
     @in_a_line
     def runs(self, project: str) -> Mapping[str, str]:
         """As `Engine.runs`."""
-        return {found.node: found.image for found in self._containers(project)}
+        return {found.node: found.image for found in containers.of(self.client, project)}
 
     @in_a_line
     def start(self, plan: Plan, progress: Progress) -> None:
@@ -151,17 +147,17 @@ class DockerEngine:
     def stop(self, project: str, state: Path) -> Mapping[str, int]:
         """As `Engine.stop`."""
         links.forget(self.client, project)
-        containers = self._containers(project)
+        found = containers.of(self.client, project)
         networks = self.client.networks.list(filters={"label": f"{PROJECT}={project}"})
         parents = 0
-        if containers or networks:
+        if found or networks:
             shell.run(compose.command(project, "down", "-t", "0", "--volumes", "--remove-orphans"))
         if (
             any(links.OPTIONS & (network.attrs.get("Options") or {}).keys() for network in networks)
             or (state / PARENTS).exists()
         ):
             parents = links.remove(self.client, self._own_image(), project)
-        return {"container": len(containers), "network": len(networks), "link": parents}
+        return {"container": len(found), "network": len(networks), "link": parents}
 
     @in_a_line
     def networks(self, project: str) -> Mapping[str, str]:
@@ -172,14 +168,14 @@ class DockerEngine:
     @in_a_line
     def states(self, project: str) -> Mapping[str, str]:
         """As `Engine.states`."""
-        return {container.node: container.state for container in self._containers(project)}
+        return {container.node: container.state for container in containers.of(self.client, project)}
 
     @in_a_line
     def run(
         self, project: str, node: str, command: Sequence[str], *, stdin: bytes = b"", check: bool = True
     ) -> Completed:
         """As `Engine.run`."""
-        container = self._container(project, node)
+        container = containers.one(self.client, project, node)
         shell.log.info("%s", shell.quoted(["docker", "exec", "-i", container.name, *command]))
         api = self.client.api
         made = api.exec_create(container.id, list(command), stdin=bool(stdin))["Id"]
@@ -211,7 +207,7 @@ class DockerEngine:
     @in_a_line
     def open(self, project: str, node: str, command: Sequence[str]) -> Stream:
         """As `Engine.open`."""
-        container = self._container(project, node)
+        container = containers.one(self.client, project, node)
         shell.log.info("%s", shell.quoted(["docker", "exec", "-i", container.name, *command[:2], "..."]))
         api = self.client.api
         made = api.exec_create(container.id, list(command), stdin=True)["Id"]
@@ -220,33 +216,24 @@ class DockerEngine:
     @in_a_line
     def terminal(self, project: str, node: str, command: Sequence[str]) -> Sequence[str]:
         """As `Engine.terminal`."""
-        container = self._container(project, node)
+        container = containers.one(self.client, project, node)
         flags = ["-it"] if os.isatty(0) and os.isatty(1) else ["-i"]
         return ["docker", "exec", *flags, container.name, *command]
 
     @in_a_line
     def follow(self, project: str, node: str) -> Sequence[str]:
         """As `Engine.follow`."""
-        return ["docker", "logs", "--follow", self._container(project, node).name]
+        return ["docker", "logs", "--follow", containers.one(self.client, project, node).name]
 
     @in_a_line
     def log(self, project: str, node: str, since: str = "") -> str:
-        """As `Engine.log`; Docker reads a log from its end, but has to be told how many lines."""
-        container = self._container(project, node)
-        if not since:
-            return self._log(container)
-        last = SOME_LINES
-        while True:
-            lines = self._log(container, last, timestamps=True).splitlines(keepends=True)
-            stamped = [line.partition(" ") for line in lines]
-            if len(lines) < last or stamped[0][0] <= since:
-                return "".join(said for stamp, _, said in stamped if stamp > since)
-            last *= 8
+        """As `Engine.log`."""
+        return containers.log(self.client, containers.one(self.client, project, node), since)
 
     @in_a_line
     def mark(self, project: str, node: str) -> str:
         """As `Engine.mark`: when the last line was said, by the engine's clock."""
-        return self._log(self._container(project, node), 1, timestamps=True).partition(" ")[0]
+        return containers.end_of_log(self.client, containers.one(self.client, project, node))
 
     @in_a_line
     def describe(self) -> Mapping[str, str]:
@@ -288,7 +275,7 @@ class DockerEngine:
     @in_a_line
     def restart(self, project: str, node: str) -> None:
         """As `Engine.restart`."""
-        container = self.client.containers.get(self._container(project, node).id)
+        container = self.client.containers.get(containers.one(self.client, project, node).id)
         if container.status == "running":
             container.kill()
             container.wait()
@@ -297,7 +284,7 @@ class DockerEngine:
     @in_a_line
     def usage(self, project: str) -> Usage:
         """As `Engine.usage`: what the kernel has counted for each container's cgroup, its page cache included."""
-        nodes = [container.node for container in self._containers(project)]
+        nodes = [container.node for container in containers.of(self.client, project)]
         with ThreadPoolExecutor(max_workers=8) as pool:
             said = list(pool.map(lambda node: self.run(project, node, cgroups.LOOK, check=False).output, nodes))
         return cgroups.total(dict(zip(nodes, said, strict=True)))
@@ -306,9 +293,11 @@ class DockerEngine:
         """What Compose's complaint means: of itself, or of a node that has ended."""
         if meant := complaints.meaning(plan, failed):
             return meant
-        for container in self._containers(plan.project):
+        for container in containers.of(self.client, plan.project):
             if container.state == "exited":
-                return NodeFailed(container.node, self._log(container, last=5), "mend its configuration")
+                return NodeFailed(
+                    container.node, containers.last_lines(self.client, container, 5), "mend its configuration"
+                )
         return complaints.shortened(failed)
 
     def _own_image(self) -> str:
@@ -347,43 +336,6 @@ class DockerEngine:
                 with contextlib.suppress(KeyError, ValueError):  # no subnet, or one of IPv6
                     found[IPv4Network(pool["Subnet"])] = f"Docker's network {network.name}"
         return found
-
-    def _log(self, container: _Found, last: int | Literal["all"] = "all", *, timestamps: bool = False) -> str:
-        output: bytes = self.client.api.logs(container.id, tail=last, timestamps=timestamps)
-        return output.decode(errors="replace")
-
-    def _containers(self, project: str, node: str = "") -> Sequence[_Found]:
-        """The containers of a testbed, or a node's, by one request: the library's own list inspects each."""
-        labels = [f"{PROJECT}={project}", *([f"{SERVICE}={node}"] if node else ())]
-        found = self.client.api.containers(all=True, filters={"label": labels})
-        return [
-            _Found(
-                one["Id"],
-                one["Names"][0].lstrip("/"),
-                one["Labels"][SERVICE],
-                one["State"],
-                one["Image"] if one["Image"].startswith(OURS) else one["ImageID"],
-            )
-            for one in found
-        ]
-
-    def _container(self, project: str, node: str) -> _Found:
-        found = self._containers(project, node)
-        if not found:
-            raise NodeFailed(node, "is not there", "bring the testbed up first")
-        return found[0]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A container as the engine lists it."""
-
-    id: str
-    name: str
-    node: str
-    state: str
-    # The tag of an image of ours, the ID of another.
-    image: str
 
 
 # `images.node_image` without a platform at its end.

@@ -19,7 +19,7 @@ from docker.errors import APIError, DockerException
 from tunnelbed import waiting
 from tunnelbed.errors import EngineUnavailable
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "node" / "parents"
+SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "node" / "parents"
 # The driver options by which a network uses one of these links.
 PARENT, BRIDGE = "parent", "com.docker.network.bridge.name"
 OPTIONS = frozenset({PARENT, BRIDGE})

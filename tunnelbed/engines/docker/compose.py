@@ -13,8 +13,9 @@ from typing import Any
 
 import yaml
 
-from tunnelbed.engines import Plan, drivers, links
-from tunnelbed.engines.underlay import addresses
+from tunnelbed.engines import Plan
+from tunnelbed.engines.docker import drivers, links
+from tunnelbed.engines.docker.underlay import addresses
 from tunnelbed.errors import BadInput
 from tunnelbed.topology import yaml_sections
 from tunnelbed.topology.model import Network, Node
