@@ -67,7 +67,7 @@ CASES: dict[str, tuple[Wrong, str, str]] = {
     "yaml": (lambda person: person.checkout.write("services: [a\n"), "compose/tiny.yaml: found", "expected ',' or ']'"),
     "unknown key": (
         change(*CLIENT, "colour", value="red"),
-        "compose/tiny.yaml: found services.client",
+        "compose/tiny.yaml:9: services.client: found",
         "Additional property colour is not allowed",
     ),
     "value Compose refuses": (
@@ -83,7 +83,7 @@ CASES: dict[str, tuple[Wrong, str, str]] = {
     "address twice": (
         change(*CLIENT, "networks", "inside", "ipv4_address", value="10.1.0.2"),
         "services.gateway.networks.inside",
-        "client has this one",
+        "client has it",
     ),
     "configuration without node": (file("gatewax/ip.batch", ""), "configs/tiny/gatewax", "a node of compose/tiny.yaml"),
     "unknown image": (
@@ -116,7 +116,7 @@ CASES: dict[str, tuple[Wrong, str, str]] = {
     "ip.batch": (file("gateway/ip.batch", "route add nonsense\n"), "gateway: ", "ip.batch"),
     "iptables": (file("gateway/iptables.rules", "*filter\n-A NOWHERE\nCOMMIT\n"), "gateway: ", "iptables.rules"),
     "command": (change("services", "gateway", "command", value=["no-such-command"]), "gateway: ", "no-such-command"),
-    "pki": (file("pki.yaml", "root: x\n"), "configs/tiny/pki.yaml: root", "a DN such as"),
+    "pki": (file("pki.yaml", "root: x\n"), "configs/tiny/pki.yaml:1: root", "a DN such as"),
     "a stack that is no text": (
         lambda person: (person.checkout.root / "compose/tiny.yaml").write_bytes(b"services: {\xff: }"),
         "compose/tiny.yaml: found",
