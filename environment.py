@@ -141,6 +141,8 @@ def check(bed: Testbed, asked: Asked) -> None:
     kept = bed.options or given.DEFAULT
     for option in given.differing(asked.options, kept):
         if option.name in asked.given:
-            expected = f"{getattr(kept, option.name) or 'none'}, as it is up now"
+            expected = f"{getattr(kept, option.name) or 'none'}, which the running testbed has"
             found = str(asked.given[option.name])
-            raise BadInput(f"-D {option.name}", bed.name, found, expected, "take it down first, or omit that")
+            raise BadInput(
+                f"-D {option.name}", bed.name, found, expected, "take the testbed down first, or omit the option"
+            )

@@ -374,7 +374,7 @@ def mutate(
             continue
         outcomes.append(campaign.run(plan, acceptance.Features, acceptance.code(path), _progress()))
         if not outcomes[-1].of(KILLED, SURVIVED):
-            raise TunnelbedError(f"{name}: no mistake could be tried, so that nothing is shown; see `--list`")
+            raise TunnelbedError(f"{name}: no mistake could be tried, so nothing is shown; see `--list`")
     for outcome in outcomes:
         print("\n".join(part(outcome) for part in (summary.table, summary.survivors, summary.score)))
     if junit:

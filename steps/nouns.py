@@ -140,7 +140,7 @@ def pairs(context: Context, sources: str, targets: str) -> Sequence[tuple[Node, 
         (source, target) for source in nodes(context, sources) for target in nodes(context, targets) if source != target
     ]
     if not found:
-        raise BadInput("Then", sources, f"only {targets}", "somebody else, too", "name another node")
+        raise BadInput("Then", sources, f"only {targets}", "another node, too", "name another node")
     return found
 
 

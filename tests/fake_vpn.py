@@ -65,7 +65,7 @@ class FakeVpn:
         return Carried(Kind.DATA, self.data, number, unit="number") if number in listed.numbers else None
 
     def proposal(self, words: str) -> str:
-        raise BadInput("proposal", words, "one", "none: this VPN has one cipher", "leave the sentence out")
+        raise BadInput("proposal", words, "one", "none: this VPN has one cipher", "remove the sentence")
 
     def words(self, proposal: str) -> str:
         return proposal
@@ -171,4 +171,4 @@ class FakeDaemon:
 
     def _lacks(self, feature: Feature) -> BadInput:
         found = f"Fake, which has no {feature.value}"
-        return BadInput(self.host.name, "", found, "a VPN that has them", "leave the sentence out")
+        return BadInput(self.host.name, "", found, "a VPN that has them", "remove the sentence")

@@ -114,7 +114,7 @@ def test_a_node_that_cannot_say_which_route_it_takes_is_no_node_without_one(chec
 def test_an_address_of_a_version_that_its_node_has_not_is_an_error(checkout: Checkout) -> None:
     bed = bed_of(checkout, {})
     chooses(bed, "")
-    with pytest.raises(TunnelbedError, match="client has no address of IPv6 now"):
+    with pytest.raises(TunnelbedError, match="client has no IPv6 address now"):
         source_address(bed, bed.scenario.nodes["client"], ip_address("2001:db8::1"))
 
 

@@ -104,7 +104,7 @@ def test_a_node_that_lost_frames_says_so_and_nothing_is_judged() -> None:
     agent = Agent(OneNode(node, own_clocks=False), "project", "busy")
     agent.sync()
     node.lost = 3
-    with pytest.raises(NodeFailed, match="busy: saw 3 frames more than it could keep"):
+    with pytest.raises(NodeFailed, match="busy: lost 3 captured frames: its buffer was full"):
         agent.sync()
     agent.close()
 
@@ -121,7 +121,7 @@ def test_a_message_that_is_none_ends_the_conversation_and_is_told(message: bytes
     agent = Agent(OneNode(node, own_clocks=False), "project", "odd")
     node._said.put(message)
     waiting.until(lambda: agent.ended, 5.0, "the end of the conversation")
-    with pytest.raises(NodeFailed, match=f"^odd: the conversation with it ended by {cause}") as failed:
+    with pytest.raises(NodeFailed, match=f"^odd: the connection to its agent ended by {cause}") as failed:
         agent.sync()
     assert failed.value.__cause__ is not None
 
@@ -131,7 +131,7 @@ def test_a_conversation_that_has_ended_is_not_waited_for() -> None:
     agent = Agent(OneNode(node, own_clocks=False), "project", "late")
     agent.close()
     waiting.until(lambda: agent._ended, 5.0, "the end of the conversation")
-    with pytest.raises(NodeFailed, match=r"^late: the conversation with it ended; see `invoke status`"):
+    with pytest.raises(NodeFailed, match=r"^late: the connection to its agent ended; see `invoke status`"):
         agent.sync()
 
 
@@ -170,7 +170,7 @@ def test_a_command_ends_with_the_conversation(here: Agent) -> None:
     with contextlib.ExitStack() as stack:
         process, _ = heard(stack.enter_context(here.listen(TALKER)), 2)
         here.close()
-        with pytest.raises(NodeFailed, match="the conversation with it ended"):
+        with pytest.raises(NodeFailed, match="the connection to its agent ended"):
             stack.close()
     waiting.until(lambda: not runs(process), 10.0, "the command to end")
 

@@ -33,7 +33,7 @@ class Counted(FakeNetwork):
         self.slowly.wait(10)
         if self.refuses:
             self.refuses -= 1
-            raise NodeFailed(node, "is not there", "bring the testbed up first")
+            raise NodeFailed(node, "does not run", "bring the testbed up first")
         self.opened.append(super().open(project, node, command))
         return self.opened[-1]
 
@@ -88,7 +88,7 @@ def test_a_node_that_restarts_is_spoken_to_anew(network: Counted, agents: Agents
 
 def test_who_cannot_be_reached_is_tried_again_by_the_next_who_asks(network: Counted, agents: Agents) -> None:
     network.refuses = 1
-    with pytest.raises(NodeFailed, match="host-a: is not there"):
+    with pytest.raises(NodeFailed, match="host-a: does not run"):
         agents.on("host-a")
     agents.on("host-a").sync()
 

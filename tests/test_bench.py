@@ -69,7 +69,7 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_what_was_never_measured_cannot_be_shown_again(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="measure first"):
+    with pytest.raises(BadInput, match="without `--again` first"):
         Results.load(tmp_path / "bench.json")
 
 

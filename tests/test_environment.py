@@ -32,15 +32,15 @@ def up(checkout: Checkout, data_plane: str = "auto", driver: str = "") -> Bed:
 @pytest.mark.parametrize(
     ("told", "message"),
     [
-        ({"data_plane": "kernel"}, "-D data_plane: tiny: found kernel, expected user, as it is up now"),
-        ({"driver": "bridge"}, "-D driver: tiny: found bridge, expected none, as it is up now"),
-        ({"image": "client=me/a"}, "-D image: tiny: found client=me/a, expected none, as it is up now"),
-        ({"memory": 512}, "-D memory: tiny: found 512, expected none, as it is up now"),
+        ({"data_plane": "kernel"}, "-D data_plane: tiny: found kernel, expected user, which the running testbed has"),
+        ({"driver": "bridge"}, "-D driver: tiny: found bridge, expected none, which the running testbed has"),
+        ({"image": "client=me/a"}, "-D image: tiny: found client=me/a, expected none, which the running testbed has"),
+        ({"memory": 512}, "-D memory: tiny: found 512, expected none, which the running testbed has"),
     ],
 )
 def test_what_was_asked_for_must_be_how_it_is_up(checkout: Checkout, told: dict[str, Any], message: str) -> None:
     bed = up(checkout, data_plane="user")
-    with pytest.raises(BadInput, match=f"^{message}; take it down first, or omit that$"):
+    with pytest.raises(BadInput, match=f"^{message}; take the testbed down first, or omit the option$"):
         environment.check(bed, Asked(told))
 
 
@@ -78,7 +78,7 @@ def test_images_are_compared_however_somebody_says_them(checkout: Checkout, monk
     assert environment._bring_up(context, "tiny") is bed
     context.held.close()
     engine.images["me/b"] = "another"
-    with pytest.raises(BadInput, match="server runs another image than me/b is now"):
+    with pytest.raises(BadInput, match="server runs another image than the current me/b"):
         environment._bring_up(context, "tiny")
 
 
@@ -94,7 +94,7 @@ def test_each_feature_is_told_what_is_wrong_and_not_that_somebody_else_proves(
             environment._bring_up(context, "tiny")
     context.config = SimpleNamespace(userdata=UserData())
     assert environment._bring_up(context, "tiny") is bed
-    with pytest.raises(BadInput, match="a run that proves it now"):
+    with pytest.raises(BadInput, match="another run of its features"):
         environment._bring_up(context, "tiny")
     context.held.close()
 

@@ -22,9 +22,9 @@ def test_bad_input_about_a_whole_file_names_no_key() -> None:
     [
         (CommandFailed(["ip", "link"], 2, "no\n"), "`ip link` ended with status 2: no"),
         (CommandFailed(["ip"], 2, "no", "gateway-a"), "`ip` on gateway-a ended with status 2: no"),
-        (CommandFailed(["ip"], None, ""), "`ip` did not end in time: it said nothing"),
+        (CommandFailed(["ip"], None, ""), "`ip` did not end in time: it printed nothing"),
         (NodeFailed("router", "line 3:\n\n   syntax error\n", "mend it"), "router: line 3: syntax error; mend it"),
-        (NodeFailed("router", " ", "mend it"), "router: stopped without a word; mend it"),
+        (NodeFailed("router", " ", "mend it"), "router: stopped and logged nothing; mend it"),
         (DeadlinePassed("a pong", 2.50, "nothing"), "waited 2.5 s for a pong; last seen: nothing"),
     ],
 )

@@ -98,5 +98,5 @@ def test_no_check_is_made_by_hand_where_compose_fails(checkout: Checkout) -> Non
 
 def test_there_is_no_floor_but_on_docker(checkout: Checkout) -> None:
     bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
-    with pytest.raises(BadInput, match="plain Compose is the floor"), floor.ready(bed, awake=True):
+    with pytest.raises(BadInput, match="plain Compose is the baseline"), floor.ready(bed, awake=True):
         pass

@@ -178,7 +178,7 @@ def test_a_machine_of_another_distribution_leaves_the_choice_to_mmdebstrap() -> 
         ("ERROR: failed to push r/x: dial tcp: connection refused", "the registry does not take the push"),
         ("first\nERROR: failed to solve: something new\nlast", "failed to solve: something new"),
         ("something new", "something new"),
-        ("", "it said nothing"),
+        ("", "it printed nothing"),
     ],
 )
 def test_a_failed_build_is_told_in_one_line_by_its_cause(output: str, cause: str) -> None:

@@ -45,7 +45,7 @@ def test_a_reason_may_hold_in_one_data_plane_only(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('equivalent: [{mutants: ["nothing such"], because: so}]', "the name of a mutant there is"),
+        ('equivalent: [{mutants: ["nothing such"], because: so}]', "the name of an existing mutant"),
         ('equivalent: [{mutants: ["*"]}]', "because"),
         ('equivalent: [{mutants: ["*"], because: so, data-plane: fast}]', "kernel or user"),
     ],

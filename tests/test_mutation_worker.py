@@ -28,7 +28,7 @@ class FakeGround:
 
     def become(self, mutant: Mutant | None) -> None:
         if self.lost:
-            raise Refused("the conversation with it ended")
+            raise Refused("the connection to its agent ended")
         self.bed.has = mutant.place if mutant else self.stuck
         self.stuck = self.bed.has if self.bed.has == self.sticky else self.stuck
         if self.bed.has in self.refused:
@@ -114,7 +114,9 @@ def test_a_unit_that_holds_on_a_fresh_testbed_only_tells_that_something_was_left
 
 
 def test_features_that_fail_by_themselves_are_told() -> None:
-    with pytest.raises(TunnelbedError, match=r"without any mistake made, `one holds`.*mend that first"):
+    with pytest.raises(
+        TunnelbedError, match=r"`one holds` .*does not hold on the unchanged scenario.*correct that first"
+    ):
         judge(FakeGround(), FakeFeatures(one={""})).proven("one")
 
 
@@ -132,7 +134,7 @@ def test_a_testbed_that_was_lost_makes_no_mutant_invalid() -> None:
     ground.lost = True
     verdict = judge(ground, FakeFeatures(one={"bad"})).tried(mutant("bad"), ("one",)).verdict
     assert (verdict.outcome, ground.ups) == (KILLED, 1)
-    assert "the conversation with it ended" in ground.told[0]
+    assert "the connection to its agent ended" in ground.told[0]
 
 
 def test_a_sentence_says_better_what_is_wrong_than_a_change_that_cannot_be_undone() -> None:

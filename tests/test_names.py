@@ -164,7 +164,7 @@ def test_two_names_that_differ_in_their_writing_alone_are_told_apart() -> None:
     scene = scenario({"PC-1": ("", ""), "pc_1": ("", ""), "dns": ("dns", "")})
     assert naming.node(scene, "PC-1").name == "PC-1"
     assert naming.node(scene, "the pc_1").name == "pc_1"
-    with pytest.raises(BadInput, match="found 'pc 1', expected one node; PC-1 and pc_1 are called so"):
+    with pytest.raises(BadInput, match="found 'pc 1', expected one node; PC-1 and pc_1 have that name"):
         naming.node(scene, "pc 1")
     assert naming.nodes(scene, "every dns") == [scene.nodes["dns"]]
 

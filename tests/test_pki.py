@@ -78,7 +78,7 @@ def test_a_plan_keeps_each_name_as_written(plan: pki.Plan) -> None:
         ("leaves:\n", "leaves: [\n", "", "line"),
         ("leaves:", "leaves: none\nx-old:", "leaves", "'none'"),
         (GOOD, "", "", "nothing"),
-        ("intermediate:", "root:", "", "the key root stands twice (line 2)"),
+        ("intermediate:", "root:", "", "the key root is there twice (line 2)"),
     ],
 )
 def test_a_plan_that_cannot_be_used_is_answered_with_its_key(

@@ -254,7 +254,7 @@ def test_what_another_version_left_stops_nobody(beds: Beds, checkout: Checkout, 
     (beds.state / FOLDER / vm_supervisor.MACHINES).write_text(text)
     asked = engine.connect(checkout.root)
     assert asked.states(PROJECT) == {}
-    with pytest.raises(NodeFailed, match="client: is not there"):
+    with pytest.raises(NodeFailed, match="client: does not run"):
         asked.log(PROJECT, "client")
     assert asked.stop(PROJECT, beds.state) == {"VM": 0, "network": 0}
 

@@ -107,8 +107,8 @@ def test_a_scenario_is_named_without_being_read(checkout: Checkout) -> None:
     ("text", "found"),
     [
         ("services: [a\nnetworks: {}", "expected ',' or ']'"),
-        ("a: 1\nb: 2\na: 3", "the key a stands twice (line 3)"),
-        ("services:\n  a: &n {x: 1, x: 2}", "the key x stands twice (line 2)"),
+        ("a: 1\nb: 2\na: 3", "the key a is there twice (line 3)"),
+        ("services:\n  a: &n {x: 1, x: 2}", "the key x is there twice (line 2)"),
         ("services: !own {}", "could not determine a constructor for the tag '!own' (line 1)"),
         ("\tservices: {}", "found character that cannot start any token"),
         ("- a", "['a']"),
@@ -208,7 +208,7 @@ WRONG = [
         "must be a list",
         "Compose accepts",
     ),
-    (at(*INSIDE, "external", value=True), "networks.inside.external", "it", "of the testbed's own"),
+    (at(*INSIDE, "external", value=True), "networks.inside.external", "it", "of the testbed alone"),
     (at(*INSIDE, "driver", value="overlay"), "networks.inside.driver", "'overlay'", "macvlan, bridge, ipvlan"),
     (
         at(*INSIDE, "ipam", value={"config": [{"subnet": "10.1.0.9/16"}]}),

@@ -296,5 +296,8 @@ def test_keys_are_logged_while_they_are_wanted_and_the_log_is_gone_afterwards() 
 
 
 def test_settings_that_somebody_left_are_not_laid_over_once_more() -> None:
-    with pytest.raises(NodeFailed, match="has settings that somebody laid over"), daemon_of(FakeCharon()).keylog():
+    with (
+        pytest.raises(NodeFailed, match="has a configuration that an earlier run changed"),
+        daemon_of(FakeCharon()).keylog(),
+    ):
         pass

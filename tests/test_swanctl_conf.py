@@ -157,7 +157,7 @@ def test_a_section_comes_before_what_is_in_it(tmp_path: Path) -> None:
         ("a {\n b = c\n", r"line 1: found no } for a {"),
         ("a { }\n}\n", r"line 2: found }"),
         ("a {\n lonely\n}\n", r"line 2: found lonely, expected `lonely = value` or `lonely {`"),
-        ('a = "open\n', r"line 1: found a quote that nothing ends"),
+        ('a = "open\n', r"line 1: found a quote that is not closed"),
     ],
 )
 def test_what_strongswan_would_refuse_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:

@@ -81,7 +81,9 @@ def test_what_it_was_brought_up_with_is_known_to_a_later_command(checkout: Check
 def test_other_options_than_it_is_up_with_are_refused_with_both(checkout: Checkout) -> None:
     engine = FakeEngine()
     bed_of(checkout, engine).up(Options(engine="fake", data_plane="user"), silent)
-    with pytest.raises(BadInput, match=r"found .*--data-plane kernel, expected .*--data-plane user, as it is up now"):
+    with pytest.raises(
+        BadInput, match=r"found .*--data-plane kernel, expected .*--data-plane user, which the running testbed has"
+    ):
         bed_of(checkout, engine).up(Options(engine="fake", data_plane="kernel"), silent)
     assert bed_of(checkout, engine).is_up()
 
@@ -121,7 +123,7 @@ def test_networks_without_nodes_are_half_of_a_testbed_too(checkout: Checkout) ->
     engine._networks[bed.project] = ["inside", "outside"]
     said: list[str] = []
     bed.up(FAKE, said.append)
-    assert "half of it was there: starting anew" in said
+    assert "removed the rest of an interrupted start" in said
     assert engine.stopped == [bed.project]
 
 
@@ -180,7 +182,7 @@ def test_a_node_that_stops_is_told_with_its_own_words_at_once(checkout: Checkout
     engine = FakeEngine()
     engine.exits.add("gateway")
     engine.words["gateway"] = "nftables.conf:3:9-12: Error: syntax error\n"
-    with pytest.raises(NodeFailed, match=r"^gateway: nftables\.conf:3:9-12: Error: syntax error; mend ") as told:
+    with pytest.raises(NodeFailed, match=r"^gateway: nftables\.conf:3:9-12: Error: syntax error; correct ") as told:
         bed_of(checkout, engine).up(FAKE, silent)
     assert told.value.node == "gateway"
 
@@ -292,7 +294,7 @@ def test_two_commands_on_one_testbed_wait_for_each_other(checkout: Checkout) -> 
 
 def test_only_one_at_a_time_proves_a_testbed(checkout: Checkout) -> None:
     with bed_of(checkout).proven_alone():
-        refused = r"^tiny: found a run that proves it now, .*, or prove a copy .*instance=2.*$"
+        refused = r"^tiny: found another run of its features, .*, or use another copy .*instance=2.*$"
         with pytest.raises(BadInput, match=refused), bed_of(checkout).proven_alone():
             pass
         with bed_of(checkout, instance="2").proven_alone():
@@ -323,7 +325,7 @@ def test_who_took_a_testbed_down_ends_no_other_s_proof(checkout: Checkout) -> No
         bed_of(checkout, engine).down()
         second.enter_context(bed_of(checkout, engine).proven_alone())
         first.close()
-        with pytest.raises(BadInput, match="a run that proves it now"), bed_of(checkout, engine).proven_alone():
+        with pytest.raises(BadInput, match="another run of its features"), bed_of(checkout, engine).proven_alone():
             pass
 
 
@@ -407,7 +409,7 @@ def test_other_images_are_kept_with_the_testbed(checkout: Checkout, monkeypatch:
     assert {node.image for node in again.scenario.nodes.values()} == {"me/charon:dev", "example/node"}
     assert again.scenario.node("gateway").image == "me/charon:dev"
     assert "images gateway=me/charon:dev" in status_report.heading(again)
-    with pytest.raises(BadInput, match=r"--image gateway=me/charon:dev, as it is up now"):
+    with pytest.raises(BadInput, match=r"--image gateway=me/charon:dev, which the running testbed has"):
         bed.up(FAKE, silent)
 
 
@@ -429,7 +431,7 @@ def test_a_testbed_whose_images_were_made_anew_proves_nothing_about_them(checkou
     bed.up(FAKE, silent)
     bed.refuse_other_images()
     engine.images["example/node"] = "another:fake"
-    told = "runs another image than example/node is now, expected the one it runs; take it down first"
+    told = "runs another image than the current example/node, expected the current one; take it down first"
     with pytest.raises(BadInput, match=told):
         bed.up(FAKE, silent)
 
@@ -555,5 +557,5 @@ def test_asking_a_testbed_that_is_down_is_answered_with_what_to_do(checkout: Che
         lambda: bed.engine.terminal(bed.project, "client", ["sh"]),
     ]
     for call in calls:
-        with pytest.raises(TunnelbedError, match=r"^client: is not there; bring the testbed up first$"):
+        with pytest.raises(TunnelbedError, match=r"^client: does not run; bring the testbed up first$"):
             call()

@@ -170,7 +170,7 @@ def test_what_is_seen_only_in_the_time_added_cannot_be_judged(
     allowance = waiting.Allowance(10)
     hands.moment += 12
     assert until(lambda: True, allowance, "a tunnel")
-    with pytest.raises(MachineBusy, match=r"^it has a tunnel: cannot be judged: it was so after 12\.0 s, .* 10 s;"):
+    with pytest.raises(MachineBusy, match=r"^it has a tunnel: cannot be judged: it held after 12\.0 s, .* 10 s;"):
         allowance.judged("it has a tunnel")
 
 

@@ -1,11 +1,11 @@
-"""Every failure a person can meet, with what to do about it.
+"""The errors that users see; each says what to do next.
 
     TunnelbedError                 could not be run; exit code 2
-    ├── BadInput                   a file, a key or an option says something that cannot hold
+    ├── BadInput                   a file, a key or an option has a value that cannot be used
     ├── EngineUnavailable          no engine, no permission on it, too old, or lacking in the kernel
     ├── CommandFailed              a command that had to work did not
     ├── ChecksFailed               a testbed is up, and checks of its stack's own do not pass; exit code 1
-    ├── NodeFailed                 a node did not come up; carries the node's own message
+    ├── NodeFailed                 a node did not come up; has the node's own message
     ├── ImageFailed                an image could not be built, loaded or pushed
     ├── MachineBusy                something came later than it may, on a machine with too much to do to say why
     └── DeadlinePassed             something awaited did not happen in time
@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 class TunnelbedError(Exception):
     """One clear line: what is wrong, and what to do next; a command that it ends has the exit code `code`.
 
-    What is told in several lines becomes one: a program's own words keep their order, not their layout.
+    A text of several lines becomes one: a program's output keeps its order, not its layout.
     """
 
     code = 2
@@ -31,10 +31,10 @@ class TunnelbedError(Exception):
 
 
 class BadInput(TunnelbedError):
-    """A value somebody wrote cannot be used.
+    """A value in a file, an option or a sentence cannot be used.
 
     Says where (`file`, its line if known, `key`), what was found, what was expected and what to do, so that this one
-    line is enough to mend it: `compose/x.yaml: services.gateway-a: found 10.9.0.2, expected an address in
+    line is enough to correct it: `compose/x.yaml: services.gateway-a: found 10.9.0.2, expected an address in
     10.1.0.0/16; correct the address or the subnet`.
     """
 
@@ -57,15 +57,15 @@ class CommandFailed(TunnelbedError):
         self.command, self.status, self.output, self.where = tuple(command), status, output, where
         how = "did not end in time" if status is None else f"ended with status {status}"
         node = f" on {where}" if where else ""
-        super().__init__(f"`{' '.join(command)}`{node} {how}: {output.strip() or 'it said nothing'}")
+        super().__init__(f"`{' '.join(command)}`{node} {how}: {output.strip() or 'it printed nothing'}")
 
 
 class NodeFailed(TunnelbedError):
-    """A node stopped, or refused its configuration; `message` is its own last word."""
+    """A node stopped, or refused its configuration; `message` is the last that it logged."""
 
     def __init__(self, node: str, message: str, advice: str) -> None:
         self.node, self.message = node, message
-        super().__init__(f"{node}: {message.strip() or 'stopped without a word'}; {advice}")
+        super().__init__(f"{node}: {message.strip() or 'stopped and logged nothing'}; {advice}")
 
 
 class ChecksFailed(TunnelbedError):
@@ -91,13 +91,13 @@ class ImageFailed(TunnelbedError):
 
 
 class MachineBusy(TunnelbedError):
-    """What has a time limit came after it, while more processes wanted this machine than deadlines have room for."""
+    """Something held only after its time limit, on a machine too busy for the result to count."""
 
     def __init__(self, what: str, seconds: float, passed: float) -> None:
         self.what, self.seconds, self.passed = what, seconds, passed
         super().__init__(
-            f"{what}: cannot be judged: it was so after {passed:.1f} s, and this machine was too busy to see "
-            f"whether it was so after {seconds:g} s; try again when it has less to do, or with TUNNELBED_PATIENCE=4"
+            f"{what}: cannot be judged: it held after {passed:.1f} s, and this machine was too busy to measure "
+            f"whether it held within {seconds:g} s; try again when the load is lower, or with TUNNELBED_PATIENCE=4"
         )
 
 

@@ -91,7 +91,7 @@ class EngineContract:
     @pytest.mark.parametrize("call", ["run", "open", "terminal", "follow", "log", "mark", "restart"])
     def test_a_node_that_is_not_there_is_said_to_be_so(self, subject: Subject, call: str) -> None:
         words = [["true"]] if call in ("run", "open", "terminal") else []
-        with pytest.raises(NodeFailed, match="client: is not there; bring the testbed up first"):
+        with pytest.raises(NodeFailed, match="client: does not run; bring the testbed up first"):
             getattr(subject.engine, call)(subject.project, "client", *words)
 
     def test_every_node_runs_and_is_made_from_its_image(self, subject: Subject) -> None:

@@ -109,7 +109,7 @@ class VpnContract(ABC):
 
     def test_proposals_are_said_and_reported_or_refused_in_a_line(self) -> None:
         if Feature.PROPOSALS not in self.vpn().features:
-            with pytest.raises(BadInput, match="leave the sentence out"):
+            with pytest.raises(BadInput, match="remove the sentence"):
                 self.vpn().proposal("aes256")
             return
         with pytest.raises(BadInput, match="expected one of"):

@@ -201,7 +201,7 @@ class FakeNetwork(FakeEngine):
         """As `Engine.open`: the agent, and nothing else."""
         del project
         if node not in self.nodes:
-            raise NodeFailed(node, "is not there", "bring the testbed up first")
+            raise NodeFailed(node, "does not run", "bring the testbed up first")
         if tuple(command) != AGENT:
             raise ValueError(f"only the agent is opened here, not {command}")
         conversation = Conversation(self, self.nodes[node])

@@ -238,7 +238,7 @@ LINES: dict[tuple[str, ...], str] = {
         "client",
         "--",
         "true",
-    ): "client: is not there; bring the testbed up",
+    ): "client: does not run; bring the testbed up",
     ("logs", "--scenario", "tiny", "--node", "x"): "--node: found 'x', expected one of: client,",
     ("logs", "--scenario", "tiny", "--follow"): "--node: found '', expected one of: client,",
     ("capture", "--scenario", "tiny", "--seconds", "x"): "--seconds: found 'x', expected a number",

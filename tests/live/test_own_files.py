@@ -182,7 +182,7 @@ def test_a_folder_mounted_where_nodes_write_is_refused_and_stays_as_it_is(
     answer = pair.person.up()
     assert answer.code == 2
     (line,) = answer.errors
-    assert f"services.hub.volumes: found a folder at {target}, expected a place where nodes have nothing" in line
+    assert f"services.hub.volumes: found a folder at {target}, expected a path that nodes do not use" in line
     assert looks(folder) == before
 
 

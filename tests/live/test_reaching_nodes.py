@@ -18,7 +18,7 @@ from tests.live.conftest import Person
 def test_a_node_that_is_down_is_said_to_be(person: Person, command: list[str]) -> None:
     answer = person.does(*command, "--scenario", "tiny")
     assert len(answer.errors) == 1, answer.errors
-    assert "is not there; bring the testbed up first" in answer.errors[0]
+    assert "does not run; bring the testbed up first" in answer.errors[0]
     assert answer.code == 2
 
 

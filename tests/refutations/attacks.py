@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.refutations import impossible, telling, untrue
 from tests.refutations.breaks import dropped, forgotten
 
-NO_ESP = "no ESP from gateway-a was seen on isp_link_s: nothing to *"
+NO_ESP = "no ESP from gateway-a was seen on isp_link_s: there is no packet to send again"
 
 REFUTATIONS = (
     impossible(

@@ -126,7 +126,7 @@ REFUTATIONS = (
         given="every gateway ends its tunnels",
         when="every client asks the server",
         otherwise="client A1 asks the server",
-        says="nothing was seen to cross isp_link_b, which proves nothing: ask for traffic first",
+        says="no packet crossed isp_link_b, so nothing is shown: send traffic first",
     ),
     undecided(
         "the text of the request is never seen in clear on any ISP link",
@@ -138,7 +138,7 @@ REFUTATIONS = (
         "no private address is seen beyond a gateway",
         when="client A1 asks the server",
         otherwise="the router pings the Internet",
-        says="no address from inside a site was seen even there: nothing is proven; ask for traffic",
+        says="no address from inside a site was seen even inside the sites: nothing is shown; send traffic first",
     ),
     untrue(
         "no private address is seen beyond a gateway",
@@ -170,7 +170,7 @@ REFUTATIONS = (
     undecided(
         "a plain packet forged as from the Internet and put on the ISP link of site S does not reach the server",
         broken=secluded("server-s1", "cloud_network_s"),
-        says="no neighbour's packet is seen to arrive at server-s1: nothing can be said about it",
+        says="no control packet from a neighbour arrives at server-s1: nothing is shown",
     ),
     impossible(
         "no Icmp crosses the ISP link of site A",

@@ -42,7 +42,7 @@ REFUTATIONS = (
     impossible(
         "internet_link goes down at gateway A",
         possible="the ISP link of site A goes down at gateway A",
-        says="gateway-a: internet_link: found no foot in it, expected one of: *",
+        says="gateway-a: internet_link: found no interface on it, expected one of: *",
     ),
     telling(
         "the ISP link of site A comes back at gateway A",
@@ -54,7 +54,7 @@ REFUTATIONS = (
     impossible(
         "internet_link comes back at gateway A",
         possible="the ISP link of site A comes back at gateway A",
-        says="gateway-a: internet_link: found no foot in it, expected one of: *",
+        says="gateway-a: internet_link: found no interface on it, expected one of: *",
     ),
     telling(
         "the ISP link of site A loses one packet in 1",

@@ -31,7 +31,7 @@ REFUTATIONS = (
     impossible(
         "client A1 can reach client A1",
         possible="client A1 can reach client A2",
-        says="Then: client A1: found only client A1, expected somebody else, too; *",
+        says="Then: client A1: found only client A1, expected another node, too; *",
     ),
     untrue(
         "client A1 can reach the server through the tunnel",
@@ -98,7 +98,7 @@ REFUTATIONS = (
         "client A1 gets no pong from the server",
         given="gateway A unloads its connections",
         broken=unseen("client-a1", "intranet_a"),
-        says="client-a1 gets no pong from server-s1: cannot be judged, since nothing was seen to leave client-a1",
+        says="client-a1 gets no pong from server-s1: cannot be judged, since no request leaves client-a1",
     ),
     untrue(
         "client A1 reaches the server and is seen there as client A1",

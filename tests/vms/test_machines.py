@@ -126,7 +126,7 @@ def test_its_files_are_what_they_are_here_at_that_moment(up: Person) -> None:
 def test_the_other_engine_is_refused_while_this_one_has_it(up: Person) -> None:
     code, _, err = up.does("up", "--engine", "docker")
     assert code == 2
-    assert "expected --engine qemu, on which it is now; take it down first" in err
+    assert "expected --engine qemu, on which it is up; take it down first" in err
 
 
 def test_a_stack_that_no_machine_can_be_is_refused_and_leaves_nothing(checkout: Checkout) -> None:

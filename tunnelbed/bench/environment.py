@@ -46,7 +46,7 @@ def _copy(scratch: Path) -> None:
     dockerfile = scratch / RECIPE.relative_to(ROOT) / "Dockerfile"
     text = dockerfile.read_text(encoding="utf-8")
     if CACHES not in text:
-        raise BadInput(str(RECIPE / "Dockerfile"), "", f"no {CACHES}", "caches of apt named so", "name them so")
+        raise BadInput(str(RECIPE / "Dockerfile"), "", f"no {CACHES}", "apt caches with that id", "name them so")
     dockerfile.write_text(text.replace(CACHES, f"id=bench-{secrets.token_hex(4)}-"), encoding="utf-8")
 
 

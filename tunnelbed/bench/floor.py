@@ -32,7 +32,7 @@ def ready(bed: Testbed, *, awake: bool = False) -> Iterator[tuple[Sequence[str],
     """
     engine = bed.engine
     if not isinstance(engine, DockerEngine):
-        raise BadInput("--engine", "", engine.name, "docker", "plain Compose is the floor that is measured against")
+        raise BadInput("--engine", "", engine.name, "docker", "plain Compose is the baseline")
     bed.state.mkdir(parents=True, exist_ok=True)
     try:
         plan = bed.plan(Options(), lambda _: None)

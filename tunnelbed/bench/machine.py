@@ -70,7 +70,7 @@ def available_bytes(proc: Path = PROC) -> int:
         name, _, rest = line.partition(":")
         if name == "MemAvailable":
             return int(rest.split()[0]) * 1024
-    raise OSError(f"{proc}/meminfo says no MemAvailable; it needs Linux 3.14 or later")
+    raise OSError(f"{proc}/meminfo has no MemAvailable; this needs Linux 3.14 or later")
 
 
 def conditions(proc: Path = PROC) -> Mapping[str, str]:

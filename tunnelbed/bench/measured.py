@@ -66,7 +66,9 @@ class Results:
     def load(cls, file: Path) -> Results:
         """Read what `save` wrote; raises `BadInput` where it is not there."""
         if not file.exists():
-            raise BadInput(str(file), "", "nothing", "what `invoke bench` measured", "measure first, without `--again`")
+            raise BadInput(
+                str(file), "", "nothing", "what `invoke bench` measured", "run `invoke bench` without `--again` first"
+            )
         said = json.loads(file.read_text(encoding="utf-8"))
         return cls(
             said["conditions"],

@@ -78,7 +78,7 @@ def measure(asked: Asked, progress: Progress) -> Iterator[Results]:
 def _bed(name: str, asked: Asked, subject: Subject) -> Testbed:
     """A scenario's testbed on a subject's engine; it must not be up on any."""
     if open_testbed(load(name, asked.root), asked.root).is_up():
-        raise BadInput("bench", name, "up", "down, since coming up is measured", f"`invoke down --scenario {name}`")
+        raise BadInput("bench", name, "up", "down: the start is measured", f"`invoke down --scenario {name}`")
     return open_testbed(load(name, asked.root), asked.root, subject.engine)
 
 

@@ -22,7 +22,7 @@ def measure(root: Path, invoke: Sequence[str], runs: int, progress: Progress) ->
     scenarios = names(root)
     for name in scenarios:
         if open_testbed(load(name, root), root).is_up():
-            raise BadInput("bench", name, "up", "down, since coming up is measured", f"`invoke down --scenario {name}`")
+            raise BadInput("bench", name, "up", "down: the start is measured", f"`invoke down --scenario {name}`")
     where = ("--path", str(root))
     facts = {**machine.conditions(), "runs": str(runs)}
     forms = {"one after another": (1, Runs()), "at once": (len(scenarios), Runs())}

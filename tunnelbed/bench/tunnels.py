@@ -21,7 +21,7 @@ def established(bed: Testbed) -> float:
 def _of(bed: Testbed, node: Node) -> Iterator[float]:
     times = bed.node(node).daemon.established()
     if not times:
-        raise NodeFailed(node.name, "its log tells of no tunnel", "see it with `invoke logs`")
+        raise NodeFailed(node.name, "its log has no tunnel", "see `invoke logs`")
     ahead = _ahead(bed, node.name)
     yield from (when - ahead for when in times)
 

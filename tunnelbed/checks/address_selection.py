@@ -165,5 +165,7 @@ def source_address(bed: Testbed, source: Node, target: Address) -> Address:
     candidates = [found.ip for found in own if target in found.network]
     candidates += [found.ip for found in own if found.version == target.version]
     if not candidates:
-        raise TunnelbedError(f"{source.name} has no address of IPv{target.version} now to send anything to {target}")
+        raise TunnelbedError(
+            f"{source.name} has no IPv{target.version} address now, so it can send nothing to {target}"
+        )
     return candidates[0]

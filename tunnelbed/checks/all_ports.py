@@ -243,7 +243,7 @@ class Question:
             recording.settle()
         seen = self._collected(refused)
         if not all(CONTROL in found.came[self.target.name] for found in seen.values()):
-            raise TunnelbedError(f"{self.target.name} notes no packet of ours: nothing can be said about it")
+            raise TunnelbedError(f"{self.target.name} counts no control packet: nothing is shown")
         return seen
 
     def _begin(self) -> None:
@@ -277,7 +277,7 @@ class Question:
 
             if recording.until(last_arrives, ON_ITS_WAY):
                 return
-        raise TunnelbedError(f"no neighbour's packet is seen to arrive at {self.target.name}: nothing can be said")
+        raise TunnelbedError(f"no control packet from a neighbour arrives at {self.target.name}: nothing is shown")
 
     def _collected(self, refused: Mapping[str, int]) -> Mapping[str, Seen]:
         """What every node noted so far, by protocol."""

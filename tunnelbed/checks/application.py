@@ -98,7 +98,7 @@ def gets_no_pong(bed: Testbed, source: Node, server: Node) -> None:
         raise unmet(bed, expected, f"the answer {said}", recording, gateways_of(bed, source, server), request.shows)
     left = {seen.packet[TCP].seq for seen in recording.departures(source.name) if _opens(seen.packet)}
     if not left:
-        raise TunnelbedError(f"{expected}: cannot be judged, since nothing was seen to leave {source.name}")
+        raise TunnelbedError(f"{expected}: cannot be judged, since no request leaves {source.name}")
 
     def asks(packet: Packet) -> bool:
         return request.shows(packet) or (_opens(packet) and packet[TCP].seq in left)
@@ -146,14 +146,16 @@ def say_again(
         for speaker in speakers:
             if not (again := [seen for seen in conversation.departures(speaker.name) if is_said(seen)]):
                 expected = "a node that asked or answered"
-                raise BadInput("When", speaker.name, "nothing said", expected, "name another node")
+                raise BadInput("When", speaker.name, "no request and no answer", expected, "name another node")
             for seen in again:
                 packet = seen.packet.copy()
                 # Seen where it leaves, it may lack what the device would have put in.
                 del packet[TCP].chksum
                 bed.node(speaker).send_frame(seen.network, bytes(packet))
         if recording.until(is_heard, ON_ITS_WAY) is None:
-            raise TunnelbedError("nobody hears what is said again: nothing can be said about it")
+            raise TunnelbedError(
+                "the packets that were sent again arrived nowhere: nothing is shown; see `invoke trace`"
+            )
         recording.settle()
     return recording
 

@@ -79,7 +79,7 @@ def text_is_unreadable(
         raise BadInput("Then", "", "none", expected, "add `When every client asks the server`")
     for request in requests:
         if not any(request.shows(seen.packet) for seen in recording.sightings):
-            raise TunnelbedError("the request's text was read nowhere, not even where it was sent: nothing is proven")
+            raise TunnelbedError("the request's text was found nowhere, not even where it was sent: nothing is shown")
     for network in networks:
         expected = f"the text of a request is never seen in clear on {network.name}"
         for seen in _crossed(recording, network):
@@ -103,7 +103,9 @@ def no_inside_address_is_seen(bed: Testbed, recording: Recording, acting: Iterab
             raise unmet(bed, f"no address from inside a site is seen on {network.name}", str(shown[0]), recording)
     sent = [seen for node in acting for seen in recording.departures(node.name)]
     if not any(from_or_to(seen.packet, private) for seen in sent if not is_neighbour_discovery(seen.packet)):
-        raise TunnelbedError("no address from inside a site was seen even there: nothing is proven; ask for traffic")
+        raise TunnelbedError(
+            "no address from inside a site was seen even inside the sites: nothing is shown; send traffic first"
+        )
 
 
 def _shows(seen: Sighting, private: tuple[Subnet, ...]) -> bool:
@@ -188,7 +190,7 @@ def _crossed(recording: Recording, network: Network) -> Sequence[Sighting]:
     """The traffic that crossed a network; an error where there was none, since that proves nothing."""
     crossed = _traffic(recording, network)
     if not crossed:
-        raise TunnelbedError(f"nothing was seen to cross {network.name}, which proves nothing: ask for traffic first")
+        raise TunnelbedError(f"no packet crossed {network.name}, so nothing is shown: send traffic first")
     return crossed
 
 

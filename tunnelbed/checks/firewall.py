@@ -61,7 +61,7 @@ def misplaced(bed: Testbed, node: Node, face: Node, network: Network) -> Flow:
     ours = node.address_on(network.name)
     if ours is None:
         listed = ", ".join(at.network for at in node.attachments)
-        raise BadInput(node.name, network.name, "no foot in it", f"one of: {listed}", "name another network")
+        raise BadInput(node.name, network.name, "no interface on it", f"one of: {listed}", "name another network")
     return Flow(face, node, source_address(bed, face, ours), ours, f"from {face.name} on {network.name}", network.name)
 
 

@@ -64,7 +64,7 @@ def stray_not_told(bed: Testbed, source: Node, target: Node) -> None:
         if told:
             raise unmet(bed, expected, told[0], recording, gateways_of(bed, source), probe.shows)
         if not recording.way_of(probe.answers):
-            raise TunnelbedError(f"{expected}: cannot be judged, since none was even seen to leave {source.name}")
+            raise TunnelbedError(f"{expected}: cannot be judged, since no packet leaves {source.name}")
 
 
 def _unreachable(packet: Packet) -> bool:

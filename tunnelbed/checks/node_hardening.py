@@ -127,7 +127,7 @@ def refused(netstat: str) -> int:
         counted = dict(zip(names.split(), numbers.split(), strict=True))
         if "IPReversePathFilter" in counted:
             return int(counted["IPReversePathFilter"])
-    raise TunnelbedError("the kernel does not count what it refuses for its source (IPReversePathFilter)")
+    raise TunnelbedError("the kernel has no counter of packets dropped by source address checks (IPReversePathFilter)")
 
 
 def _said(bed: Testbed, node: Node, *command: str) -> str:

@@ -18,7 +18,7 @@ def has_sysctl(bed: Testbed, node: Node, key: str, value: int) -> None:
     """A node's kernel has this value for a sysctl (`net.ipv4.ip_forward`). Raises `Unmet`."""
     done = bed.node(node).run(["cat", f"/proc/sys/{key.translate(PATH)}"])
     if done.status:
-        raise BadInput("Then", node.name, key, "a sysctl that this node's kernel has", "correct the sentence")
+        raise BadInput("Then", node.name, key, "a sysctl of this node's kernel", "correct the sentence")
     if done.stdout.split() != [str(value)]:
         raise unmet(bed, f"{node.name} has {key} = {value}", done.stdout.strip())
 

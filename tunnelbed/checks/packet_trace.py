@@ -64,7 +64,7 @@ def _address(bed: Testbed, source: Node, to: str) -> Address:
             raise BadInput("--to", "", to, "another node than --from", "name another node") from None
         return address_towards(bed, source, target)
     if all(own.version != address.version for own in away(bed, source)):
-        expected = f"an address of an IP version that {source.name} speaks"
+        expected = f"an address of an IP version that {source.name} has"
         raise BadInput("--to", "", to, expected, "name another address")
     return address
 

@@ -146,7 +146,7 @@ def _is_stopped(bed: Testbed, source: Node, aim: Aim, probe: Probe, about: str) 
         )
     if first is None and not refused:
         raise TunnelbedError(
-            f"{expected}: cannot be judged, since the probe to {address} was not even seen to leave {source.name}; "
+            f"{expected}: cannot be judged, since the probe to {address} did not leave {source.name}; "
             f"see its firewall and routes (`invoke exec`)"
         )
 
@@ -208,7 +208,7 @@ def control_arrives(bed: Testbed, recording: Recording, target: Node) -> None:
 
             if recording.until(arrives, ON_ITS_WAY):
                 return
-    raise TunnelbedError(f"no neighbour's packet is seen to arrive at {target.name}: nothing can be said about it")
+    raise TunnelbedError(f"no control packet from a neighbour arrives at {target.name}: nothing is shown")
 
 
 def _ask(

@@ -77,12 +77,12 @@ def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying
         if crossed is None:
             going_on.result()
             seen = f"{traffic.source.name} sends {traffic.name}, and no tunnel data is seen"
-            raise TunnelbedError(f"{seen}: nothing to change keys under")
+            raise TunnelbedError(f"{seen}: a key change during traffic cannot be shown")
         before = _current(carrying[_number(bed, crossed)])
         daemon.rekey(before, layer)
         after = _renewed(bed, gateway, before, {tunnel.id for tunnel in tunnels}, layer)
         if going_on.done():
-            raise TunnelbedError(f"the {traffic.name} ended before the keys had changed, so that nothing was shown")
+            raise TunnelbedError(f"the {traffic.name} ended before the keys changed, so nothing is shown")
         sent, received = going_on.result()
         recording.settle()
     return Rekeying(before, after, recording, traffic.name, sent, sent - received, kind)

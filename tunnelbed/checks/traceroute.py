@@ -55,9 +55,7 @@ def does_not_see(bed: Testbed, source: Node, gateway: Node, target: Node) -> Non
         if told:
             raise unmet(bed, expected, str(told[0]), recording, gateways_of(bed, source, gateway), probe.shows)
         if not any(probe.shows(seen.packet) for seen in recording.arrivals(gateway.name)):
-            raise TunnelbedError(
-                f"{expected}: cannot be judged, since none was seen to arrive there; open what stops it"
-            )
+            raise TunnelbedError(f"{expected}: cannot be judged, since no packet arrives there; see `invoke trace`")
 
 
 def _hops_to(bed: Testbed, source: Node, gateway: Node, packet: Packet, probe: Ping) -> tuple[int, Recording]:

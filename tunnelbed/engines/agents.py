@@ -88,7 +88,9 @@ class Agent:
         Raises `NodeFailed` where its kernel had to drop some: whatever is absent may have been among them.
         """
         if lost := self._ask("sync"):
-            raise NodeFailed(self.node, f"saw {lost} frames more than it could keep", "send less at once")
+            raise NodeFailed(
+                self.node, f"lost {lost} captured frames: its buffer was full", "send fewer packets at once"
+            )
 
     def send_frame(self, network: str, data: bytes) -> None:
         """Send a frame as it is into a network, or out of an interface of another name, past the node's firewall."""
@@ -227,7 +229,7 @@ class Agent:
 
     def _lost(self) -> TunnelbedError:
         why = f" by {type(self._wrong).__name__}: {self._wrong}" if self._wrong else ""
-        lost = NodeFailed(self.node, f"the conversation with it ended{why}", "see `invoke status` and `invoke logs`")
+        lost = NodeFailed(self.node, f"the connection to its agent ended{why}", "see `invoke status` and `invoke logs`")
         lost.__cause__ = self._wrong
         return lost
 

@@ -197,7 +197,7 @@ class FakeEngine:
 
     def _known(self, project: str, node: str) -> None:
         if node not in self._nodes.get(project, {}):
-            raise NodeFailed(node, "is not there", "bring the testbed up first")
+            raise NodeFailed(node, "does not run", "bring the testbed up first")
 
 
 class Said:

@@ -73,7 +73,9 @@ class Changes:
         well(self._bed, self._bed.patience if self._bed.hasty else WELL_SECONDS)
         if left := difference(self._found, state(self._bed)):
             told = "; ".join(left[:5])
-            raise TunnelbedError(f"{self._bed.name} is not as it was found: {told}; take it down and up again")
+            raise TunnelbedError(
+                f"{self._bed.name} is not in the state it was in before: {told}; take it down, then bring it up again"
+            )
 
     def abandon(self) -> None:
         """Undo all changes and look no further: for a testbed that is not proven again before it begins anew."""

@@ -42,9 +42,7 @@ def without_crls(bed: Testbed, node: Node) -> Iterator[None]:
     folder = _keys(bed) / node.name / "x509crl"
     lists = sorted(folder.iterdir()) if folder.is_dir() else []
     if not lists:
-        raise BadInput(
-            bed.scenario.name, node.name, "no revocation list", "one that it can lose", "name another gateway"
-        )
+        raise BadInput(bed.scenario.name, node.name, "no revocation list", "a node with one", "name another gateway")
     with _changed(bed, node, dict.fromkeys(lists, Path.unlink)):
         yield
 
@@ -136,7 +134,7 @@ def _take_effect(bed: Testbed, node: Node) -> None:
 def _plan(bed: Testbed) -> pki.Plan:
     path = bed.scenario.configs / "pki.yaml"
     if not path.exists():
-        raise BadInput(bed.scenario.name, "pki.yaml", "none", "a scenario with certificates", "leave the sentence out")
+        raise BadInput(bed.scenario.name, "pki.yaml", "none", "a scenario with certificates", "remove the sentence")
     return pki.read(path, bed.scenario.nodes)
 
 

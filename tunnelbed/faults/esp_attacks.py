@@ -77,7 +77,9 @@ def attack(bed: Testbed, sender: Node, receiver: Node, forge: Callable[[Packet],
         entered = recording.until(enters, ON_ITS_WAY)
         recording.settle()
     if not entered:
-        raise TunnelbedError(f"an attack on {receiver.name} cannot be judged: {len(wanted)} packets did not enter it")
+        raise TunnelbedError(
+            f"an attack on {receiver.name} cannot be judged: {len(wanted)} packets did not arrive at it"
+        )
     return Attack(len(frames), recording, journal, since)
 
 
@@ -94,7 +96,7 @@ def recorded_esp(bed: Testbed, sender: Node, receiver: Node) -> tuple[Network, S
         recording.settle()
     found = [seen for seen in recording.on(link.name) if _is_data_from(bed, seen, sender)]
     if not found:
-        raise TunnelbedError(f"no ESP from {sender.name} was seen on {link.name}: nothing to send again")
+        raise TunnelbedError(f"no ESP from {sender.name} was seen on {link.name}: there is no packet to send again")
     return link, found
 
 

@@ -51,7 +51,7 @@ def restarted(bed: Testbed, node: Node) -> Iterator[None]:
     bed.agents.forget(node.name)
     bed.engine.restart(bed.project, node.name)
     if not journal.count(node.name, READY, 1, RESTART_SECONDS):
-        raise DeadlinePassed(f"{node.name} to be ready again", RESTART_SECONDS, "its log does not say so")
+        raise DeadlinePassed(f"{node.name} to be ready again", RESTART_SECONDS, "its log has no such line")
     yield
 
 
@@ -59,7 +59,7 @@ def restarted(bed: Testbed, node: Node) -> Iterator[None]:
 def killed(bed: Testbed, node: Node, process: str) -> Iterator[None]:
     """Every process of that name ends at once, without a word to anybody (SIGKILL)."""
     if bed.node(node).run(["sh", "-c", KILL, "kill", process]).status:
-        raise BadInput(node.name, process, "no such process", "one that runs there", "name another")
+        raise BadInput(node.name, process, "no such process", "one that runs there", "name a process that runs there")
     yield
 
 
@@ -127,8 +127,10 @@ def _told(bed: Testbed, node: str, rules: str) -> None:
     except CommandFailed as refused:
         if "Operation not supported" not in refused.output:
             raise
-        advice = "take an engine whose kernel has it (`--engine qemu`)"
-        raise TunnelbedError(f"this kernel lacks what loses packets (CONFIG_NETFILTER_EGRESS); {advice}") from refused
+        advice = "use an engine whose kernel has it (`--engine qemu`)"
+        raise TunnelbedError(
+            f"this kernel cannot drop packets on egress (it lacks CONFIG_NETFILTER_EGRESS); {advice}"
+        ) from refused
 
 
 @contextlib.contextmanager
@@ -167,4 +169,4 @@ def _stands_in(node: Node, network: Network) -> None:
     """The node has an interface on the network; raises `BadInput` where it has none."""
     if all(at.network != network.name for at in node.attachments):
         listed = ", ".join(at.network for at in node.attachments)
-        raise BadInput(node.name, network.name, "no foot in it", f"one of: {listed}", "name another network")
+        raise BadInput(node.name, network.name, "no interface on it", f"one of: {listed}", "name another network")

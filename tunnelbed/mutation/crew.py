@@ -35,7 +35,9 @@ def judge(jobs: Sequence[Job], dispatcher: Dispatcher) -> None:
                     worker.join()
                     # One that was told nothing more ends well; any other was told to by somebody else.
                     if worker.exitcode or pipe not in dismissed:
-                        raise TunnelbedError("a worker was killed; run it again: what was judged is kept") from None
+                        raise TunnelbedError(
+                            "a worker process was killed; run `invoke mutate` again: verdicts so far are kept"
+                        ) from None
 
 
 @contextlib.contextmanager

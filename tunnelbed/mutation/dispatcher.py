@@ -81,7 +81,7 @@ class Dispatcher:
     def _begin(self, ready: Ready) -> None:
         """The first testbed is up: its units are known, and with its data plane what is equivalent there."""
         if not ready.units:
-            raise TunnelbedError(f"no feature has the tag @scenario.{self._name}: there is nothing to prove; write one")
+            raise TunnelbedError(f"no feature has the tag @scenario.{self._name}: nothing can be verified; write one")
         self.units = ready.units
         for mutant in tuple(self._waiting):
             if reason := next((reason for reason in self._reasons if reason.covers(mutant, ready.plane)), None):

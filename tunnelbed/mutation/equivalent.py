@@ -58,7 +58,7 @@ def read(configs: Path, all_mutants: Sequence[Mutant]) -> tuple[Reason, ...]:
             if not any(_matches(pattern, mutant.name) for mutant in all_mutants):
                 advice = "correct it (`invoke mutate --list`) or remove it"
                 raise BadInput(
-                    yaml_sections.shorten(path), where, repr(pattern), "the name of a mutant there is", advice
+                    yaml_sections.shorten(path), where, repr(pattern), "the name of an existing mutant", advice
                 )
         reasons.append(reason)
     return tuple(reasons)

@@ -206,8 +206,8 @@ class Judge:
             self.ground.up()
         assert failure  # noqa: S101 # else it was proven
         raise TunnelbedError(
-            f"without any mistake made, `{failure.sentence}` ({failure.place}) does not hold: {failure.seen}; "
-            f"mend that first"
+            f"`{failure.sentence}` ({failure.place}) does not hold on the unchanged scenario: {failure.seen}; "
+            f"correct that first"
         )
 
     def inspected(self) -> Inspected:

@@ -61,7 +61,7 @@ def target(bed: Testbed, output: str, *, keys: bool, terminal: bool) -> Path | N
     file = Path(output) if output else bed.captures / f"{bed.name}-{time.strftime('%Y%m%d-%H%M%S')}.pcapng"
     folder = keys_beside(file)
     if keys and folder.exists() and not folder.is_dir():
-        raise BadInput(str(folder), "", "a file", "none, or a folder for the keys", "move it away")
+        raise BadInput(str(folder), "", "a file", "a folder for the keys, or a free name", "rename the file")
     file.parent.mkdir(parents=True, exist_ok=True)
     return file
 

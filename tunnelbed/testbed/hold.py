@@ -50,14 +50,14 @@ class Hold:
             try:
                 held = os.open(mark, os.O_CREAT | os.O_RDONLY, 0o600)
             except PermissionError as refused:
-                advice = "prove it as whoever brought it up"
-                raise BadInput(str(self.state), "", "a folder of somebody else's", "your own", advice) from refused
+                advice = "run it as the user who brought the testbed up"
+                raise BadInput(str(self.state), "", "a folder of another user", "your own", advice) from refused
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as taken:
                 os.close(held)
-                advice = "wait for its end, or prove a copy (`-D instance=2`, `--instance 2`)"
-                raise BadInput(self.testbed, "", "a run that proves it now", "nobody at work there", advice) from taken
+                advice = "wait for its end, or use another copy (`-D instance=2`, `--instance 2`)"
+                raise BadInput(self.testbed, "", "another run of its features", "one run at a time", advice) from taken
         try:
             yield
         finally:

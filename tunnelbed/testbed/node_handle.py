@@ -98,7 +98,7 @@ class NodeHandle:
         daemon = self.daemon
         if self.vpn and feature not in self.vpn.features:
             found = f"{self.vpn.name}, which has no {feature.value}"
-            raise BadInput(self.scenario.name, self.name, found, "a VPN that has them", "leave the sentence out")
+            raise BadInput(self.scenario.name, self.name, found, "a VPN that has them", "remove the sentence")
         return daemon
 
     def tunnels(self, peer: NodeHandle | None = None) -> tuple[Tunnel, ...]:

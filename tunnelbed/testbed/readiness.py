@@ -69,7 +69,9 @@ class Readiness:
             states = self.engine.states(self.project)
             for name in unready:
                 if states.get(name) == "dead":
-                    raise NodeFailed(name, "is dead: what ran it has ended", "take the testbed down, and up again")
+                    raise NodeFailed(
+                        name, "is dead: its container or VM has ended", "take the testbed down, then bring it up again"
+                    )
                 if states.get(name) == "exited":
                     raise self._ended(name)
             while unready and unready[0] in states and READY in self.engine.log(self.project, unready[0]):
@@ -85,7 +87,7 @@ class Readiness:
         if lacking := LACKING.findall(log):
             return EngineUnavailable(f"{name}: {lacking[-1]}")
         files = yaml_sections.shorten(self.scenario.configs / name)
-        return NodeFailed(name, _last_lines(log), f"mend {files}, or its command in the stack")
+        return NodeFailed(name, _last_lines(log), f"correct {files}, or its command in the stack")
 
     def _complaint(self, node: Node) -> str | None:
         """What a node's check printed last if it does not pass in time."""

@@ -92,7 +92,7 @@ class Testbed:
             self._warn(progress)
             kept = self.options
             if kept and kept.engine != options.engine:
-                expected = f"--engine {kept.engine}, on which it is now"
+                expected = f"--engine {kept.engine}, on which it is up"
                 raise BadInput("up", self.name, f"--engine {options.engine}", expected, "take it down first")
             made = not self.is_up()
             if made:
@@ -100,7 +100,7 @@ class Testbed:
             else:
                 if differing := given.differing(options, kept or given.DEFAULT):
                     found = given.words(options, differing)
-                    expected = f"{given.words(kept or given.DEFAULT, differing)}, as it is up now"
+                    expected = f"{given.words(kept or given.DEFAULT, differing)}, which the running testbed has"
                     raise BadInput("up", self.name, found, expected, "take it down first")
                 self.refuse_other_images()
                 progress("already up: checking")
@@ -125,8 +125,8 @@ class Testbed:
         for node, runs in self.engine.runs(self.project).items():
             image = self.scenario.nodes[node].image if node in self.scenario.nodes else ""
             if image and runs != self.engine.called(image, options.platform):
-                found = f"{node} runs another image than {image} is now"
-                raise BadInput("up", self.name, found, "the one it runs", "take it down first")
+                found = f"{node} runs another image than the current {image}"
+                raise BadInput("up", self.name, found, "the current one", "take it down first")
 
     def down(self) -> Mapping[str, int]:
         """Remove the testbed, or what is left of one; how many of each kind were removed."""
@@ -281,7 +281,7 @@ class Testbed:
             plan = self.plan(options, progress)
             # Whoever brought it up before may have been killed at any moment: with networks made, and no node yet.
             if any(self.engine.stop(self.project, self.state).values()):
-                progress("half of it was there: starting anew")
+                progress("removed the rest of an interrupted start")
         finally:
             wait([making])
         making.result()
@@ -333,7 +333,7 @@ def open_testbed(scene: Scenario, root: Path, engine: str = "", instance: str = 
             raise
         kept = None
     if kept and not scene.nodes and engine not in ("", kept.engine):
-        expected = f"{kept.engine}, on which {testbed_name(scene.name, instance)} is now"
+        expected = f"{kept.engine}, on which {testbed_name(scene.name, instance)} is up"
         raise BadInput("--engine", "", engine, expected, "name that one, or omit it")
     bed = Testbed(scene, root, engines.connect(engine or (kept or given.DEFAULT).engine, root), instance)
     if scene.nodes and kept:

@@ -63,7 +63,7 @@ def ask(bed: Testbed, node: Node, target: Node) -> None:
     daemon = bed.daemons.on(node)
     if daemon is None or not daemon.answers():
         expected = "one that poses as a gateway"
-        advice = f"say `When {node.name} poses as ...` before"
+        advice = f"add `When {node.name} poses as ...` before it"
         raise BadInput(bed.scenario.name, node.name, "no rogue gateway there", expected, advice)
     # An attempt of its own that is under way, or half a tunnel, would be taken for the answer.
     end(bed, node)

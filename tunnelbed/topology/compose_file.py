@@ -116,7 +116,7 @@ def asked_images(said: str) -> Mapping[str, str]:
         if not who or not image:
             raise BadInput("--image", "", repr(one), "WHO=IMAGE, with commas between several", "correct it")
         if who in asked:
-            raise BadInput("--image", "", f"{who} twice", "one image for each", "leave one away")
+            raise BadInput("--image", "", f"{who} twice", "one image for each", "omit one of them")
         asked[who] = image
     return dict(sorted(asked.items()))
 
@@ -294,7 +294,7 @@ def _configs_have_nodes(stack: Section, configs: Path, nodes: Mapping[str, Node]
             # A node would boot without it: a firewall that is a folder is no firewall.
             if (folder / name).is_dir():
                 where = yaml_sections.shorten(folder / name)
-                raise BadInput(where, "", "a folder", f"the file {name}", "move the folder away, or its content here")
+                raise BadInput(where, "", "a folder", f"the file {name}", "rename the folder, or move its content here")
 
 
 def _check(healthcheck: Section) -> tuple[str, ...]:

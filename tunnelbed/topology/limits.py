@@ -43,7 +43,7 @@ def check_service(said: Section) -> Iterator[tuple[str, str]]:
     asked = [how.get("condition") for how in conditions if isinstance(how, Mapping)]
     if "service_completed_successfully" in asked:
         expected = "nodes that run as long as the testbed"
-        raise said.bad("depends_on", "service_completed_successfully", expected, "let the node do that itself")
+        raise said.bad("depends_on", "service_completed_successfully", expected, "do that in the node's own command")
     if "service_healthy" in asked:
         yield "depends_on", "nodes start at the same time; `up` returns when every healthcheck passes"
 
@@ -52,7 +52,7 @@ def check_network(said: Section) -> Iterator[tuple[str, str]]:
     """The same of a network."""
     if said.said.get("external"):
         advice = "remove `external`, and give it a subnet"
-        raise said.bad("external", "it", "a network of the testbed's own, which leads nowhere else", advice)
+        raise said.bad("external", "it", "a network of the testbed alone", advice)
     driver = said.said.get("driver")
     if driver not in (None, "", *DRIVERS):
         raise said.bad("driver", shown(driver), f"one of: {', '.join(DRIVERS)}, or none", "remove it for MACVLAN")

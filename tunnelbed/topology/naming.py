@@ -39,7 +39,7 @@ def node(scenario: Scenario, said: str) -> Node:
     if not alike and len(of_role) == 1:
         return of_role[0]
     if alike:
-        expected = f"one node; {' and '.join(found.name for found in alike)} are called so"
+        expected = f"one node; {' and '.join(found.name for found in alike)} have that name"
     elif of_role:
         expected = f"one node; {plain} is the role of {len(of_role)}"
     else:
@@ -74,7 +74,7 @@ def nodes(scenario: Scenario, said: str) -> Sequence[Node]:
         if found := [one for one in of_site if one.role == role]:
             return found
     roles = ", ".join(sorted({found.role for found in of_site if found.role}))
-    raise BadInput(scenario.name, "", repr(said), f"a role that some node has: {roles}", "correct the sentence")
+    raise BadInput(scenario.name, "", repr(said), f"the role of a node: {roles}", "correct the sentence")
 
 
 def networks(scenario: Scenario, said: str) -> Sequence[Network]:

@@ -64,7 +64,7 @@ def _resolved(files: Sequence[Path], written: Section) -> tuple[dict[str, Any], 
         done = shell.run(["docker", "compose", *words, "config", "--format", "json"])
     except CommandFailed as failed:
         if failed.status is None or any(sign in failed.output for sign in NO_COMPOSE) or failed.status == _MISSING:
-            needed = "it uses what Docker Compose alone resolves (a variable, `include`, a short form ...)"
+            needed = "it uses what only Docker Compose resolves (a variable, `include`, a short form ...)"
             raise EngineUnavailable(f"{written.file}: {needed}, which is not installed; run scripts/setup") from failed
         raise _refused(failed.output, files, written) from failed
     # Compose writes a dollar so that it can read it again.

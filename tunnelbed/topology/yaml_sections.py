@@ -57,7 +57,7 @@ class Section:
         try:
             return tuple(shlex.split(value))
         except ValueError as wrong:
-            raise self.bad(word, shown(value), "a command", f"mend its quotes ({wrong})") from wrong
+            raise self.bad(word, shown(value), "a command", f"correct its quotes ({wrong})") from wrong
 
     def pairs(self, word: str) -> Mapping[str, str]:
         """A mapping of texts, which Compose also allows to be a list of NAME=VALUE."""
@@ -94,7 +94,7 @@ def read(path: Path, expected: str) -> Section:
     except (yaml.YAMLError, UnicodeDecodeError) as wrong:
         raise BadInput(file, "", _reason(wrong), expected, "correct that line") from wrong
     except OSError as wrong:
-        raise BadInput(file, "", wrong.strerror, "a file that can be read", "see its place and permissions") from wrong
+        raise BadInput(file, "", wrong.strerror, "a file that can be read", "see its path and permissions") from wrong
     finally:
         if loader:
             loader.dispose()
@@ -164,7 +164,7 @@ def _refuse_twice(node: yaml.Node, passed: set[int]) -> None:
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in seen:
                     mark = key.start_mark
-                    raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} stands twice", mark)
+                    raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} is there twice", mark)
                 seen.add((key.tag, key.value))
             _refuse_twice(value, passed)
     elif isinstance(node, yaml.SequenceNode):

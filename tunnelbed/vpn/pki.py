@@ -89,7 +89,7 @@ def _leaf(node: str, said: Section, nodes: Container[str], kind: str) -> Leaf:
         addresses = ()
     usage = said.said.get("usage")
     if not isinstance(usage, str) or usage not in USAGES:
-        raise said.bad("usage", shown(usage), " or ".join(USAGES), "say which end it is")
+        raise said.bad("usage", shown(usage), " or ".join(USAGES), "choose one of them")
     return Leaf(node, _name(said, "subject"), addresses, usage, tuple(names), _kind(said, kind))
 
 
@@ -218,7 +218,13 @@ def authority_of(folder: Path, name: str) -> Authority:
     home = folder / "authorities"
     key = serialization.load_pem_private_key((home / f"{name}.key.pem").read_bytes(), None)
     if not isinstance(key, PrivateKey):
-        raise BadInput(str(home), name, type(key).__name__, f"one of: {', '.join(KINDS)}", "bring the testbed up anew")
+        raise BadInput(
+            str(home),
+            name,
+            type(key).__name__,
+            f"one of: {', '.join(KINDS)}",
+            "take the testbed down, then bring it up again",
+        )
     return Authority(x509.load_pem_x509_certificate((home / f"{name}.pem").read_bytes()), key)
 
 

@@ -30,5 +30,7 @@ def _counted(node: str, said: str) -> Usage:
         return Usage(int(found[1]), int(found[2]) / 1e6)
     if found := _FIRST_VERSION.search(said):
         return Usage(int(found[1]), int(found[2]) / 1e9)
-    reason = (said.strip().splitlines() or ["nothing was said"])[0]
-    raise EngineUnavailable(f"the kernel counts no peak of memory for {node} ({reason}); it needs Linux 5.19 or later")
+    reason = (said.strip().splitlines() or ["no output"])[0]
+    raise EngineUnavailable(
+        f"the kernel reports no peak memory use for {node} ({reason}); it needs Linux 5.19 or later"
+    )

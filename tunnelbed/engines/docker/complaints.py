@@ -35,14 +35,16 @@ def _causes(plan: Plan, failed: CommandFailed) -> Iterator[TunnelbedError]:
         yield EngineUnavailable(f"the kernel cannot make {drivers.named(plan)} networks; use another `--driver`")
     if failed.status == REFUSED or "yaml:" in text or "validating" in text:
         said = _last(text).removeprefix(f"validating {plan.scenario.stack}: ")
-        yield BadInput(stack, "", said, "a stack that Compose accepts", "correct what it names")
+        yield BadInput(stack, "", said, "a stack that Compose accepts", "correct the key that is named")
     if missing := re.search(r"No such image: (\S+)", text):
         yield BadInput(stack, "image", missing[1], "an image that the engine has", "build it, or `docker pull` it")
     if taken := re.search(r'container name "/?([^"]+)" is already in use by container "([0-9a-f]{12})', text):
-        advice = f"leave out container_name, or remove that container: `docker rm {taken[1]}`"
-        yield BadInput(stack, "container_name", taken[1], f"a name that container {taken[2]} has not", advice)
+        advice = f"remove `container_name`, or remove that container: `docker rm {taken[1]}`"
+        yield BadInput(stack, "container_name", taken[1], f"a name other than that of container {taken[2]}", advice)
     if "address already in use" in text:
-        yield BadInput(stack, "mac_address", "one MAC twice", "another for each node", "correct it, or leave it out")
+        yield BadInput(
+            stack, "mac_address", "the same MAC twice", "a different MAC for each node", "correct it, or remove it"
+        )
 
 
 def shortened(failed: CommandFailed) -> CommandFailed:
@@ -79,4 +81,4 @@ def in_a_line(method: Callable[P, T]) -> Callable[P, T]:
 
 
 def _last(text: str) -> str:
-    return text.strip().splitlines()[-1] if text.strip() else "no word from Compose"
+    return text.strip().splitlines()[-1] if text.strip() else "Compose printed nothing"

@@ -64,7 +64,7 @@ def refuse_mounts(plan: Plan) -> None:
             above = any(f"{place}/".startswith(f"{target.rstrip('/')}/") for place in OWN)
             if above or target.startswith(f"{CONFIGS}/"):
                 where = (yaml_sections.shorten(plan.scenario.stack), f"services.{node.name}.volumes")
-                expected = f"a place where nodes have nothing of their own ({', '.join(OWN)})"
+                expected = f"a path that nodes do not use themselves ({', '.join(OWN)})"
                 raise BadInput(*where, f"a folder at {target}", expected, "mount it elsewhere")
 
 

@@ -49,7 +49,7 @@ def one(client: docker.DockerClient, project: str, node: str) -> Found:
     """A node's container. Raises `NodeFailed` where there is none."""
     found = of(client, project, node)
     if not found:
-        raise NodeFailed(node, "is not there", "bring the testbed up first")
+        raise NodeFailed(node, "does not run", "bring the testbed up first")
     return found[0]
 
 

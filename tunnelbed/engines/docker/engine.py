@@ -296,7 +296,7 @@ class DockerEngine:
         for container in containers.of(self.client, plan.project):
             if container.state == "exited":
                 return NodeFailed(
-                    container.node, containers.last_lines(self.client, container, 5), "mend its configuration"
+                    container.node, containers.last_lines(self.client, container, 5), "correct its configuration"
                 )
         return complaints.shortened(failed)
 
@@ -309,7 +309,7 @@ class DockerEngine:
             for tag in image["RepoTags"] or ():
                 if _NATIVE_TAG.fullmatch(tag):
                     return str(tag)
-        raise EngineUnavailable("there is no node image; make it with `invoke build`")
+        raise EngineUnavailable("there is no node image; build it with `invoke build`")
 
     def _has(self, tag: str) -> bool:
         """Whether the engine has an image of that tag."""
@@ -322,7 +322,9 @@ class DockerEngine:
         except NotFound:
             return ""
         except (DockerException, OSError) as refused:
-            raise EngineUnavailable(f"the engine does not say what images it has: {refused}") from refused
+            raise EngineUnavailable(
+                f"the Docker engine does not list its images: {refused}; see `docker images`"
+            ) from refused
 
     def subnets(self) -> Mapping[IPv4Network, str]:
         """The subnets out of which Docker hands out addresses, and for which networks.

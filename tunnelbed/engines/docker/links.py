@@ -90,10 +90,10 @@ def _links(client: docker.DockerClient, image: str, project: str, kinds: Sequenc
             helper.start()
             output: str = b"".join(said).decode(errors="replace").strip()
     except DockerException as refused:
-        raise EngineUnavailable(f"could not make or remove the networks' own links: {refused}") from refused
+        raise EngineUnavailable(f"the links of the networks could not be made or removed: {refused}") from refused
     # It ends with the number, or at a complaint.
     if not output.isdecimal():
-        raise EngineUnavailable(f"could not make or remove the networks' own links: {output}")
+        raise EngineUnavailable(f"the links of the networks could not be made or removed: {output}")
     return int(output)
 
 

@@ -64,6 +64,6 @@ def _next_free(first: int, size: int, taken: Mapping[IPv4Network, str]) -> IPv4N
     named = [f"{whose} ({net})" for net, whose in largest[:NAMED]]
     more = f" and {len(taken) - NAMED} more" if len(taken) > NAMED else ""
     raise EngineUnavailable(
-        f"no {size} addresses in a row are free in {POOL}, of which Docker's networks get theirs; the largest "
-        f"parts have {', '.join(named)}{more}; take a testbed down, or remove a network (`docker network rm`)"
+        f"no {size} addresses in a row are free in {POOL}, from which Docker's networks are addressed; the largest "
+        f"ranges are those of {', '.join(named)}{more}; take a testbed down, or remove a network (`docker network rm`)"
     )

@@ -127,7 +127,7 @@ def _builder(*, alone: bool, exported: bool) -> tuple[str, bool]:
             if other["Driver"] != "docker":
                 return str(other["Name"]), False
     raise ImageFailed(
-        "this Docker keeps images of one platform at a time; put "
+        "Docker's image store keeps images of one platform at a time; put "
         '"features": {"containerd-snapshotter": true} into /etc/docker/daemon.json and restart it'
     )
 

@@ -33,8 +33,10 @@ def ensure(platform: str, builder: str, progress: Callable[[str], None]) -> None
     if platform in _platforms(builder):
         return
     if shutil.which("apt-get") is None or (os.geteuid() != 0 and shutil.which("sudo") is None):
-        raise ImageFailed(f"nothing here runs programs for {platform}; register an emulator: as root, `{REGISTER}`")
-    progress(f"nothing here runs programs for {platform} yet: registering QEMU ({REGISTER})")
+        raise ImageFailed(
+            f"this machine cannot run programs for {platform}; register an emulator: as root, `{REGISTER}`"
+        )
+    progress(f"this machine cannot run programs for {platform} yet: registering QEMU ({REGISTER})")
     root = [] if os.geteuid() == 0 else ["sudo"]
     install = ["apt-get", "install", "--yes", "--quiet", "--quiet", "--no-install-recommends", *PACKAGES]
     try:

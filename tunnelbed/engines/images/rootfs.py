@@ -146,5 +146,5 @@ def reason(output: str) -> str:
             if re.search(pattern, line, re.IGNORECASE):
                 return f"{cause} ({line})"
     errors = [line for line in lines if re.match(r"e:|error", line, re.IGNORECASE)]
-    last = (errors or lines or ["it said nothing"])[-1]
-    return re.sub(r"^(?:E|ERROR|Error): ", "", last) or "it said nothing"
+    last = (errors or lines or ["it printed nothing"])[-1]
+    return re.sub(r"^(?:E|ERROR|Error): ", "", last) or "it printed nothing"

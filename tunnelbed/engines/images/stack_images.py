@@ -37,7 +37,7 @@ def build(scenario: Scenario, file: Path, base: str, platform: str, progress: Pr
         shell.run(words, env={"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"})
     except CommandFailed as failed:
         lines = [line.strip() for line in failed.output.splitlines() if line.strip()]
-        wrong = [line for line in lines if "ERROR" in line or "failed to" in line] or lines or ["no word"]
+        wrong = [line for line in lines if "ERROR" in line or "failed to" in line] or lines or ["no output"]
         key = f"services.{names[0]}.build" if len(names) == 1 else "services"
         stack = yaml_sections.shorten(scenario.stack)
         raise BadInput(stack, key, f"`{wrong[-1]}`", "a build that succeeds", "correct it") from failed

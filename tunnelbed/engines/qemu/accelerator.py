@@ -81,7 +81,7 @@ def architecture() -> Architecture:
     """This machine's; raises `EngineUnavailable` where none of ours."""
     found = ARCHITECTURES.get(platform.machine())
     if found is None:
-        raise EngineUnavailable(f"the QEMU engine knows {' and '.join(ARCHITECTURES)}, not {platform.machine()}")
+        raise EngineUnavailable(f"the QEMU engine supports {' and '.join(ARCHITECTURES)}, not {platform.machine()}")
     return found
 
 

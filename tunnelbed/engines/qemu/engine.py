@@ -79,7 +79,7 @@ class QemuEngine:
         """As `Engine.provide`: all nodes share the files of one image."""
         own = accelerator.architecture().platform
         if platform not in ("", own):
-            raise BadInput("--platform", "", platform, f"{own}, this machine's own", "leave it away, or use docker")
+            raise BadInput("--platform", "", platform, f"{own}, this machine's own", "omit it, or use --engine docker")
         return {name: str(files.ensure(progress)) for name in images if name == IMAGE}
 
     def build(self, scenario: Scenario, state: Path, platform: str, progress: Progress) -> None:
@@ -87,7 +87,7 @@ class QemuEngine:
         del state, platform, progress
         for name, service in stack.read(scenario.stack).said.section("services").sections():
             if scenario.nodes[name].build:
-                raise service.bad("build", "it", f"the image {IMAGE}, which a VM can be", "use --engine docker")
+                raise service.bad("build", "it", f"the image {IMAGE}, which a VM boots", "use --engine docker")
 
     def called(self, image: str, platform: str) -> str:
         """As `Engine.called`: the folder of files, the same for all; what else is named, `start` refuses."""
@@ -166,7 +166,7 @@ class QemuEngine:
         finally:
             stream.close()
         if stream.status is None:
-            raise NodeFailed(node, "went off while a command ran", "see `invoke logs`")
+            raise NodeFailed(node, "the VM stopped while a command ran", "see `invoke logs`")
         completed = Completed(tuple(command), stream.status, out.decode(errors="replace"), err.decode(errors="replace"))
         if check and stream.status:
             raise CommandFailed(command, stream.status, completed.output, node)
@@ -233,7 +233,7 @@ class QemuEngine:
         """As `Engine.restart`."""
         self._known(project, node)
         if SupervisorClient(self._folder(project)).ask("restart", node=node) is None:
-            raise NodeFailed(node, "has no supervisor any more", "take the testbed down, and up again")
+            raise NodeFailed(node, "its VM supervisor has ended", "take the testbed down, then bring it up again")
 
     def usage(self, project: str) -> Usage:
         """As `Engine.usage`: what the kernel counts for each machine's process (proc(5), VmHWM, utime, stime).
@@ -243,7 +243,7 @@ class QemuEngine:
         said = SupervisorClient(self._folder(project)).ask("processes")
         counted = [usage.of(int(number)) for number in (said or {}).values()]
         if not counted:
-            raise TunnelbedError("no machine runs whose memory could be counted; bring the testbed up first")
+            raise TunnelbedError("no VM runs, so its memory cannot be measured; bring the testbed up first")
         own = sum(one.peak - one.shared for one in counted)
         return Usage(own + max(one.shared for one in counted), sum(one.seconds for one in counted))
 
@@ -281,7 +281,7 @@ class QemuEngine:
             for machine in vm_supervisor.read(self._folder(project)):
                 if machine.node == node:
                     return machine
-        raise NodeFailed(node, "is not there", "bring the testbed up first")
+        raise NodeFailed(node, "does not run", "bring the testbed up first")
 
     def _by_hand(self, project: str, node: str) -> list[str]:
         return [sys.executable, "-m", "tunnelbed.engines.qemu.terminal", str(self._folder(project)), node]
@@ -294,11 +294,13 @@ def _refuse_what_cannot_work(plan: Plan) -> None:
             raise BadInput("--image", "", node.image, "--engine docker", "a VM is made of the node image")
         if node.image != IMAGE:
             advice = "use that image, or --engine docker"
-            raise service.bad("image", node.image or "none", f"{IMAGE}, which a VM can be", advice)
+            raise service.bad("image", node.image or "none", f"{IMAGE}, the image that a VM boots", advice)
         for key, value in service.said.items():
             if value is not None and key not in HONOURED and not str(key).startswith("x-"):
-                advice = "leave it away, or use --engine docker"
-                raise service.bad(str(key), "it", f"only what a VM can be: {', '.join(sorted(HONOURED))}", advice)
+                advice = "remove it, or use --engine docker"
+                raise service.bad(
+                    str(key), "it", f"only keys that a VM supports: {', '.join(sorted(HONOURED))}", advice
+                )
 
 
 def _end_by_force(folder: Path) -> None:

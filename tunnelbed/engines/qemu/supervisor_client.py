@@ -71,7 +71,7 @@ class SupervisorClient:
             if state == "running":
                 return Conversation(connection)
             connection.close()
-        raise NodeFailed(node, f"is {state}", "bring the testbed up first")
+        raise NodeFailed(node, "does not run" if state == "not there" else f"is {state}", "bring the testbed up first")
 
 
 @contextlib.contextmanager

@@ -44,7 +44,7 @@ def main(words: list[str]) -> int:
             told = len(stream.errors)
         _write(2, stream.errors[told:])
     if stream.status is None:
-        print(f"tunnelbed: {node}: went off; see `invoke status`", file=sys.stderr)  # noqa: T201
+        print(f"tunnelbed: {node}: the VM stopped; see `invoke status`", file=sys.stderr)  # noqa: T201
         return 2
     return stream.status
 

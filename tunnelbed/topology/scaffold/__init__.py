@@ -34,9 +34,9 @@ def make(name: str, root: Path, authentication: str = "certificates", sites: int
         )
     size = "--sites" if sites else "--laptops"
     if (sites or laptops) and authentication != "certificates":
-        raise BadInput("--auth", "", authentication, f"certificates, with {size}", "leave one of them away")
+        raise BadInput("--auth", "", authentication, f"certificates, with {size}", "omit one of them")
     if sites and laptops:
-        raise BadInput("--laptops", "", laptops, "none, with --sites", "leave one of them away")
+        raise BadInput("--laptops", "", laptops, "none, with --sites", "omit one of them")
     made = _files(name, authentication)
     if sites:
         made = hub.files(name, sites)

@@ -221,7 +221,7 @@ class StrongSwan:
         """Obey further settings, written as in strongswan.conf(5)."""
         own = self._host.run(["readlink", SETTINGS]).stdout.strip()
         if not own:
-            found = "has settings that somebody laid over its own, and did not take back"
+            found = "has a configuration that an earlier run changed and did not restore"
             raise NodeFailed(self._host.name, found, "restart it")
         try:
             self._host.write(f"{SETTINGS}.new", f"include {own}\n{settings}\n")

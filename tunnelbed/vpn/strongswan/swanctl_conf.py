@@ -259,7 +259,7 @@ class _Text:
             if self.text[at : at + 1] == '"':
                 found = _QUOTED.match(self.text, at)
                 if not found:
-                    raise self._bad(at, "a quote that nothing ends", 'a second "', "add it")
+                    raise self._bad(at, "a quote that is not closed", 'a second "', "add it")
                 words.append(_ESCAPED.sub(lambda escape: _ESCAPES.get(escape[1], escape[1]), found[0][1:-1]))
             else:
                 found = _WORD.match(self.text, at)
