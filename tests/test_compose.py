@@ -272,7 +272,7 @@ def test_a_dollar_is_no_variable_of_compose(checkout: Checkout) -> None:
 )
 def test_a_folder_is_not_mounted_over_what_a_node_has_of_its_own(checkout: Checkout, target: str) -> None:
     checkout.stack["services"]["client"]["volumes"] = [f"./mine:{target}"]
-    told = r"compose/tiny\.yaml.*: services\.client\.volumes: found a folder at /.*, expected a path that nodes do not use themselves"
+    told = r"compose/tiny\.yaml.*: services\.client\.volumes: found a folder at /.*, expected a path that nodes do not"
     with pytest.raises(BadInput, match=told):
         compose.refuse_mounts(plan(checkout))
 

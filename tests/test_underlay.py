@@ -97,8 +97,9 @@ def test_where_addresses_run_out_the_line_names_who_has_most_of_them() -> None:
     halves = list(POOL.subnets(prefixlen_diff=1))
     used = {net: f"lab {number}" for number, net in enumerate([*halves[1].subnets(new_prefix=18), halves[0]])}
     told = (
-        r"no 8 addresses in a row are free in 198\.18\.0\.0/15, from which Docker's networks are addressed; the largest "
-        r"ranges are those of lab 4 \(198\.18\.0\.0/16\), lab 0 \(198\.19\.0\.0/18\), .* and 1 more; take a testbed down"
+        r"no 8 addresses in a row are free in 198\.18\.0\.0/15, from which Docker's networks are addressed; the "
+        r"largest ranges are those of lab 4 \(198\.18\.0\.0/16\), lab 0 \(198\.19\.0\.0/18\), .* and 1 more; take a "
+        r"testbed down"
     )
     with pytest.raises(EngineUnavailable, match=told):
         allocate(scene(3), "one", used)
