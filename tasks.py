@@ -1,4 +1,4 @@
-"""What a person can do. `invoke --list` names the tasks, `invoke --help TASK` explains one.
+"""The commands. `invoke --list` names the tasks, `invoke --help TASK` explains one.
 
 A task's parameters are its options: type, help and default of each stand there, or in `tunnelbed/testbed/options.py`
 where several tasks have it. A task parses, calls, prints; every decision is the library's. An expected failure is one
@@ -49,9 +49,9 @@ ROOT = Path(__file__).resolve().parent
 
 @task
 def up(_: Context, scenario: Scenario, asked: Asked, instance: Instance = "", path: Root = ROOT) -> None:
-    """Bring a scenario up; returns when its tunnels carry traffic. Up already: only checks.
+    """Bring a scenario up; return when its tunnels carry traffic. If it is up already, only check it.
 
-    Exit 1: it is up and stays so, but a check that its stack makes does not pass.
+    Exit code 1: the scenario is up and stays up, but a health check of its Compose file fails.
     """
     bed = open_testbed(load(scenario, path), path, asked.options.engine, instance)
     try:
@@ -70,7 +70,7 @@ def up(_: Context, scenario: Scenario, asked: Asked, instance: Instance = "", pa
 
 @task
 def down(_: Context, scenario: Scenario = "", instance: Instance = "", engine: Engine = "", path: Root = ROOT) -> None:
-    """Take a scenario down and leave nothing behind; without one, all that this checkout has up."""
+    """Take a scenario down and remove all of it; by default all testbeds of this checkout."""
     if scenario:
         # Whatever became of its files, what is kept of it is enough.
         read = named if kept_folder(path, scenario, instance).exists() else load
@@ -89,9 +89,9 @@ def status(
     scenario: Scenario = "",
     instance: Instance = "",
     path: Root = ROOT,
-    json: Annotated[bool, Option("print JSON for a script instead of a table")] = False,
+    json: Annotated[bool, Option("print JSON instead of a table")] = False,
 ) -> None:
-    """Show each node: role, addresses, state, tunnel. Without a scenario: all that this checkout has up."""
+    """Show each node: role, addresses, state, tunnel; by default of all testbeds of this checkout that are up."""
     beds = [_testbed(scenario, instance, path)] if scenario else find(path)
     if json:
         print(status_report.as_json(beds))
@@ -119,11 +119,11 @@ def logs(
     _: Context,
     scenario: Scenario,
     node: NodeName = "",
-    follow: Annotated[bool, Option("go on printing until interrupted")] = False,
+    follow: Annotated[bool, Option("continue to print new lines until Ctrl-C")] = False,
     instance: Instance = "",
     path: Root = ROOT,
 ) -> None:
-    """Print what a node has said, or every node; `--follow` goes on printing one node's."""
+    """Print the log of a node, by default the logs of all nodes; `--follow` continues with new lines of one node."""
     bed = _testbed(scenario, instance, path)
     if follow:
         subprocess.call(bed.engine.follow(bed.project, bed.scenario.node(node).name))
@@ -139,17 +139,19 @@ def capture(
     scenario: Scenario,
     node: NodeName = "",
     network: NetworkName = "",
-    seconds: Annotated[float, Option("end by itself after so many seconds")] = 0,
+    seconds: Annotated[float, Option("end after this number of seconds; by default at Ctrl-C")] = 0,
     keys: Annotated[
-        bool, Option("make the tunnels anew and keep their keys, so that Wireshark shows IKE and ESP in clear")
+        bool, Option("set the tunnels up again and save their keys, so that Wireshark can decrypt IKE and ESP")
     ] = False,
-    output: Annotated[str, Option("a file, or `-` for a pipe")] = "",
+    output: Annotated[
+        str, Option("the file to write, or `-` for standard output; by default a new file in reports/captures/")
+    ] = "",
     instance: Instance = "",
     path: Root = ROOT,
 ) -> None:
-    """Write what nodes see to a file for Wireshark, until Ctrl-C; of one node or network, or all.
+    """Capture packets for Wireshark until Ctrl-C: of one node, of one network, or of all nodes (the default).
 
-    `invoke capture --scenario ipv6 --network isp_link_a --output - | wireshark -k -i -` shows it as it happens.
+    `invoke capture --scenario ipv6 --network isp_link_a --output - | wireshark -k -i -` shows packets live.
     """
     from tunnelbed.testbed import capture as capturing  # noqa: PLC0415 # Scapy, as above
 
@@ -160,8 +162,8 @@ def capture(
     if done.keys and file:
         folder = capturing.keys_beside(file)
         if unnamed := done.keys.write(folder):
-            say(f"Wireshark has no name for {', '.join(unnamed)}: left out")
-        say(f"{done.keys} in {folder}; to read it in clear:")
+            say(f"Wireshark does not support {', '.join(unnamed)}: not written")
+        say(f"{done.keys} in {folder}; to decrypt the capture:")
         print(shell.quoted(["env", f"WIRESHARK_CONFIG_DIR={folder}", "wireshark", str(file)]))
     if done.lost:
         raise done.lost[0]
@@ -174,22 +176,22 @@ def trace(
     from_: Source,
     to: Target,
     on: Annotated[
-        str, Option("the kind of packet, as a sentence calls it: `TCP port 80`, `UDP port 53`; by default a ping")
+        str, Option("the kind of packet, as in a sentence: `TCP port 80`, `UDP port 53`; by default a ping")
     ] = "",
     tcp: Annotated[
         int,
-        Option("ask for a connection on this TCP port: short for `--on 'TCP port N'`", least=1, most=LAST_PORT),
+        Option("send a TCP SYN to this port: short for `--on 'TCP port N'`", least=1, most=LAST_PORT),
     ] = 0,
     udp: Annotated[
         int, Option("send a UDP datagram to this port: short for `--on 'UDP port N'`", least=1, most=LAST_PORT)
     ] = 0,
-    size: Annotated[int, Option("make the packet so many bytes large, IP header included; no router fragments it")] = 0,
+    size: Annotated[int, Option("the packet's size in bytes with its IP header; routers may not fragment it (DF)")] = 0,
     instance: Instance = "",
     path: Root = ROOT,
 ) -> None:
-    """Send one packet and print its way: where it was seen, in clear or sealed, and what each firewall decided.
+    """Send one packet and print its path: where it was seen, in clear or encrypted, and what each firewall decided.
 
-    `invoke trace --scenario site-to-site --from client-a1 --to server-s1 --tcp 8080`. Exit 1: it was not answered.
+    `invoke trace --scenario site-to-site --from client-a1 --to server-s1 --tcp 8080`. Exit code 1: no answer.
     """
     # Scapy, as above.
     from tunnelbed.checks import packet_trace  # noqa: PLC0415
@@ -207,9 +209,9 @@ def trace(
 
 @task
 def describe(_: Context, scenario: Scenario, ports: Ports = (), instance: Instance = "", path: Root = ROOT) -> None:
-    """Try every pair of nodes and print a feature of what holds, to begin from: `>features/NAME/described.feature`.
+    """Test every pair of nodes and print the result as a feature, to start from: `>features/NAME/described.feature`.
 
-    Every sentence has been proven once. Read it aloud: what surprises you is a mistake, or worth a sentence.
+    Every sentence held once. Read them all: what you do not expect is either a mistake or worth a sentence.
     """
     from tunnelbed.checks import describe  # noqa: PLC0415 # Scapy, as above
 
@@ -224,14 +226,16 @@ def verify(
     instance: Instance = "",
     path: Root = ROOT,
     tags: Annotated[
-        str, Option("only features and scenarios with these tags, in behave's words: `@slow`, `not @slow`")
+        str, Option("only features and scenarios with these tags, as behave writes them: `@slow`, `not @slow`")
     ] = "",
-    jobs: Annotated[int, Option("how many testbeds are worked in at the same time, by default 1", least=1)] = 1,
-    junit: Annotated[str, Option("write JUnit XML for a CI system below this folder")] = "",
-    json: Annotated[str, Option("write each sentence, its evidence and what ran to this file (docs/json.md)")] = "",
+    jobs: Annotated[int, Option("the number of testbeds used in parallel, by default 1", least=1)] = 1,
+    junit: Annotated[str, Option("write JUnit XML into this folder, for a CI system")] = "",
+    json: Annotated[
+        str, Option("write each sentence, its evidence and the testbed's facts to this file (docs/json.md)")
+    ] = "",
     stop: Annotated[bool, Option("stop at the first sentence that does not hold")] = False,
 ) -> None:
-    """Prove a scenario by its features, or all of them; what is not up is brought up, and taken down after."""
+    """Verify a scenario by its features, by default all scenarios. What is not up is brought up, and taken down after."""
     report = report_file.ReportFile(Path(json), path) if json else None
     wanted = verification.Asked(
         path,
@@ -252,10 +256,10 @@ def verify(
 
 @task
 def bench(_: Context, measured: Benchmark, path: Root = ROOT) -> None:
-    """Measure scenarios, phase by phase, on each engine and against plain Compose; `docs/benchmarks.md` says how.
+    """Measure scenarios, phase by phase, on each engine and against plain Compose; see `docs/benchmarks.md`.
 
-    Writes FOLDER/bench.json, .md and .svg. `--drivers`: what networks' drivers carry. `--growth`: what each further
-    site costs. `--together`: what all scenarios at once take. Each of them writes files of its own name.
+    Writes FOLDER/bench.json, .md and .svg. `--drivers`: the throughput of network drivers. `--growth`: the cost of each
+    further site. `--together`: all scenarios at the same time. Each of these writes files with its own name.
     """
     print(measured.run(path, INVOKE, _progress()))
 
@@ -270,33 +274,36 @@ def lint(_: Context) -> None:
 
 @task
 def test(_: Context) -> None:
-    """Run everything CI runs: set-up, style, types, unit tests, and every scenario live."""
+    """Run all that CI runs: set-up, style, types, unit tests, and all scenarios on an engine."""
     raise Exit(code=subprocess.call([str(ROOT / "scripts" / "test")]))
 
 
 @task
 def phrases(_: Context) -> None:
-    """Print every sentence a feature can say, and what it means."""
+    """Print every phrase that a feature can use, and what it means."""
     raise Exit(code=subprocess.call([sys.executable, str(verification.LAUNCHER), "--phrases"]))
 
 
 @task
 def new(
     _: Context,
-    name: Annotated[str, Option("what the scenario is called: `mine`, `my-office2`")],
+    name: Annotated[str, Option("the scenario's name: `mine`, `my-office2`")],
     auth: Annotated[
         str,
         Option("how the gateways authenticate: certificates (the default) or psk", choices=scaffold.AUTHENTICATIONS),
     ] = "certificates",
     sites: Annotated[
-        int, Option("so many sites, 1 to 254, around a cloud that all reach through tunnels; by default two, joined")
+        int,
+        Option(
+            "the number of sites, 1 to 254, each with a tunnel to a central cloud; by default two sites with one tunnel"
+        ),
     ] = 0,
     laptops: Annotated[
-        int, Option("so many laptops, 1 to 253, behind a NAT, to each of which a gateway lends an address")
+        int, Option("the number of laptops behind a NAT, 1 to 253, each with a virtual IP address from a gateway")
     ] = 0,
     path: Annotated[Path, Option("the folder to write it to; by default this checkout")] = ROOT,
 ) -> None:
-    """Write a smallest working scenario NAME to begin from: `invoke new mine`, then `invoke verify --scenario mine`."""
+    """Write a minimal scenario NAME to start from: `invoke new mine`, then `invoke verify --scenario mine`."""
     root = path.resolve()
     for written in scaffold.make(name, root, auth, sites, laptops):
         print(f"wrote {written.relative_to(root)}")
@@ -308,21 +315,21 @@ def new(
 def build(
     _: Context,
     platform: Annotated[
-        str, Option("for these platforms, with commas: `linux/arm64,linux/amd64`; by default this machine's own")
+        str, Option("the platforms, separated by commas: `linux/arm64,linux/amd64`; by default this machine's")
     ] = "",
     push: Annotated[
         str,
         Option(
-            "send the images to a registry: `--push registry.example/me` names them registry.example/me/node:VERSION"
+            "push the images to a registry: `--push registry.example/me` names them registry.example/me/node:VERSION"
         ),
     ] = "",
     output: Annotated[
         str,
         Option("write the images to OCI archives: `--output x.tar` writes x-node.tar and x-node-nested.tar"),
     ] = "",
-    no_cache: Annotated[bool, Option("build anew, with the packages as they are today")] = False,
+    no_cache: Annotated[bool, Option("build without the cache, with the current versions of packages")] = False,
 ) -> None:
-    """Build every image of the project, for one platform or many; leave them here, push them, or write them."""
+    """Build all images of the project, for one or several platforms; keep them here, push them, or write them to files."""
     platforms = [name.strip() for name in platform.split(",") if name.strip()]
     archive = Path(output) if output else None
     for name in node_images.build(platforms, push, archive, _progress(), fresh=no_cache):
@@ -331,7 +338,7 @@ def build(
 
 @task
 def scenarios(_: Context, path: Root = ROOT) -> None:
-    """List the scenarios there are."""
+    """List all scenarios."""
     print("\n".join(names(path)))
 
 
@@ -345,21 +352,22 @@ def draw(_: Context, scenario: Scenario, path: Root = ROOT) -> None:
 def mutate(
     _: Context,
     scenario: Scenario = "",
-    operator: Annotated[str, Option("make only this sort of mistake; `invoke mutate --list` names them")] = "",
-    jobs: Annotated[int, Option("how many testbeds are worked in at once, by default 3 a processor")] = 0,
-    sample: Annotated[int, Option("try so many of the mistakes, of every sort; by default all")] = 0,
-    junit: Annotated[str, Option("write JUnit XML for a CI system below this folder")] = "",
-    list: Annotated[bool, Option("only list what would be tried")] = False,  # noqa: A002 # the word people type
-    equivalent: Annotated[bool, Option("try what equivalent.yaml says cannot be noticed, to prove it wrong")] = False,
-    fresh: Annotated[bool, Option("begin anew, where an interrupted run would be taken up again")] = False,
+    operator: Annotated[str, Option("make only this kind of mistake; `invoke mutate --list` names them")] = "",
+    jobs: Annotated[int, Option("the number of testbeds used in parallel, by default 3 for each processor")] = 0,
+    sample: Annotated[int, Option("try this number of the mistakes, spread over all kinds; by default all")] = 0,
+    junit: Annotated[str, Option("write JUnit XML into this folder, for a CI system")] = "",
+    list: Annotated[bool, Option("only list the mistakes")] = False,  # noqa: A002 # the word people type
+    equivalent: Annotated[bool, Option("try the mistakes that equivalent.yaml lists as impossible to notice")] = False,
+    fresh: Annotated[bool, Option("start again; by default an interrupted run is continued")] = False,
     note: Annotated[
-        bool, Option("keep what noticed which mistake in features/NAME/noticed.json, where later runs look first")
+        bool,
+        Option("write what noticed each mistake to features/NAME/noticed.json; later runs try that first"),
     ] = False,
     path: Root = ROOT,
     engine: Engine = "docker",
     data_plane: DataPlane = "auto",
 ) -> None:
-    """Make small mistakes in a scenario, one at a time, and see whether its features notice. Exit 1: one survived."""
+    """Make small mistakes in a scenario, one at a time; do its features notice? Exit code 1: one was not noticed."""
     # behave and Scapy take a second to import, which no other task should wait for.
     from scripts import acceptance  # noqa: PLC0415
     from tunnelbed.mutation import campaign, summary  # noqa: PLC0415

@@ -22,7 +22,7 @@ from tunnelbed.errors import TunnelbedError
 from tunnelbed.testbed.options import OPTIONS, Asked, Declared, Option, declared
 
 INVOKE = (sys.executable, "-m", "invoke", "--search-root", str(Path(__file__).resolve().parent.parent))
-VERBOSE = Declared("verbose", bool, False, Option("print each command as it is run, ready to be pasted"))  # noqa: FBT003 # its default
+VERBOSE = Declared("verbose", bool, False, Option("print each command that is run, ready to be pasted"))  # noqa: FBT003 # its default
 INTERRUPTED = 130
 
 
@@ -76,22 +76,22 @@ def with_one_line(body: Callable[[], None]) -> None:
 
     0: it holds; 1: an expectation does not; 2: it could not be run; 130: it was interrupted.
     """
-    # Who ends us otherwise than by Ctrl-C, such as a CI machine, leaves as little behind.
+    # SIGTERM, as a CI system sends it, cleans up as Ctrl-C does.
     shell.heed_signals()
     try:
         body()
-        # Here rather than when Python ends, where a reader that is gone would be told with a traceback.
+        # Here rather than when Python ends: there a closed pipe is a traceback.
         sys.stdout.flush()
     except TunnelbedError as wrong:
         raise Exit(f"tunnelbed: {wrong}", wrong.code) from wrong
     except BrokenPipeError as closed:
-        # Whoever read our output (`| head`) has enough of it; nor may Python try to write the rest at exit.
+        # The reader of our output (`| head`) has ended; Python must not try to write the rest at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Exit(code=0) from closed
     except OSError as wrong:
         raise Exit(f"tunnelbed: {' '.join(str(wrong).split())}; correct that, then try again", 2) from wrong
     except KeyboardInterrupt as stopped:
-        told = "tunnelbed: interrupted; `invoke down` removes what is left, if anything"
+        told = "tunnelbed: interrupted; `invoke down` removes what is left"
         raise Exit(told, INTERRUPTED) from stopped
 
 

@@ -541,8 +541,8 @@ def test_the_json_says_what_the_table_says_and_more(checkout: Checkout) -> None:
     ("counts", "told"),
     [
         ({"container": 10, "network": 7, "link": 0, "key": 1}, "removed 10 containers, 7 networks, 1 key"),
-        ({"container": 0}, "nothing was there"),
-        ({}, "nothing was there"),
+        ({"container": 0}, "nothing to remove"),
+        ({}, "nothing to remove"),
     ],
 )
 def test_what_was_removed_is_counted_by_kind(counts: dict[str, int], told: str) -> None:

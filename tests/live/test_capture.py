@@ -48,7 +48,7 @@ def test_what_crossed_a_link_can_be_opened_with_the_keys(mine: Path) -> None:
         command(mine, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     )
     assert capturing.stderr
-    assert any("making the tunnels anew" in line for line in iter(capturing.stderr.readline, ""))
+    assert any("setting the tunnels up again" in line for line in iter(capturing.stderr.readline, ""))
     pings(mine)
     # As a terminal does: to all that belongs to it.
     os.killpg(capturing.pid, signal.SIGINT)

@@ -172,7 +172,7 @@ def test_two_at_once_bring_it_up_once_and_down_twice_takes_it_down_once(person: 
     assert sum("already up: checking" in text for text in said) == 1
     assert person.does("down").out.startswith("tiny: removed 3 containers, 1 network")
     assert person.does("down").out == "nothing is up\n"
-    assert person.does("down", "--scenario", "tiny").out == "tiny: nothing was there\n"
+    assert person.does("down", "--scenario", "tiny").out == "tiny: nothing to remove\n"
     assert person.left() == []
 
 

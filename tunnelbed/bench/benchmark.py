@@ -40,9 +40,7 @@ class Benchmark:
     ] = False
     data_plane: DataPlane = "auto"
     growth: Annotated[str, Option("measure generated scenarios with so many sites instead: `2,8,32`")] = ""
-    together: Annotated[
-        bool, Option("measure all scenarios, up at once and proven at once, against one after another")
-    ] = False
+    together: Annotated[bool, Option("measure all scenarios in parallel, against one after another")] = False
     folder: Annotated[Path, Option("where to write, by default reports/bench")] = Path("reports/bench")
     again: Annotated[bool, Option("measure nothing: make table and plot anew from the JSON that `--folder` has")] = (
         False

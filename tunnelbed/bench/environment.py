@@ -30,7 +30,7 @@ def build(engine: str, progress: Progress) -> float:
     """Seconds until the environment is there; it is removed again. Raises `TunnelbedError` where it cannot be made."""
     with tempfile.TemporaryDirectory(prefix="tunnelbed-bench-") as scratch:
         _copy(Path(scratch))
-        progress(f"making the environment of {engine} with an empty cache")
+        progress(f"building the environment of {engine} with an empty cache")
         began = time.monotonic()
         # -P: not the modules of the current folder, but the copy's.
         said = shell.run([sys.executable, "-P", "-m", ENGINES[engine].maker], env={"PYTHONPATH": scratch})

@@ -37,7 +37,7 @@ def measure(root: Path, invoke: Sequence[str], runs: int, progress: Progress) ->
             finally:
                 for each in scenarios:
                     shell.run([*invoke, "down", "--scenario", each, *where], check=False)
-            progress(f"run {number} of {runs}: and are proven {name}, from nothing to nothing")
+            progress(f"run {number} of {runs}: and are verified {name}, with start and stop")
             found.add("proven, from nothing to nothing", timed([*invoke, "verify", "--jobs", str(jobs), *where]))
     every = ", ".join(scenarios)
     return Results(facts, tuple(Series(every, name, found.measured()) for name, (_, found) in forms.items()))

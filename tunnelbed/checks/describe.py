@@ -57,7 +57,7 @@ def describe(bed: Testbed, ports: Sequence[int], progress: Progress) -> str:
         try:
             tunnels.start(bed)
             for source in nodes:
-                progress(f"whom {source.name} reaches")
+                progress(f"testing what {source.name} can reach")
                 for target in nodes:
                     for port in (0, *ports) if source != target else ():
                         try:
@@ -65,9 +65,9 @@ def describe(bed: Testbed, ports: Sequence[int], progress: Progress) -> str:
                         except (Unmet, TunnelbedError) as doubt:
                             told = str(doubt).splitlines()[:2]
                             doubts.append(" ".join(" ".join(told).split()))
-            progress("what the gateways agreed")
+            progress("reading security associations")
             agreed = list(_agreed(bed))
-            progress("what the nodes are")
+            progress("reading capabilities and networks of nodes")
             are = list(_machines(bed))
             more = list(_more_versions(bed))
         finally:
@@ -230,13 +230,13 @@ def feature(
     parts = {
         "Who reaches whom, and how": sentences(scene, [fact for fact in facts if fact.sentence.startswith(CAN)]),
         "Who does not reach whom": sentences(scene, [fact for fact in facts if fact.sentence.startswith(CANNOT)]),
-        "As whom somebody is seen": sentences(scene, [fact for fact in facts if fact.sentence.startswith(SEEN_AS)]),
+        "Source addresses after NAT": sentences(scene, [fact for fact in facts if fact.sentence.startswith(SEEN_AS)]),
         **others,
     }
     lines = [
         f"@scenario.{scene.name}",
         f"Feature: What {scene.name} does",
-        "  Every sentence held when `invoke describe` wrote it. Keep those that are meant; mend what is not.",
+        "  Every sentence held when `invoke describe` wrote it. Keep those that you intend.",
     ]
     for title, said in parts.items():
         if said:

@@ -102,7 +102,7 @@ def run(
         ledger.forget(mutant.name for mutant in wanted)
         left = list(wanted)
     elif len(left) < len(wanted):
-        tell(f"{len(wanted) - len(left)} of {len(wanted)} were judged before: going on")
+        tell(f"{len(wanted) - len(left)} of {len(wanted)} have a verdict from an interrupted run: continuing")
     work = Work(scene.name, left, () if campaign.doubting else reasons)
     latest = {} if campaign.fresh else ledger.noticed
     experience = Experience({**noticed_beside(scene), **noticed(scene), **latest})

@@ -167,7 +167,7 @@ class Dispatcher:
     def _unsound(self, hand: Hand, left: str) -> None:
         """What noticed something since the last inspection may have noticed what was left: that is tried again."""
         doubtful = [verdict for verdict in hand.batch if verdict.outcome == KILLED]
-        self.tell(f"trying {len(doubtful)} mutants again, since something was left of one: {left}")
+        self.tell(f"trying {len(doubtful)} mutants again, since one left a change behind: {left}")
         self._told -= len(doubtful)
         self._again.extend(self._mutants[verdict.mutant] for verdict in doubtful)
         hand.batch = [verdict for verdict in hand.batch if verdict not in doubtful]

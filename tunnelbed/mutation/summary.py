@@ -50,7 +50,7 @@ def score(outcome: Outcome) -> str:
     killed, survived = len(outcome.of(KILLED)), len(outcome.of(SURVIVED))
     tried = sum(verdict.mutant in outcome.now for verdict in outcome.of(KILLED, SURVIVED, INVALID))
     rate = f", {tried / outcome.seconds * 60:.0f} mutants a minute" if tried and outcome.seconds else ""
-    apart = f", {len(outcome.of(INVALID))} the testbed itself refused" if outcome.of(INVALID) else ""
+    apart = f", {len(outcome.of(INVALID))} invalid (the testbed did not come up)" if outcome.of(INVALID) else ""
     return (
         f"{outcome.files.scenario.name}: score {outcome.score:.0%}: {killed} of {killed + survived} mistakes noticed"
         f"{apart}{rate}"

@@ -226,7 +226,7 @@ class Judge:
         try:
             self.ground.become(mutant)
         except Refused as refused:
-            self.ground.progress(f"{mutant.name}: once more on a testbed made anew, since {refused}")
+            self.ground.progress(f"{mutant.name}: again on a new testbed, since {refused}")
             self.ground.up()
             self.ground.become(mutant)
 

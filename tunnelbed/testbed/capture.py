@@ -95,7 +95,7 @@ def capture(bed: Testbed, wanted: Wanted, to: Path | int, progress: Progress) ->
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 if wanted.keys:
-                    progress("making the tunnels anew")
+                    progress("setting the tunnels up again")
                     tunnels.renew(bed)
                 wait([writing], wanted.seconds or None)
         finally:

@@ -66,7 +66,7 @@ class Declared:
         return self.default is inspect.Parameter.empty
 
     def value(self, text: str, said: str = "") -> Any:  # noqa: ANN401 # whatever the option's type is
-        """The value that a text means; `said` is how it was typed, by default `flag`. Raises `BadInput`."""
+        """The value of a text; `said` is the option as it was typed, by default `flag`. Raises `BadInput`."""
         option, found = self.option, repr(text)
         where = (said or self.flag, "", found)
         if option.read:
@@ -118,12 +118,12 @@ def _root(text: str) -> Path:
 def _ports(text: str) -> Sequence[int]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     if not all(word.isdecimal() and word.isascii() and 0 < int(word) <= LAST_PORT for word in words):
-        raise ValueError(f"ports, 1 to {LAST_PORT}, with commas")
+        raise ValueError(f"ports, 1 to {LAST_PORT}, separated by commas")
     return [int(word) for word in words]
 
 
 def image_words(said: str) -> str:
-    """Which images somebody asks for, `WHO=IMAGE` with commas, in the one way that `Options` have it."""
+    """The images asked for, `WHO=IMAGE` separated by commas, in the form that `Options` have."""
     return ",".join(f"{who}={image}" for who, image in compose_file.asked_images(said).items())
 
 
@@ -140,28 +140,31 @@ def _networks(root: Path, scenario: str) -> Collection[str]:
 
 
 Scenario = Annotated[
-    str, Option("which scenario: a name of `compose/NAME.yaml` (`invoke scenarios` lists them)", offered=_scenarios)
+    str, Option("the scenario: NAME of `compose/NAME.yaml` (`invoke scenarios` lists them)", offered=_scenarios)
 ]
 Instance = Annotated[
-    str, Option("which copy of it, where several are up side by side: 1 to 12 lower-case letters and digits, e.g. `2`")
+    str, Option("which copy of the scenario, if several are up: 1 to 12 lower-case letters and digits, e.g. `2`")
 ]
 Root = Annotated[
-    Path, Option("the folder that holds compose/, configs/ and features/; by default this checkout", read=_root)
+    Path, Option("the folder that has compose/, configs/ and features/; by default this checkout", read=_root)
 ]
-NodeName = Annotated[str, Option("the node's name, as in the stack", offered=_nodes)]
-NetworkName = Annotated[str, Option("only what crosses this network, each packet once", offered=_networks)]
-Source = Annotated[str, Option("the node that asks: `client-a1`, or as in a sentence: `client A1`", offered=_nodes)]
-Target = Annotated[str, Option("the node that is asked, likewise, or any IP address", offered=_nodes)]
-Ports = Annotated[Sequence[int], Option("TCP ports to try besides a ping, with commas: `22,8080`", read=_ports)]
+NodeName = Annotated[str, Option("the node's name in the Compose file", offered=_nodes)]
+NetworkName = Annotated[str, Option("only packets that cross this network, each of them once", offered=_networks)]
+Source = Annotated[str, Option("the node that sends: `client-a1`, or as in a sentence: `client A1`", offered=_nodes)]
+Target = Annotated[str, Option("the target: a node, named in the same way, or an IP address", offered=_nodes)]
+Ports = Annotated[
+    Sequence[int], Option("TCP ports to try in addition to a ping, separated by commas: `22,8080`", read=_ports)
+]
 DataPlane = Annotated[
     str,
     Option(
-        "who does ESP: kernel, user (strongSwan in user space), or auto (the default): try the kernel first",
+        "what processes ESP: kernel, user (strongSwan in user space), or auto (the default): kernel if possible",
         choices=DATA_PLANES,
     ),
 ]
 Engine = Annotated[
-    str, Option("what runs the nodes: docker (the default), or qemu: a virtual machine each", choices=ENGINES)
+    str,
+    Option("what runs the nodes: docker (the default), or qemu: one virtual machine for each node", choices=ENGINES),
 ]
 
 
@@ -176,23 +179,23 @@ class Options:
     driver: Annotated[
         str,
         Option(
-            "how Docker makes the networks: macvlan (the default), bridge, or ipvlan where no node forwards packets",
+            "the driver of Docker's networks: macvlan (the default), bridge, or ipvlan if no node forwards packets",
             choices=DRIVERS,
         ),
     ] = ""
     data_plane: DataPlane = "auto"
-    platform: Annotated[str, Option("for this platform, e.g. linux/arm64; by default this machine's own")] = ""
+    platform: Annotated[str, Option("the platform of the images, e.g. linux/arm64; by default this machine's")] = ""
     nested: Annotated[
         bool,
-        Option("run the servers as containers inside their node, which is privileged: it can harm this machine"),
+        Option("run the servers as containers inside their node. That node is privileged: it can harm this machine"),
     ] = False
-    memory: Annotated[int, Option("with qemu: megabytes of each node's machine, by default 192", least=1)] = 0
-    cpus: Annotated[int, Option("with qemu: processors of each node's machine, by default 1", least=1)] = 0
+    memory: Annotated[int, Option("with qemu: memory of each VM in megabytes, by default 192", least=1)] = 0
+    cpus: Annotated[int, Option("with qemu: processors of each VM, by default 1", least=1)] = 0
     # As `image_words` writes it.
     image: Annotated[
         str,
         Option(
-            "another image for a node or a role: `gateway=me/vpn:dev`; repeat it for more (docs/your-daemon.md)",
+            "another image for a node or a role: `gateway=me/vpn:dev`; can be repeated (docs/your-daemon.md)",
             read=image_words,
             repeated=True,
         ),
@@ -205,18 +208,18 @@ DEFAULT = Options()
 
 @dataclass(frozen=True)
 class Asked:
-    """Those of the `Options` that somebody gave, by name; the others are as by default, or as a testbed has them."""
+    """The `Options` that were given, by name; the others have their default, or what a testbed was brought up with."""
 
     given: Mapping[str, Any]
 
     @property
     def options(self) -> Options:
-        """All of them, the others as by default."""
+        """All options; those not given have their default."""
         return Options(**self.given)
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """As behave is given them: `-D NAME=VALUE` each."""
+        """The options as behave takes them: `-D NAME=VALUE` each."""
         return {name: "yes" if value is True else str(value) for name, value in self.given.items()}
 
 
@@ -243,7 +246,7 @@ def words(options: Options, among: Sequence[Declared]) -> str:
 
 
 def write(options: Options, state: Path) -> None:
-    """Keep options in a testbed's folder, whole or not at all: who is killed meanwhile leaves no half of them."""
+    """Write options to a testbed's folder, in one step: a process that is killed meanwhile leaves no half a file."""
     new = state / f"{FILE}.new"
     new.write_text(json.dumps({"version": VERSION, **asdict(options)}), encoding="utf-8")
     new.replace(state / FILE)
@@ -284,7 +287,7 @@ def kept(state: Path) -> Options | None:
 
 
 def refuse_foreign(options: Options, engine: engines.Engine) -> None:
-    """Raise `BadInput` for an option that the engine does not take, unless it is as by default."""
+    """Raise `BadInput` for an option that the engine does not take, if it differs from the default."""
     for option in differing(options, DEFAULT):
         if option.name not in ("engine", *engine.takes):
             value = getattr(options, option.name)

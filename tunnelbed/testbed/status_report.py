@@ -1,4 +1,4 @@
-"""Testbeds as a person reads them, and as a script does."""
+"""The status of testbeds, as a table for people and as JSON for scripts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADINGS = ("node", "role", "site", "addresses", "state", "tunnel")
 
 
 def heading(bed: Testbed) -> str:
-    """One line: the testbed, and who does what for it."""
+    """One line: the testbed, its engine, its network drivers and its images."""
     options = bed.options
     facts = {**bed.engine.describe(), **_networks(bed.engine.networks(bed.project))}
     if options and options.image:
@@ -43,9 +43,9 @@ def _networks(drivers: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def table(statuses: Sequence[NodeStatus], width: int | None = None) -> str:
-    """The nodes as a table, a line each where there is room; `width` in characters, the terminal's unless told.
+    """The nodes as a table, a line each where there is room; `width` in characters, by default the terminal's.
 
-    Whoever reads it through a pipe (`grep`) gets a line each in any case. Nothing is cut short.
+    In a pipe (`grep`) each node is one line in any case. Nothing is cut short.
     """
     terminal = Console().is_terminal
     console = Console(
@@ -94,7 +94,7 @@ def as_json(beds: Sequence[Testbed]) -> str:
 
 
 def outcomes(found: Sequence[Outcome]) -> str:
-    """What came of each scenario's features: a line each, then every sentence that does not hold."""
+    """The result of each scenario's features: one line each, then every sentence that does not hold."""
     lines = [f"{outcome.scenario}: {summary(outcome)}" for outcome in found]
     for outcome in found:
         lines += [f"  does not hold: {sentence}" for sentence in outcome.failed]
@@ -103,13 +103,13 @@ def outcomes(found: Sequence[Outcome]) -> str:
 
 
 def removed(counts: Mapping[str, int]) -> str:
-    """What `down` took away: `removed 10 containers, 7 networks, 7 links, 5 keys`."""
+    """What `down` removed: `removed 10 containers, 7 networks, 7 links, 5 keys`."""
     told = [f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in counts.items() if count]
-    return f"removed {', '.join(told)}" if told else "nothing was there"
+    return f"removed {', '.join(told)}" if told else "nothing to remove"
 
 
 def _cells(status: NodeStatus) -> tuple[str, ...]:
-    """What the table says of a node, in the order of the headings."""
+    """A node's row, in the order of the headings."""
     addresses = " ".join(status.addresses)
     return status.node, status.role, status.site, addresses, status.state, _tunnels(status)
 

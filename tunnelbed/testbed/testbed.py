@@ -259,7 +259,7 @@ class Testbed:
             progress(note)
         for node in self.scenario.nodes.values():
             if node.privileged:
-                progress(f"WARNING: {node.name} is privileged: what runs there can do anything to this machine")
+                progress(f"WARNING: {node.name} is privileged: its processes can do anything to this machine")
 
     def _make(self, options: Options, progress: Progress, *, check: bool) -> Mapping[str, str]:
         """Start every node; which checks do not pass. What does not even run is taken down again."""
@@ -267,7 +267,7 @@ class Testbed:
             self._start(options, progress)
             return self._readiness().wait(progress, own=check)
         except BaseException:
-            progress("taking it down again")
+            progress("taking the testbed down again")
             # The first failure is the one to tell; what is left now, `down` removes.
             with contextlib.suppress(TunnelbedError, OSError):
                 self._stop()

@@ -103,7 +103,7 @@ class DockerEngine:
             lay_out(compose.scripts(plan))
         for node in plan.scenario.nodes.values():
             if node.carried:
-                progress(f"packing the images that {node.name} carries")
+                progress(f"packing the images of the containers in {node.name}")
                 names = [plan.images.get(image, image) for image in node.carried]
                 shell.run(["docker", "save", "--output", str(compose.carried(plan, node)), *names])
         progress(f"making {len(plan.scenario.networks)} networks and {len(plan.scenario.nodes)} nodes")
@@ -120,10 +120,12 @@ class DockerEngine:
     def make_parents(self, plan: Plan, progress: Progress) -> Mapping[str, str]:
         """A link for each network, by name: a bridge, or a parent where Docker cannot make its own; else none."""
         if "bridge" in (kinds := drivers.links(plan)).values():
-            progress("making bridges that this machine takes no part in")
+            progress("making isolated bridges")
         if "veth" in kinds.values():
             if links.are_needed(self.client, plan.project):
-                progress(f"this kernel has no dummy links: making the parents of the {drivers.named(plan)} networks")
+                progress(
+                    f"this kernel has no dummy links: making the parent links of the {drivers.named(plan)} networks"
+                )
             else:
                 kinds = {network: kind for network, kind in kinds.items() if kind == "bridge"}
         if kinds:

@@ -47,7 +47,7 @@ def ensure(progress: Progress) -> Path:
     if not (made := current()).exists():
         with one_at_a_time():
             if not made.exists():
-                progress("making the files that nodes' machines share (once)")
+                progress("making the kernel and root file system of the VMs (once)")
                 _make(made, progress)
     return made
 
@@ -67,7 +67,7 @@ def find_accelerator(folder: Path, progress: Progress) -> Accelerator:
         known = dict(json.loads(note.read_text(encoding="utf-8")))
     key = f"{folder.name} on {platform.release()}"
     if key not in known:
-        progress("seeing whether KVM boots this kernel here (once)")
+        progress("testing whether KVM boots this kernel here (once)")
         known[key] = "kvm" if boots(folder, accelerator.kvm()) else "tcg"
         note.write_text(json.dumps(known), encoding="utf-8")
     return accelerator.kvm() if known[key] == "kvm" else accelerator.emulation()

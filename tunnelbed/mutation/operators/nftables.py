@@ -115,7 +115,7 @@ def policy_opened(files: Sources) -> Iterator[Mutant]:
 
 @operator("masquerade-missing")
 def masquerade_missing(files: Sources) -> Iterator[Mutant]:
-    """Packets leave with the address of whoever sent them."""
+    """Packets leave with the sender's own address."""
     for rules in rulesets(files):
         for rule in rules.rules():
             if SNAT.search(rule.text):
@@ -130,7 +130,7 @@ def masquerade_too_wide(files: Sources) -> Iterator[Mutant]:
         for rule in rules.rules():
             now = re.sub(r"\s*\b(?:oifname (?:\{[^}]*\}|\S+)|(?:meta|rt) ipsec missing)", "", rule.text).strip()
             if SNAT.search(rule.text) and now != rule.text:
-                sentence = f"`{rule.text}` rewrites the source of everything that leaves, by whatever way"
+                sentence = f"`{rule.text}` rewrites the source address of all packets that leave, on any path"
                 yield rules.mutant("masquerade-too-wide", rule, now, sentence)
 
 
@@ -172,7 +172,7 @@ def dnat_without_tunnel(files: Sources) -> Iterator[Mutant]:
     for node, path, text in files.having(WHILE_UP):
         rules = files.file(node, FILES[0])
         changes = {rules: files.text(rules) + always(text)}
-        sentence = f"{node}: what {path.name} says holds without a tunnel, too"
+        sentence = f"{node}: the rules of {path.name} apply without a tunnel, too"
         yield Mutant("dnat-without-tunnel", f"{node} {path.name}", sentence, changes)
 
 
@@ -184,13 +184,13 @@ def tunnel_not_required(files: Sources) -> Iterator[Mutant]:
             for pattern in (BY_TUNNEL, BY_DEVICE):
                 now = pattern.sub("", rule.text).strip()
                 if now != rule.text:
-                    sentence = f"`{rule.text}` no longer asks for the tunnel"
+                    sentence = f"`{rule.text}` no longer requires the tunnel"
                     yield rules.mutant("tunnel-not-required", rule, now, sentence)
 
 
 @operator("state-ignored")
 def state_ignored(files: Sources) -> Iterator[Mutant]:
-    """Not only answers pass, but also what nobody asked for."""
+    """Not only answers pass, but also unsolicited packets."""
     yield from _without(files, "state-ignored", CONNECTION_STATE, "also takes what begins a connection")
 
 
@@ -215,7 +215,7 @@ def address_ignored(files: Sources) -> Iterator[Mutant]:
             for match in ADDRESS.finditer(rule.text):
                 now = (rule.text[: match.start()] + rule.text[match.end() :]).strip()
                 said = match[0].strip()
-                sentence = f"`{rule.text}` no longer looks at `{said}`"
+                sentence = f"`{rule.text}` no longer matches `{said}`"
                 yield rules.mutant("address-ignored", rule, now, sentence, said)
 
 

@@ -11,7 +11,7 @@ from tunnelbed.mutation.operators import nftables, operator, routes, swanctl
 
 @operator("plain-routing")
 def plain_routing(files: Sources) -> Iterator[Mutant]:
-    """No tunnel: the routers know every private network, the firewalls let everything through in clear."""
+    """No tunnel: the routers know every private network, the firewalls accept everything in clear."""
     # The gateways still know each other and have no tunnel to offer: charon without any connection does not start.
     changes: dict[Path, str] = {}
     gateways = list(swanctl.everywhere(files))
@@ -33,6 +33,6 @@ def plain_routing(files: Sources) -> Iterator[Mutant]:
 
 
 def _open(text: str) -> str:
-    """A gateway's firewall that lets everything pass, and leaves private sources as they are."""
+    """A gateway's firewall that accepts everything, and leaves private sources as they are."""
     kept = [line.replace("policy drop", "policy accept") for line in text.splitlines() if "masquerade" not in line]
     return "\n".join(line for line in kept if not line.strip().endswith(" drop")) + "\n"

@@ -15,7 +15,7 @@ FILE = "ip.batch"
 
 @operator("route-missing")
 def route_missing(files: Sources) -> Iterator[Mutant]:
-    """A node does not know a way."""
+    """A route of a node is missing."""
     yield from _lines_removed(files, "route-missing", "route")
 
 
@@ -27,7 +27,7 @@ def address_missing(files: Sources) -> Iterator[Mutant]:
 
 @operator("route-leaked")
 def route_leaked(files: Sources) -> Iterator[Mutant]:
-    """A router knows the way to a private network behind a gateway: a route too wide."""
+    """A router has a route to a private network behind a gateway."""
     scene = files.scenario
     for router in scene.having(role="router"):
         for network in scene.networks.values():

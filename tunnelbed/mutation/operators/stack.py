@@ -30,8 +30,8 @@ def forwarding_off(files: Sources) -> Iterator[Mutant]:
 
 @operator("source-check-off")
 def source_check_off(files: Sources) -> Iterator[Mutant]:
-    """A node believes any source address (no rp_filter)."""
-    yield from _sysctls_off(files, "source-check-off", SOURCE_CHECKS, "believes any source address")
+    """A node accepts any source address (no rp_filter)."""
+    yield from _sysctls_off(files, "source-check-off", SOURCE_CHECKS, "accepts any source address")
 
 
 @operator("ipv6-left-on")
@@ -45,10 +45,10 @@ def ipv6_left_on(files: Sources) -> Iterator[Mutant]:
 
 @operator("sysctl-missing")
 def sysctl_missing(files: Sources) -> Iterator[Mutant]:
-    """A setting of a node's kernel is left out."""
+    """A setting of a node's kernel is missing."""
     for node in files.scenario.nodes.values():
         for key in _plain_sysctls(node):
-            yield from _sysctl(files, "sysctl-missing", node, key, None, f"{node.name}: {key} is left out")
+            yield from _sysctl(files, "sysctl-missing", node, key, None, f"{node.name}: {key} is missing")
 
 
 @operator("sysctl-turned")
@@ -76,7 +76,7 @@ def capability_added(files: Sources) -> Iterator[Mutant]:
 
 @operator("network-joined")
 def network_joined(files: Sources) -> Iterator[Mutant]:
-    """A host behind a gateway, or a gateway, also stands in a network that is not its own."""
+    """A host behind a gateway, or a gateway, also has an interface on a network that is not its own."""
     scene = files.scenario
     for node in scene.nodes.values():
         if not node.site:
@@ -98,14 +98,14 @@ def network_joined(files: Sources) -> Iterator[Mutant]:
 
 
 def _tempting(node: Node, network: Network) -> bool:
-    """Where a foot does harm: for a host the link before its gateway, for a gateway another site's inside."""
+    """Where an interface does harm: for a host the link before its gateway, for a gateway another site's inside."""
     if node.role == "gateway":
         return network.role == "intranet" and network.site != node.site
     return network.role == "isp_link" and network.site == node.site
 
 
 def _free(files: Sources, network: Network) -> dict[str, str]:
-    """An address nobody has on a network, some way up its subnet."""
+    """A free address of a network, some way up its subnet."""
     taken = {address for other in files.scenario.nodes.values() for address in other.addresses}
     said = {}
     for subnet in network.subnets:

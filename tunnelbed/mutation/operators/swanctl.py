@@ -150,13 +150,13 @@ def weaker_offered(files: Sources) -> Iterator[Mutant]:
     for connections in everywhere(files):
         for setting in connections.settings(*weak):
             value = f"{setting.value}, {weak[setting.key]}"
-            sentence = f"{where(setting)} would also take {weak[setting.key]}"
+            sentence = f"{where(setting)} also accepts {weak[setting.key]}"
             yield connections.mutant("weaker-offered", setting, value, sentence)
 
 
 @operator("revocation-lax")
 def revocation_lax(files: Sources) -> Iterator[Mutant]:
-    """A peer whose certificate nobody can check for revocation is accepted."""
+    """A peer is accepted though no CRL shows that its certificate is not revoked."""
     for connections in everywhere(files):
         for setting in connections.settings("revocation"):
             sentence = f"a peer of {setting.sections[1]} is accepted without a CRL"
@@ -165,11 +165,11 @@ def revocation_lax(files: Sources) -> Iterator[Mutant]:
 
 @operator("any-identity")
 def any_identity(files: Sources) -> Iterator[Mutant]:
-    """Any certificate of the authority is accepted, whoever it was issued to."""
+    """Any certificate of the authority is accepted, whatever its subject."""
     for connections in everywhere(files):
         for setting in connections.settings("id"):
             if setting.sections[-1].startswith("remote"):
-                sentence = f"the peer of {setting.sections[1]} may be anybody with a certificate"
+                sentence = f"the peer of {setting.sections[1]} may be any node with a certificate"
                 yield connections.mutant("any-identity", setting, "%any", sentence)
 
 
@@ -178,7 +178,7 @@ def any_authority(files: Sources) -> Iterator[Mutant]:
     """A certificate of any authority the gateway knows is accepted."""
     for connections in everywhere(files):
         for setting in connections.settings("cacerts"):
-            sentence = f"the peer of {setting.sections[1]} may come with a certificate of any authority"
+            sentence = f"the peer of {setting.sections[1]} may have a certificate of any authority"
             yield connections.mutant("any-authority", setting, None, sentence)
 
 
@@ -193,7 +193,7 @@ def trigger_missing(files: Sources) -> Iterator[Mutant]:
 
 @operator("connection-missing")
 def connection_missing(files: Sources) -> Iterator[Mutant]:
-    """A gateway does not know one of its peers."""
+    """A connection of a gateway is missing."""
     for connections in everywhere(files):
         for section in connections.conf.sections("connections"):
             changes = connections.changed([connections.without(section.place)])
@@ -216,7 +216,7 @@ def liveness_ignored(files: Sources) -> Iterator[Mutant]:
     """A peer that does not answer any more is never noticed (no dead peer detection)."""
     for connections in everywhere(files):
         for setting in connections.settings("dpd_delay"):
-            sentence = f"the peer of {setting.sections[1]} is never asked for a sign of life"
+            sentence = f"the peer of {setting.sections[1]} is never checked for liveness (DPD)"
             yield connections.mutant("liveness-ignored", setting, "0s", sentence)
 
 
