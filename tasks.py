@@ -235,7 +235,7 @@ def verify(
     ] = "",
     stop: Annotated[bool, Option("stop at the first sentence that does not hold")] = False,
 ) -> None:
-    """Verify a scenario by its features, by default all scenarios. What is not up is brought up, and taken down after."""
+    """Verify a scenario by its features, by default all. What is not up is brought up, and taken down after."""
     report = report_file.ReportFile(Path(json), path) if json else None
     wanted = verification.Asked(
         path,
@@ -329,7 +329,7 @@ def build(
     ] = "",
     no_cache: Annotated[bool, Option("build without the cache, with the current versions of packages")] = False,
 ) -> None:
-    """Build all images of the project, for one or several platforms; keep them here, push them, or write them to files."""
+    """Build all images of the project, for one or several platforms; keep, push, or write them to files."""
     platforms = [name.strip() for name in platform.split(",") if name.strip()]
     archive = Path(output) if output else None
     for name in node_images.build(platforms, push, archive, _progress(), fresh=no_cache):

@@ -1,4 +1,4 @@
-"""behave with this checkout's phrases, wherever the features are; and the list of the phrases.
+"""behave with this checkout's phrases, for features in any folder; and the list of the phrases.
 
     python scripts/sentences.py [BEHAVE OPTIONS] FEATURES...     as `behave`, for features in any folder
     python scripts/sentences.py --phrases                        every phrase and what it means, as Markdown
@@ -27,18 +27,18 @@ SLOT = re.compile(r"\{\w+(?::(?P<kind>\w+))?\}")
 INTRODUCTION = """\
 # Phrases
 
-Every sentence a feature can say, made by `invoke phrases` from the steps themselves. `Given`, `When`, `Then`, `And` and
-`But` may stand before any of them. What stands in braces:
+Every phrase that a feature can use. `invoke phrases` makes this list from steps/. `Given`, `When`, `Then`, `And` and
+`But` may stand before any of them. In braces:
 
-- `{node}`: a node, by name as one speaks (`client A1`) or as in the stack (`client-a1`), or by a role that only one
-  node has (`the server`, `the Internet`).
+- `{node}`: a node, by its name, spoken (`client A1`) or as in the Compose file (`client-a1`), or by a role that one
+  node alone has (`the server`, `the Internet`).
 - `{nodes}`: likewise, or several: `every client`, `every client of site B`, `every gateway`, `every node`.
 - `{networks}`: a network by its name (`isp_link_a`) or by role and site (`the ISP link of site A`); several:
   `any ISP link`, `every intranet`.
 - `{kind}`: a kind of packet: `TCP port 80`, `UDP port 53`, `ICMP`; `{kinds}`: likewise, or several: `IKE and ESP`.
-- `{targets}`: one or several nodes, or an IP address that need not be in the stack; `{face}`: a node, or an address.
-- `{byversion}`: nothing, or ` by IPv4` or ` by IPv6`: without it, a sentence holds by each IP version that both have.
-- `{address}` an IP address; `{port}` a number; `{seconds}` a number, may have a fraction.
+- `{targets}`: one or several nodes, or an IP address, of a node or not; `{face}`: a node, or an address.
+- `{byversion}`: ` by IPv4`, ` by IPv6`, or nothing: then the sentence is about each IP version that both have.
+- `{address}` an IP address; `{port}` a number; `{seconds}` a number, with or without a fraction.
 """
 
 

@@ -1,4 +1,4 @@
-"""Phrases: attackers on the links between the sites, and what becomes of their packets."""
+"""Phrases: attacks on the links between the sites, and what gateways do with the packets."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ register_type(Drop=parse_drop)
 
 @step("ESP from {sender:Node} to {receiver:Node} is recorded and sent again")
 def replayed(context: Context, sender: str, receiver: str) -> None:
-    """On the link next to the receiver, every packet of a client's request is sent a second time, as it was."""
+    """On the link next to the receiver, every packet of a client's request is sent again without a change."""
     attack(context, esp_attacks.attack(context.bed, node(context, sender), node(context, receiver), esp_attacks.again))
 
 
 @step("ESP from {sender:Node} to {receiver:Node} is forged for their tunnel")
 def forged(context: Context, sender: str, receiver: str) -> None:
-    """Likewise, with later sequence numbers and random content: by an attacker who knows the SPI but no key."""
+    """Likewise, with later sequence numbers and random content, as from an attacker who has the SPI but no key."""
     attack(
         context, esp_attacks.attack(context.bed, node(context, sender), node(context, receiver), esp_attacks.altered)
     )
@@ -42,7 +42,7 @@ def forged(context: Context, sender: str, receiver: str) -> None:
 
 @step("ESP from {sender:Node} to {receiver:Node} is forged for no tunnel")
 def forged_for_none(context: Context, sender: str, receiver: str) -> None:
-    """Likewise, with SPIs that nobody agreed on."""
+    """Likewise, with SPIs of no tunnel."""
     attack(
         context,
         esp_attacks.attack(context.bed, node(context, sender), node(context, receiver), esp_attacks.of_no_tunnel),
@@ -61,7 +61,7 @@ def drops(context: Context, gateway: str, why: str) -> None:
 
 @step("{attacker:Node} poses as {gateway:Node}")
 def poses(context: Context, attacker: str, gateway: str) -> None:
-    """A rogue gateway: it takes the gateway's address and identity, with a self-made certificate."""
+    """A rogue gateway: it uses the gateway's address and identity, with a self-signed certificate."""
     change(context, rogue_gateway.posing(context.bed, node(context, attacker), node(context, gateway)))
 
 

@@ -1,4 +1,4 @@
-"""What a When changes, and what is said since; the testbed is as it was found when the scenario ends."""
+"""What a When changes, and what is logged since; when the scenario ends, all changes are undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phrases: what crosses a network, what is never seen there, and packets forged by hand."""
+"""Phrases: what crosses a network, what is never seen there, and forged packets."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def asks(context: Context, sources: str) -> None:
 
 @step("{sources:Nodes} asks the server once")
 def asks_once(context: Context, sources: str) -> None:
-    """Likewise, with one request each and no second one where it is not answered."""
+    """Likewise, with one request each, which is not repeated if there is no answer."""
     _ask(context, sources, 0.0)
 
 
 @step("{speakers:Nodes} sends its last packets again")
 @formerly("{speakers:Nodes} says the same again")
 def says_again(context: Context, speakers: str) -> None:
-    """Every packet of the node's part in the last request is sent once more, while every node records.
+    """Every packet that the node sent in the last request is sent once more, while every node records.
 
-    A stateful firewall (conntrack) takes them for a part of that connection.
+    A stateful firewall (conntrack) counts them as part of that connection.
     """
     who = nodes(context, speakers)
     if not isinstance(context.conversation, Recording):
@@ -59,7 +59,7 @@ def pings(context: Context, sources: str, targets: str) -> None:
 
 @step("only {kinds:Kinds} cross {networks:Links}")
 def only_crosses(context: Context, kinds: list[str], networks: str) -> None:
-    """Something crossed each of the networks, and nothing but these kinds (neighbour discovery aside)."""
+    """Packets crossed each of the networks, and all are of these kinds (ARP and neighbour discovery aside)."""
     places = links(context, networks)
     confidentiality.only_crosses(context.bed, _recorded(context), places, kinds)
 
@@ -74,7 +74,7 @@ def crosses(context: Context, kinds: list[str], networks: str) -> None:
 
 @step("no {kinds:Kinds} crosses {networks:Links}")
 def does_not_cross(context: Context, kinds: list[str], networks: str) -> None:
-    """No packet of these kinds crossed any of the networks, and that would have been seen."""
+    """No packet of these kinds crossed any of the networks; the recording is complete and would show one."""
     for network in links(context, networks):
         for kind in kinds:
             confidentiality.does_not_cross(context.bed, _recorded(context), network, kind)
@@ -82,7 +82,7 @@ def does_not_cross(context: Context, kinds: list[str], networks: str) -> None:
 
 @step("nothing crosses {networks:Links}")
 def nothing_crosses(context: Context, networks: str) -> None:
-    """No packet at all crossed any of the networks, neighbour discovery aside, and that would have been seen."""
+    """No packet crossed any of the networks (ARP and neighbour discovery aside); the recording would show one."""
     for network in links(context, networks):
         confidentiality.nothing_crosses(context.bed, _recorded(context), network)
 
@@ -110,7 +110,7 @@ def no_inside_address(context: Context) -> None:
 
 @step("a plain packet forged as from {face:Node} and put on {networks:Links} does not reach {target:Node}")
 def forged(context: Context, face: str, networks: str, target: str) -> None:
-    """The packet is seen to enter the gateway on that network and not to arrive, while a control does."""
+    """The packet enters the gateway on that network and does not arrive, while a control packet does."""
     for network in links(context, networks):
         confidentiality.forged_does_not_arrive(context.bed, node(context, face), node(context, target), network, Ping())
 
@@ -120,7 +120,7 @@ def forged(context: Context, face: str, networks: str, target: str) -> None:
     "does not reach {target:Node}"
 )
 def forged_request(context: Context, face: str, aim: str, kind: str, networks: str, target: str) -> None:
-    """Likewise, for a request to a node that would hand it on to the target (DNAT)."""
+    """Likewise, for a request to a node that forwards it to the target (DNAT)."""
     for network in links(context, networks):
         who, where, to = node(context, face), node(context, target), node(context, aim)
         confidentiality.forged_does_not_arrive(context.bed, who, where, network, registry.probe(kind), to)
@@ -128,7 +128,7 @@ def forged_request(context: Context, face: str, aim: str, kind: str, networks: s
 
 @step("a plain answer forged as from {face:Node} and put on {networks:Links} does not reach {target:Node}")
 def forged_answer(context: Context, face: str, networks: str, target: str) -> None:
-    """Likewise, for a packet that passes for the answer to the last ping of that node's."""
+    """Likewise, for a packet that looks like the answer to the last ping of that node."""
     for network in links(context, networks):
         who, where = node(context, face), node(context, target)
         confidentiality.forged_answer_does_not_arrive(context.bed, who, where, network, pinged(context))

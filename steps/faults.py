@@ -1,4 +1,4 @@
-"""Phrases: faults, and how soon they are over."""
+"""Phrases: faults, and how long recovery takes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def restarts(context: Context, restarting: str) -> None:
 
 @step("{process:Process} is killed on {place:Node}")
 def killed(context: Context, process: str, place: str) -> None:
-    """Every process of that name on the node ends at once."""
+    """Every process of that name on the node is killed (SIGKILL)."""
     change(context, links_and_nodes.killed(context.bed, node(context, place), process))
 
 
@@ -52,7 +52,7 @@ def comes_back(context: Context, networks: str, place: str) -> None:
 
 @step("{networks:Links} loses one packet in {count:d}")
 def loses_packets(context: Context, networks: str, count: int) -> None:
-    """Of what each node sends there, the last of every so many packets is lost, until the scenario ends."""
+    """Of the packets that each node sends there, one in that many is dropped, until the scenario ends."""
     for network in links(context, networks):
         change(context, links_and_nodes.lossy(context.bed, network, count))
 
@@ -73,7 +73,7 @@ def takes_down(context: Context, gateway: str, peer: str) -> None:
 
 @step("{sources:Nodes} gets a pong from {server:Node} within {seconds:Seconds} s")
 def gets_pong_within(context: Context, sources: str, server: str, seconds: float) -> None:
-    """Each is answered before that time has passed since the last change; a failure says how long it took."""
+    """Each gets an answer within that time from the last change; a failure has the time that it took."""
     links_and_nodes.answered_within(
         context.bed, nodes(context, sources), node(context, server), seconds, since(context)
     )

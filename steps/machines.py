@@ -15,7 +15,7 @@ NAME = "[A-Z][A-Z_]+"
 
 @parse.with_pattern(rf"{NAME}(?:(?:, | and ){NAME})*")
 def parse_capabilities(text: str) -> list[str]:
-    """What a node may ask of its kernel: `NET_ADMIN and NET_RAW`."""
+    """Capabilities of a node: `NET_ADMIN and NET_RAW`."""
     return text.replace(", ", " and ").split(" and ")
 
 
@@ -24,7 +24,7 @@ register_type(Capabilities=parse_capabilities)
 
 @step("{holders:Nodes} has exactly the capabilities {names:Capabilities}")
 def has_capabilities(context: Context, holders: str, names: list[str]) -> None:
-    """What the node may ask of its kernel is this and no more: `NET_ADMIN and NET_RAW` (capabilities(7))."""
+    """The node has these capabilities and no others: `NET_ADMIN and NET_RAW` (capabilities(7))."""
     for holder in nodes(context, holders):
         node_hardening.may_exactly(context.bed, holder, names)
 
@@ -47,20 +47,20 @@ def stands_only_in_two(context: Context, place: str, first: str, second: str) ->
 
 @step("{speakers:Nodes} has addresses only of the IP versions its stack gives")
 def speaks_as_given(context: Context, speakers: str) -> None:
-    """On no network a node has an address, not even a link-local one, of an IP version that its stack leaves out."""
+    """No node has an address, not even a link-local one, of an IP version that its stack does not give it there."""
     node_hardening.speaks_as_given(context.bed, nodes(context, speakers))
 
 
 @step("no two nodes have the same address")
 def no_address_twice(context: Context) -> None:
-    """On no network two nodes have the same address, whatever the stack says."""
+    """No two nodes on a network have the same address, whatever the Compose file has."""
     node_hardening.no_address_twice(context.bed)
 
 
 @step("{believer:Node} accepts no packet from {face:Node} on {networks:Links}")
 @formerly("{believer:Node} believes no packet from {face:Node} on {networks:Links}")
 def believes_none(context: Context, believer: str, face: str, networks: str) -> None:
-    """A packet with that node's address that comes in there, where it cannot come from, is refused for its source."""
+    """A packet with that node's source address on the wrong network is dropped (reverse path filter)."""
     for network in links(context, networks):
         who, whose = node(context, believer), node(context, face)
         judge = node_hardening if who.addresses[0].version == 4 else firewall

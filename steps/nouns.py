@@ -96,7 +96,7 @@ def parse_kind(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    """A port's number. Raises `BadInput`: nothing ever crosses that has another."""
+    """A port's number. Raises `BadInput`, since no packet has another."""
     if not 1 <= int(text) <= LAST_PORT:
         raise BadInput("Then", "", f"port {text}", f"a port, 1 to {LAST_PORT}", "correct the sentence")
     return int(text)
@@ -135,7 +135,7 @@ def nodes(context: Context, said: str) -> Sequence[Node]:
 
 
 def pairs(context: Context, sources: str, targets: str) -> Sequence[tuple[Node, Node]]:
-    """Each source with each target; nobody with itself. A sentence that is about no pair says nothing: `BadInput`."""
+    """Each source with each target, except itself. A sentence about no pair shows nothing: `BadInput`."""
     found = [
         (source, target) for source in nodes(context, sources) for target in nodes(context, targets) if source != target
     ]

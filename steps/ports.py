@@ -1,4 +1,4 @@
-"""Phrases: all ports of TCP and UDP, each asked for."""
+"""Phrases: all TCP and UDP ports, each tested."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tunnelbed.checks import all_ports
 
 @step("{sources:Nodes} reaches {targets:Nodes} on no TCP or UDP port")
 def reaches_on_none(context: Context, sources: str, targets: str) -> None:
-    """The first packet to each of the 131,070 ports is seen to be stopped on its way, while a control arrives.
+    """The first packet to each of the 131,070 ports is seen to be stopped, while a control packet arrives.
 
-    A gateway is reached on a port if its own firewall lets the packet in or on, whether or not somebody answers.
+    A gateway counts as reached on a port if its firewall accepts or forwards the packet, with or without an answer.
     """
     for source, target in pairs(context, sources, targets):
         all_ports.reaches_only(context.bed, source, target)
@@ -28,7 +28,7 @@ def reaches_on_no_other(context: Context, sources: str, targets: str, ports: lis
 
 @step("the firewall of {gateway:Node} drops every TCP and UDP port from {source:Node} to {target:Node}")
 def drops_every(context: Context, gateway: str, source: str, target: str) -> None:
-    """The first packet to each of the 131,070 ports comes to the gateway, and none leaves it or is taken by it."""
+    """The first packet to each of the 131,070 ports arrives at the gateway, which neither forwards nor accepts it."""
     all_ports.passes_only(context.bed, node(context, gateway), node(context, source), node(context, target))
 
 

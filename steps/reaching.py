@@ -21,7 +21,7 @@ ASKS = TcpSyn(application.PORT).name
 def can_reach(context: Context, sources: str, targets: str, version: int) -> None:
     """A ping is answered, by each IP version that both have, or by the one that is named: `by IPv6`.
 
-    The source address is the one that the node's kernel chooses.
+    The node's kernel chooses the source address.
     """
     _reach(context, sources, targets, version)
 
@@ -43,19 +43,19 @@ def can_reach_outside_tunnel(context: Context, sources: str, targets: str, versi
 
 @step("{sources:Nodes} can reach {targets:Targets} on {kind:Kind}{version:ByVersion}")
 def can_reach_on(context: Context, sources: str, targets: str, kind: str, version: int) -> None:
-    """A connection to that port is accepted: `TCP port 80`. Not for UDP: nothing answers a datagram."""
+    """The target accepts a connection to that port: `TCP port 80`. Not for UDP, where no answer is certain."""
     _reach(context, sources, targets, version, kind)
 
 
 @step("{sources:Nodes} can reach {targets:Targets} on {kind:Kind} through the tunnel{version:ByVersion}")
 def can_reach_on_through_tunnel(context: Context, sources: str, targets: str, kind: str, version: int) -> None:
-    """A connection to that port is accepted, through the tunnel and not readable outside it."""
+    """The target accepts a connection to that port, through the tunnel and not readable outside it."""
     _reach(context, sources, targets, version, kind, via=Via.TUNNEL)
 
 
 @step("{sources:Nodes} cannot reach {targets:Targets}{version:ByVersion}")
 def cannot_reach(context: Context, sources: str, targets: str, version: int) -> None:
-    """A ping is seen to be stopped on its way, by each IP version that both have, while a control arrives.
+    """A ping is seen to be stopped, by each IP version that both have, while a control packet arrives.
 
     A gateway with tunnels counts as reached only if it replies or forwards. For what its firewall accepts, use
     `the firewall of ... drops ...`.
@@ -75,7 +75,7 @@ def cannot_reach_on(context: Context, sources: str, targets: str, kind: str, ver
 
 @step("{sources:Nodes} gets a pong from {server:Node}")
 def gets_pong(context: Context, sources: str, server: str) -> None:
-    """The application's client asks the address it knows, and that server answers."""
+    """The application's client sends a request to its configured address, and that server answers."""
     for source in nodes(context, sources):
         with packet_trace.explained(context.bed, source, application.asked(source), ASKS):
             application.gets_pong(context.bed, source, node(context, server))
@@ -83,7 +83,7 @@ def gets_pong(context: Context, sources: str, server: str) -> None:
 
 @step("{sources:Nodes} gets a pong from {server:Node} through the tunnel")
 def gets_pong_through_tunnel(context: Context, sources: str, server: str) -> None:
-    """Likewise; ESP of both ends' tunnel carried it both ways, and nothing of it was readable outside their sites."""
+    """Likewise; ESP of the tunnel carried request and answer, and nothing of them was readable outside the sites."""
     for source in nodes(context, sources):
         with packet_trace.explained(context.bed, source, application.asked(source), ASKS):
             application.gets_pong(context.bed, source, node(context, server), via=Via.TUNNEL)
@@ -91,7 +91,7 @@ def gets_pong_through_tunnel(context: Context, sources: str, server: str) -> Non
 
 @step("{sources:Nodes} gets a pong from {server:Node} to a question longer than a packet")
 def gets_long_pong(context: Context, sources: str, server: str) -> None:
-    """Question and answer take several packets each, which all fit the tunnel, and go through it."""
+    """Request and answer take several packets each, which all fit the tunnel, and go through it."""
     for source in nodes(context, sources):
         with packet_trace.explained(context.bed, source, application.asked(source), ASKS):
             application.gets_pong(context.bed, source, node(context, server), via=Via.TUNNEL, long=True)
@@ -99,7 +99,7 @@ def gets_long_pong(context: Context, sources: str, server: str) -> None:
 
 @step("{sources:Nodes} gets no pong from {server:Node}")
 def gets_no_pong(context: Context, sources: str, server: str) -> None:
-    """The client was seen to ask for a connection and nothing of that to arrive, while a control did."""
+    """The client sends a TCP SYN, and no packet of it arrives, while a control packet does."""
     for source in nodes(context, sources):
         with packet_trace.explained(context.bed, source, application.asked(source), ASKS):
             application.gets_no_pong(context.bed, source, node(context, server))
@@ -107,14 +107,14 @@ def gets_no_pong(context: Context, sources: str, server: str) -> None:
 
 @step("{source:Node} reaches {target:Face} and is seen there as {face:Face}")
 def seen_as(context: Context, source: str, target: str, face: str) -> None:
-    """A ping is answered by the target, where it arrived with an address of that other node (NAT)."""
+    """The target answers a ping, which arrived there with an address of that other node (NAT)."""
     who, whom, seen = node(context, source), node_or_address(context, target), node_or_address(context, face)
     reachability.seen_as(context.bed, who, whom, seen, Ping())
 
 
 @step("{source:Node} gets a pong from {server:Node} and is seen there as {face:Face}")
 def asker_seen_as(context: Context, source: str, server: str, face: str) -> None:
-    """The application's server answers, and saw the request come from an address of that node."""
+    """The application's server answers; the request arrived with an address of that other node (NAT)."""
     who, whom = node(context, source), node(context, server)
     application.asker_seen_as(context.bed, who, whom, node_or_address(context, face))
 
@@ -128,7 +128,7 @@ def no_ipv4(context: Context) -> None:
 @step("{sources:Nodes} receives an ICMP error that {address} is unreachable")
 @formerly("{sources:Nodes} is told that {address} is unreachable")
 def told_unreachable(context: Context, sources: str, address: str) -> None:
-    """A ping there is answered by an ICMP error (destination unreachable), which comes back to the sender."""
+    """A ping to that address is answered by an ICMP error (destination unreachable), which arrives at the sender."""
     for source in nodes(context, sources):
         icmp_errors.told_unreachable(context.bed, source, ipaddress.ip_address(address))
 
@@ -144,14 +144,14 @@ def told_too_large(context: Context, sources: str, target: str) -> None:
 @step("{source:Node} receives the MTU for answers to {target:Node}")
 @formerly("{source:Node} is told which answers fit the tunnel to {target:Node}")
 def told_answer_too_large(context: Context, source: str, target: str) -> None:
-    """Likewise, for an answer to the last ping, as large as the link allows: for nodes that may only answer."""
+    """Likewise, for an answer to the last ping, as large as the link allows: for nodes that may only send answers."""
     icmp_errors.told_too_large(context.bed, node(context, source), node(context, target), pinged(context))
 
 
 @step("{sources:Nodes} receives no ICMP error about unsolicited answers to {target:Node}")
 @formerly("{sources:Nodes} is told nothing about answers to {target:Node} that nobody asked for")
 def stray_not_told(context: Context, sources: str, target: str) -> None:
-    """One that does not fit the tunnel leaves, and no ICMP error comes back, as one would for a ping."""
+    """An answer that does not fit the tunnel leaves the node, and no ICMP error arrives."""
     for source in nodes(context, sources):
         icmp_errors.stray_not_told(context.bed, source, node(context, target))
 
@@ -159,7 +159,7 @@ def stray_not_told(context: Context, sources: str, target: str) -> None:
 @step("{source:Node} sees {gateway:Node} on its path to {target:Node}")
 @formerly("{source:Node} sees {gateway:Node} on its way to {target:Node}")
 def sees(context: Context, source: str, gateway: str, target: str) -> None:
-    """A ping whose TTL ends at the gateway is answered by it: traceroute shows the gateway."""
+    """The gateway answers a ping whose TTL expires there (time exceeded): traceroute shows the gateway."""
     traceroute.sees(context.bed, node(context, source), node(context, gateway), node(context, target))
 
 
@@ -173,7 +173,7 @@ def sees_answering(context: Context, source: str, gateway: str, target: str) -> 
 @step("{source:Node} does not see {gateway:Node} on the path of unsolicited answers to {target:Node}")
 @formerly("{source:Node} does not see {gateway:Node} on the way of answers that {target:Node} never asked for")
 def does_not_see(context: Context, source: str, gateway: str, target: str) -> None:
-    """An unsolicited ping answer whose TTL ends at the gateway is answered by nobody."""
+    """The gateway drops an unsolicited ping answer whose TTL expires there, without an ICMP error."""
     traceroute.does_not_see(context.bed, node(context, source), node(context, gateway), node(context, target))
 
 

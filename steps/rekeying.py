@@ -1,4 +1,4 @@
-"""Phrases: tunnels that change their keys while traffic goes on."""
+"""Phrases: rekeying while traffic goes on."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ register_type(Traffic=parse_traffic)
 
 @step("{gateway:Node} changes its {layer:Layer} keys while {source:Node} pings {target:Node}")
 def changes_keys(context: Context, gateway: str, layer: str, source: str, target: str) -> None:
-    """The gateway asks its peer for new keys and uses them, and pings go on meanwhile."""
+    """The gateway negotiates new keys with its peer and uses them, while pings go on."""
     pings = rekeying.pings(context.bed, node(context, source), node(context, target))
     context.rekeying = rekeying.rekey(context.bed, node(context, gateway), layer, pings)
 
 
 @step("{gateway:Node} changes its {layer:Layer} keys while {source:Node} asks the server")
 def changes_keys_under_requests(context: Context, gateway: str, layer: str, source: str) -> None:
-    """Likewise, while the application's client asks one request after another."""
+    """Likewise, while the application's client sends one request after another."""
     requests = rekeying.requests(context.bed, node(context, source))
     context.rekeying = rekeying.rekey(context.bed, node(context, gateway), layer, requests)
 
@@ -49,14 +49,14 @@ def nothing_lost(context: Context, traffic: str) -> None:
 @step("ESP with new SPIs crosses {networks:Links}")
 @formerly("ESP with new numbers crosses {networks:Links}")
 def new_numbers(context: Context, networks: str) -> None:
-    """ESP crossed each of the networks with the SPIs agreed anew, both ways, and none of them is an old one."""
+    """ESP crossed each of the networks with the new SPIs, in both directions; none of them is an old SPI."""
     for network in links(context, networks):
         rekeying.new_spis_cross(context.bed, _made(context), network)
 
 
 @step("the new ESP keys come from a key exchange of their own, {group}")
 def forward_secrecy(context: Context, group: str) -> None:
-    """Forward secrecy: not derived from the IKE keys alone, but from a new exchange in that group: `ecp384`."""
+    """Forward secrecy: the keys come from a new key exchange in that group, not from the IKE keys alone: `ecp384`."""
     rekeying.keeps_secrecy(_made(context), group)
 
 

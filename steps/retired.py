@@ -1,4 +1,4 @@
-"""Phrases that have a new form: the old one works for one version, and says what to write now."""
+"""Phrases that have a new form: the old one works for one version, with a note that has the new form."""
 
 from __future__ import annotations
 

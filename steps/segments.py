@@ -11,14 +11,14 @@ from tunnelbed.checks import layer2
 
 @step("a broadcast by {sender:Node} on {networks:Links} is seen by every node there and nobody else")
 def broadcast(context: Context, sender: str, networks: str) -> None:
-    """An Ethernet broadcast comes to each other node of the network, and to no node elsewhere."""
+    """An Ethernet broadcast arrives at each other node of the network, and at no node elsewhere."""
     for network in links(context, networks):
         layer2.frame_reaches_exactly(context.bed, node(context, sender), network, layer2.BROADCAST, layer2.EXPERIMENT)
 
 
 @step("an LLDP frame by {sender:Node} on {networks:Links} is seen by every node there and nobody else")
 def lldp(context: Context, sender: str, networks: str) -> None:
-    """A frame to LLDP's group comes to each other node of the network that listens to it, and to no node elsewhere."""
+    """A frame to LLDP's multicast MAC arrives at the other nodes of the network, which join it, and nowhere else."""
     for network in links(context, networks):
         layer2.frame_reaches_exactly(context.bed, node(context, sender), network, layer2.LLDP_GROUP, layer2.LLDP_TYPE)
 

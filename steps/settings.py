@@ -1,4 +1,4 @@
-"""Phrases: what nodes are set to, of which some only time would show."""
+"""Phrases: settings of nodes, of which some take effect only after a long time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ register_type(Sysctl=parse_sysctl, Number=parse_number)
 
 @step("{holders:Nodes} has {key:Sysctl} = {value:Number}")
 def has_sysctl(context: Context, holders: str, key: str, value: int) -> None:
-    """The node's kernel has this value, whatever the stack says (sysctl(8))."""
+    """The node's kernel has this value, whatever the Compose file has (sysctl(8))."""
     for holder in nodes(context, holders):
         node_settings.has_sysctl(context.bed, holder, key, value)
 
@@ -41,7 +41,7 @@ def routes_nowhere(context: Context, senders: str) -> None:
 
 @step("{senders:Nodes} has no route beyond its own networks but a default route by {hop:Node}")
 def routes_by(context: Context, senders: str, hop: str) -> None:
-    """Likewise, and to all other addresses by that neighbour, in each IP version that it has there."""
+    """Likewise, except a default route by that neighbour, in each IP version that it has there."""
     for sender in nodes(context, senders):
         node_settings.sends_beyond(context.bed, sender, node(context, hop))
 
@@ -54,7 +54,7 @@ def no_ipv6(context: Context) -> None:
 
 @step("{gateways:Nodes} changes its {layer:Layer} keys after {seconds:Seconds} s")
 def renews_keys(context: Context, gateways: str, layer: str, seconds: float) -> None:
-    """The time is loaded for every connection, or every child of one (`rekey_time`): the daemon is asked."""
+    """The daemon has loaded this time for every connection, or for every child (`rekey_time`)."""
     for gateway in nodes(context, gateways):
         tunnel_timing.renews_keys(context.bed, gateway, layer, seconds)
 

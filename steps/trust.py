@@ -24,7 +24,7 @@ def parse_refusal(text: str) -> str:
 
 @parse.with_pattern(r"[A-Z][A-Z0-9_]+")
 def parse_notify(text: str) -> str:
-    """A message of IKE, in RFC 7296's words: `AUTHENTICATION_FAILED`."""
+    """An IKE notify message type (RFC 7296, 3.10.1): `AUTHENTICATION_FAILED`."""
     return text
 
 
@@ -33,31 +33,31 @@ register_type(Refusal=parse_refusal, Notify=parse_notify)
 
 @step("the certificate of {holder:Node} is revoked")
 def certificate_revoked(context: Context, holder: str) -> None:
-    """Its authority publishes a CRL that names it, and every other gateway has that CRL."""
+    """Its authority publishes a CRL with its certificate, and every other gateway has that CRL."""
     change(context, credentials.revoked(context.bed, node(context, holder)))
 
 
 @step("{gateway:Node} has no CRL")
 def has_no_crl(context: Context, gateway: str) -> None:
-    """It has no revocation list of any authority, so that nobody's certificate is known to be good."""
+    """It has no CRL of any authority, so that no certificate is known not to be revoked."""
     change(context, credentials.without_crls(context.bed, node(context, gateway)))
 
 
 @step("{holder:Node} presents an expired certificate")
 def presents_expired(context: Context, holder: str) -> None:
-    """Its certificate is of the right authority and names it, and its time ended an hour ago."""
+    """Its certificate has the right authority and name, and expired an hour ago."""
     change(context, credentials.expired(context.bed, node(context, holder)))
 
 
 @step("{holder:Node} presents a certificate of another authority")
 def presents_foreign(context: Context, holder: str) -> None:
-    """Its certificate has the right names, the issuer's too, and is signed by another authority's key."""
+    """Its certificate has the right subject and issuer names, and another authority's key signed it."""
     change(context, credentials.of_another_authority(context.bed, node(context, holder)))
 
 
 @step("{holder:Node} presents a valid certificate of {other:Node}")
 def presents_other(context: Context, holder: str, other: str) -> None:
-    """Its certificate is of the right authority, and it claims to be that other node."""
+    """Its certificate is of the right authority and has that other node's identity."""
     change(context, credentials.of_another_node(context.bed, node(context, holder), node(context, other)))
 
 

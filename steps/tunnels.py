@@ -1,4 +1,4 @@
-"""Phrases: tunnels, and what their ends agreed."""
+"""Phrases: tunnels, and what their gateways negotiated."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def has_tunnel(context: Context, gateways: str) -> None:
 
 @step("{gateways:Nodes} has a tunnel with {peer:Node}")
 def has_tunnel_with(context: Context, gateways: str, peer: str) -> None:
-    """Likewise, with that peer: known by its address, or behind a NAT by its authenticated identity."""
+    """Likewise, with that peer, identified by its address, or behind a NAT by its authenticated identity."""
     for gateway in nodes(context, gateways):
         security_associations.established(context.bed, gateway, node(context, peer))
 
 
 @step("{gateways:Nodes} has a tunnel with {peer:Node} within {seconds:Seconds} s")
 def has_tunnel_within(context: Context, gateways: str, peer: str, seconds: float) -> None:
-    """Likewise, by that time."""
+    """Likewise, within that time."""
     whom = node(context, peer)
     security_associations.each(
         context.bed,
@@ -39,7 +39,7 @@ def has_tunnel_within(context: Context, gateways: str, peer: str, seconds: float
 
 @step("{gateways:Nodes} has no tunnel")
 def has_no_tunnel(context: Context, gateways: str) -> None:
-    """The gateway answers, and has no tunnel that carries traffic."""
+    """The gateway's daemon runs, and it has no tunnel that carries traffic."""
     for gateway in nodes(context, gateways):
         security_associations.no_tunnel(context.bed, gateway)
 
@@ -53,7 +53,7 @@ def has_no_tunnel_with(context: Context, gateways: str, peer: str) -> None:
 
 @step("{gateways:Nodes} has no tunnel with {peer:Node} within {seconds:Seconds} s")
 def has_no_tunnel_within(context: Context, gateways: str, peer: str, seconds: float) -> None:
-    """Likewise, by that time: dead peer detection gives up a silent peer."""
+    """Likewise, within that time: dead peer detection has deleted it."""
     bed, whom = context.bed, node(context, peer)
     security_associations.each(
         bed, nodes(context, gateways), lambda one: security_associations.no_tunnel(bed, one, whom, seconds=seconds)
@@ -76,7 +76,7 @@ def selects(context: Context, gateway: str, local: str, remote: str) -> None:
 @step('{gateway:Node} has a peer authenticated as "{identity}"')
 @formerly('{gateway:Node} knows its peer as "{identity}"')
 def knows_peer(context: Context, gateway: str, identity: str) -> None:
-    """The peer of one of the gateway's tunnels proved that identity."""
+    """The peer of one of the gateway's tunnels has authenticated with that identity."""
     security_associations.knows_peer_as(context.bed, node(context, gateway), identity)
 
 

@@ -1,4 +1,4 @@
-"""Phrases: what firewalls decide, and who is isolated from whom."""
+"""Phrases: decisions of firewalls, and isolation of nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PORT = 8080
 
 @step("the firewall of {gateway:Node} drops {kinds:Kinds} from {sources:Nodes} to {target:Node}")
 def drops(context: Context, gateway: str, kinds: list[str], sources: str, target: str) -> None:
-    """The kernel's trace of such a packet ends with drop."""
+    """The nftables trace of such a packet ends with drop."""
     decides = node(context, gateway)
     for source in nodes(context, sources):
         packets = firewall.flows(context.bed, source, node(context, target))
@@ -44,7 +44,7 @@ def drops_to_neighbours(context: Context, gateway: str, kinds: list[str], source
 
 @step("the firewall of {gateway:Node} accepts {kinds:Kinds} from {sources:Nodes} to {target:Node}")
 def accepts(context: Context, gateway: str, kinds: list[str], sources: str, target: str) -> None:
-    """The kernel's trace of such a packet goes through every chain and ends with accept."""
+    """The nftables trace of such a packet goes through every chain and ends with accept."""
     decides = node(context, gateway)
     for source in nodes(context, sources):
         packets = firewall.flows(context.bed, source, node(context, target))
@@ -72,7 +72,7 @@ def hands_nothing_on(context: Context, gateway: str, kinds: list[str], source: s
 
 @step("{sources:Nodes} is isolated from {targets:Nodes}")
 def isolated(context: Context, sources: str, targets: str) -> None:
-    """Neither reaches the other, by ping, TCP, UDP or another kind that can be traced; each is seen to be stopped."""
+    """Neither reaches the other, by ping, TCP, UDP or any other kind that can be traced; each is seen to be stopped."""
     for source, target in pairs(context, sources, targets):
         for one, other in ((source, target), (target, source)):
             for kind in registry.questions():
@@ -82,5 +82,5 @@ def isolated(context: Context, sources: str, targets: str) -> None:
 @step("the firewall of {gateway:Node} accepts everything")
 @formerly("the firewall of {gateway:Node} lets everything pass")
 def lets_everything_pass(context: Context, gateway: str) -> None:
-    """Its filter chains accept everything until the scenario ends; NAT stays. What stops a packet now is no filter."""
+    """Its filter chains accept everything until the scenario ends; NAT stays. No filter drops a packet now."""
     change(context, open_firewall.opened(context.bed, node(context, gateway)))

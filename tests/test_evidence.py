@@ -46,7 +46,7 @@ def test_a_failure_says_what_was_expected_and_seen_then_why_then_all_evidence() 
         "expected: a pong",
         "seen:     no answer",
         "cause:    dropped by the firewall of gateway: inet filter forward: policy drop",
-        "one more, traced:",
+        "path of another such packet:",
         "        ms  node     way   network  packet",
         "      0.00  client   out   inside  10.1.0.3 > 192.0.2.2  ICMP echo-request",
         "            gateway  rule  inet filter forward: policy drop",

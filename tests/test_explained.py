@@ -33,8 +33,8 @@ def test_a_neighbour_that_is_not_there_is_seen_on_the_packet_s_own_path(tmp_path
         bed.absent.add(("client-a2", "intranet_a"))
         failed, path = path_of_failure(bed, "client-a1", "client-a2")
     assert path.traced is False
-    assert path.cause.startswith("client-a1 asks intranet_a who has 10.1.0.4: nobody answers")
-    assert f"cause:    {path.cause}\nits path:\n" in str(failed)
+    assert path.cause.startswith("client-a1 asks on intranet_a who has 10.1.0.4: no answer")
+    assert f"cause:    {path.cause}\npath of the packet:\n" in str(failed)
 
 
 def test_a_rule_that_drops_it_is_found_by_one_more_packet(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_rule_that_drops_it_is_found_by_one_more_packet(tmp_path: Path) -> Non
         failed, path = path_of_failure(bed, "client-a1", "server-s1")
     assert path.traced is True
     assert path.cause == "dropped by the firewall of gateway-a: inet filter forward: icmp type echo-request drop"
-    assert "one more, traced:\n" in str(failed)
+    assert "path of another such packet:\n" in str(failed)
 
 
 def test_a_refusal_by_the_sender_s_kernel_is_told(tmp_path: Path) -> None:

@@ -94,8 +94,8 @@ def test_a_text_becomes_a_value_of_the_declared_type(name: str, text: str, value
         ("from_", "0", "--from: found '0', expected 1 to 65535; correct it"),
         ("seconds", "-1", "--seconds: found '-1', expected 0 or more; correct it"),
         ("seconds", "nan", "--seconds: found 'nan', expected 0 or more; correct it"),
-        ("ports", "22,70000", "--ports: found '22,70000', expected ports, 1 to 65535, with commas; correct it"),
-        ("ports", "²", "--ports: found '²', expected ports, 1 to 65535, with commas; correct it"),
+        ("ports", "22,70000", "--ports: found '22,70000', expected ports, 1 to 65535, separated by commas; correct it"),
+        ("ports", "²", "--ports: found '²', expected ports, 1 to 65535, separated by commas; correct it"),
         ("path", "/nonexistent", "--path: found /nonexistent, expected a folder with compose/ in it"),
     ],
 )

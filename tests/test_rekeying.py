@@ -59,7 +59,7 @@ def test_keys_that_did_not_change_are_named(bed: Bed) -> None:
     with pytest.raises(Unmet) as unmet:
         rekeying.new_spis_cross(bed, made(bed, tunnel(child(0xC1)), tunnel(child(0xC1))), network)
     assert unmet.value.expected == "ESP with new SPIs crosses outside"
-    assert unmet.value.seen == "the old ones are still agreed: 000000c1, 000000c2"
+    assert unmet.value.seen == "the old SPIs are still in use: 000000c1, 000000c2"
 
 
 def test_new_numbers_that_do_not_cross_are_named(bed: Bed) -> None:

@@ -136,7 +136,7 @@ def test_a_packet_that_is_lost_was_seen_last_somewhere(bed: Bed) -> None:
     told, answered = seen.attempt().outcome()
     assert not answered
     assert (
-        told == "last seen entering gateway by inside, and dropped by no firewall: see there `ip route get 192.0.2.2`"
+        told == "last seen entering gateway by inside; no firewall dropped it; on gateway, see `ip route get 192.0.2.2`"
     )
 
 
@@ -148,8 +148,8 @@ def test_a_neighbour_that_nobody_is_is_told(bed: Bed) -> None:
     seen.at("gateway", "in", "inside", ARP(op=2, psrc=CLIENT))
     seen.at("gateway", "out", "outside", ARP(op=1, pdst=SERVER))
     told, _ = seen.attempt().outcome()
-    assert told == "gateway asks outside who has 192.0.2.2: nobody answers; last seen entering gateway by inside"
-    assert seen.attempt().plain_cause == "gateway asks outside who has 192.0.2.2: nobody answers"
+    assert told == "gateway asks on outside who has 192.0.2.2: no answer; last seen entering gateway by inside"
+    assert seen.attempt().plain_cause == "gateway asks on outside who has 192.0.2.2: no answer"
 
 
 def test_a_gateway_without_a_tunnel_is_told_with_its_last_complaint() -> None:
@@ -206,7 +206,7 @@ def test_who_has_it_and_says_nothing_is_told(bed: Bed) -> None:
     seen.at("client", "out", "inside", seen.asks())
     seen.at("server", "in", "outside", seen.asks(OUTSIDE))
     assert seen.attempt().outcome() == (
-        "it arrived, and server does not answer: see there `ip route get 192.0.2.1`",
+        "it arrived, and server does not answer; on server, see `ip route get 192.0.2.1`",
         False,
     )
 

@@ -268,7 +268,7 @@ def null(number: int, mark: Marked, *, in_udp: bool = False) -> Packet:
 def test_what_is_readable_inside_esp_is_readable(bed: Bed, mark: Marked, *, in_udp: bool) -> None:
     story = Story(bed, mark)
     through([null(WEST_EAST, mark, in_udp=in_udp)], [sealed(EAST_WEST)])(story)
-    with pytest.raises(Unmet, match="readable on uplink, inside what claims to be sealed"):
+    with pytest.raises(Unmet, match="readable on uplink, inside a packet that claims to be encrypted"):
         story.judge(Via.TUNNEL)
 
 
@@ -323,7 +323,7 @@ def test_neighbours_have_no_tunnel_between_them(bed: Bed) -> None:
     story.hop("ann", "amy", "lan_a", asks(story.mark))
     story.hop("amy", "ann", "lan_a", answers(story.mark))
     story.judge(Via.CLEAR, target="amy")
-    with pytest.raises(Unmet, match="no tunnel end on the way of the probe"):
+    with pytest.raises(Unmet, match="no VPN gateway on the path of the probe"):
         story.judge(Via.TUNNEL, target="amy")
 
 
@@ -335,7 +335,7 @@ def test_who_stands_behind_the_same_gateway_has_none_either(bed: Bed) -> None:
     story.hop("west", "amy", "lan_a", asks(story.mark))
     story.hop("amy", "west", "lan_a", answers(story.mark))
     story.hop("west", "ann", "lan_a", answers(story.mark))
-    with pytest.raises(Unmet, match="west passed the probe on outside any tunnel"):
+    with pytest.raises(Unmet, match="west forwarded the probe outside any tunnel"):
         story.judge(Via.TUNNEL, target="amy")
 
 

@@ -1,4 +1,4 @@
-"""steps/attacks.py refuted: attackers on the links between the sites, and what becomes of their packets."""
+"""Refutations of the phrases of steps/attacks.py."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ REFUTATIONS = (
         when="ESP from gateway A to gateway S is recorded and sent again",
         broken=dropped("gateway-s", "input", "meta l4proto esp"),
         expected="gateway-s drops * packets as a replay",
-        seen="0 of them",
+        seen="0 packets",
     ),
     untrue(
         "gateway S drops it as a forgery",
         when="ESP from gateway A to gateway S is forged for their tunnel",
         otherwise="ESP from gateway A to gateway S is forged for no tunnel",
         expected="gateway-s drops * packets as a forgery",
-        seen="0 of them",
+        seen="0 packets",
     ),
     telling(
         "the router poses as gateway S",

@@ -1,4 +1,4 @@
-"""steps/crossing.py refuted: what crosses a network, what is never seen there, and packets forged by hand."""
+"""Refutations of the phrases of steps/crossing.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""steps/faults.py refuted: faults, and how soon they are over."""
+"""Refutations of the phrases of steps/faults.py."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ REFUTATIONS = (
         given="the ISP link of site A goes down at gateway A",
         then="client A1 gets a pong from the server within 3 s",
         expected="client-a1 gets a pong from server-s1 within 3 s",
-        seen="after *: pingpong: 10.1.0.99 port 8080: timed out (answered: nobody before it)",
+        seen="after *: pingpong: 10.1.0.99 port 8080: timed out (answered: no node before it)",
     ),
     impossible(
         "internet_link comes back at gateway A",

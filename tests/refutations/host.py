@@ -1,4 +1,4 @@
-"""steps/host.py refuted: the host, kept apart from its testbed, and what nodes may do."""
+"""Refutations of the phrases of steps/host.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""steps/machines.py refuted: what a node may do, where it stands, and whom it believes."""
+"""Refutations of the phrases of steps/machines.py."""
 
 from __future__ import annotations
 
@@ -62,6 +62,6 @@ REFUTATIONS = (
             undo="ip route delete 203.0.113.10/32 dev isp_link_a",
         ),
         expected="router accepts no packet from internet on isp_link_a",
-        seen="*was not refused for its source",
+        seen="*was not dropped for its source address",
     ),
 )

@@ -1,4 +1,4 @@
-"""steps/ports.py refuted: a port that nobody thought of lets packets through, or one that is named does not."""
+"""Refutations of the phrases of steps/ports.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""steps/reaching.py refuted: who reaches whom, by which way, and as whom they are seen."""
+"""Refutations of the phrases of steps/reaching.py."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REFUTATIONS = (
             "insert rule inet filter output oifname intranet_a icmp type echo-reply accept",
         ),
         expected="client-a1 reaches server-s1 by ping",
-        seen="10.3.0.3 answered, and server-s1 never saw the probe; *",
+        seen="10.3.0.3 answered, and server-s1 did not receive the probe; *",
     ),
     impossible(
         "client A1 can reach client A1",
@@ -127,14 +127,14 @@ REFUTATIONS = (
         "the server receives an ICMP error that 198.51.100.1 is unreachable",
         broken=dropped("router", "output", "icmp type destination-unreachable", family="ip"),
         expected="server-s1 receives an ICMP error that 198.51.100.1 is unreachable",
-        seen="no word; the probe was last seen entering router by isp_link_s",
+        seen="no ICMP error; the probe was last seen entering router by isp_link_s",
     ),
     untrue(
         "client A1 receives the MTU for packets to the server",
         given="client A1 can reach the server",
         broken=dropped("gateway-a", "output", "icmp type destination-unreachable"),
         expected="client-a1 receives the MTU for packets to server-s1",
-        seen="no word; the probe was last seen entering gateway-a by intranet_a",
+        seen="no ICMP error; the probe was last seen entering gateway-a by intranet_a",
     ),
     untrue(
         "the server receives the MTU for answers to client A1",
@@ -142,7 +142,7 @@ REFUTATIONS = (
         when="client A1 pings the server",
         broken=dropped("gateway-s", "output", "icmp type destination-unreachable"),
         expected="server-s1 receives the MTU for answers to client-a1",
-        seen="no word; the probe was last seen entering gateway-s by cloud_network_s",
+        seen="no ICMP error; the probe was last seen entering gateway-s by cloud_network_s",
     ),
     untrue(
         "client A1 receives no ICMP error about unsolicited answers to the server",
@@ -161,7 +161,7 @@ REFUTATIONS = (
         "client A1 sees gateway A on its path to the server",
         broken=dropped("gateway-a", "output", "icmpv6 type time-exceeded"),
         expected="client-a1 receives a time exceeded error from gateway-a about packets to server-s1",
-        seen="no word",
+        seen="no ICMP error",
         scenario="ipv6",
     ),
     untrue(
@@ -170,7 +170,7 @@ REFUTATIONS = (
         when="client A1 pings the server",
         broken=dropped("gateway-a", "output", "icmpv6 type time-exceeded"),
         expected="server-s1 receives a time exceeded error from gateway-a about packets to client-a1",
-        seen="no word",
+        seen="no ICMP error",
         scenario="ipv6",
     ),
     untrue(

@@ -1,4 +1,4 @@
-"""steps/rekeying.py refuted: tunnels that change their keys while traffic goes on."""
+"""Refutations of the phrases of steps/rekeying.py."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ REFUTATIONS = (
         given=TUNNEL,
         broken=dropped("gateway-a", "output", "udp dport { 500, 4500 }"),
         expected="gateway-a has new ESP keys",
-        seen="the old ones",
+        seen="the old keys",
     ),
     untrue(
         "gateway A changes its IKE keys while client A1 asks the server",
         given=TUNNEL,
         broken=dropped("gateway-a", "output", "udp dport { 500, 4500 }"),
         expected="gateway-a has new IKE keys",
-        seen="the old ones",
+        seen="the old keys",
     ),
     untrue(
         "no request is lost",
@@ -50,7 +50,7 @@ REFUTATIONS = (
         when=NEW_ESP,
         otherwise=NEW_IKE,
         expected="ESP with new SPIs crosses isp_link_a",
-        seen="the old ones are still agreed: *, *",
+        seen="the old SPIs are still in use: *, *",
     ),
     untrue(
         "ESP with new SPIs crosses the ISP link of site B",

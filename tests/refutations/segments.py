@@ -1,4 +1,4 @@
-"""steps/segments.py refuted: networks as layer 2 knows them."""
+"""Refutations of the phrases of steps/segments.py."""
 
 from __future__ import annotations
 

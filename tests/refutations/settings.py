@@ -1,4 +1,4 @@
-"""steps/settings.py refuted: a kernel that is set otherwise, a route too many, tunnels that are never renewed."""
+"""Refutations of the phrases of steps/settings.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""steps/trust.py refuted: broken trust, and what a gateway says to it."""
+"""Refutations of the phrases of steps/trust.py."""
 
 from __future__ import annotations
 

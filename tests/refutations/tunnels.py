@@ -1,4 +1,4 @@
-"""steps/tunnels.py refuted: tunnels, and what their ends agreed."""
+"""Refutations of the phrases of steps/tunnels.py."""
 
 from __future__ import annotations
 

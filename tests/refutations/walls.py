@@ -1,4 +1,4 @@
-"""steps/walls.py refuted: what firewalls decide, and who is isolated from whom."""
+"""Refutations of the phrases of steps/walls.py."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Attempt:
     def _unreturned(self, node: str) -> str:
         """It arrived, and nothing came of that."""
         found = [ends(seen.packet) for seen in self._arrivals()]
-        back = f": see there `ip route get {found[0][0]}`" if found and found[0] else ""
+        back = f"; on {node}, see `ip route get {found[0][0]}`" if found and found[0] else ""
         return f"it arrived, and {node} does not answer{back}"
 
     def _lost(self) -> str:
@@ -124,17 +124,17 @@ class Attempt:
         asks = [seen for seen in self.own if self.probe.asks(seen.packet)]
         node = asks[-1].node if asks else self.source.name
         verb = "leaving" if asks and asks[-1].outgoing else "entering"
-        where = f"last seen {verb} {node} by {asks[-1].network}" if asks else f"{node} sent it, and it was seen nowhere"
+        where = f"last seen {verb} {node} by {asks[-1].network}" if asks else f"{node} sent it, and no capture has it"
         if why := self._unanswered_at(node) or self._without_tunnel(node, asks[-1].packet if asks else None):
             return f"{why}; {where}"
-        return f"{where}, and dropped by no firewall: see there `ip route get {self.target}`"
+        return f"{where}; no firewall dropped it; on {node}, see `ip route get {self.target}`"
 
     def _unanswered_at(self, node: str) -> str:
         """For which neighbour a node asks in vain."""
         unanswered = self._unanswered(node)
         if unanswered is None:
             return ""
-        return f"{node} asks {unanswered.network} who has {asked_for(unanswered.packet)}: nobody answers"
+        return f"{node} asks on {unanswered.network} who has {asked_for(unanswered.packet)}: no answer"
 
     def _without_tunnel(self, node: str, packet: Packet | None) -> str:
         """That an end of tunnels has none for the packet, or none at all, and why its VPN could make none."""

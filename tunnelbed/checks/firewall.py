@@ -120,7 +120,7 @@ def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> No
     for kind, trace in zip(FORGED_KINDS, traced(bed, node, packets, FORGED_KINDS), strict=True):
         if nftrace.decision(trace) != "drop" or "fib saddr" not in trace[-1]:
             expected = f"{node.name} accepts no packet from {face.name} on {network.name}"
-            seen = f"{kind} was not refused for its source"
+            seen = f"{kind} was not dropped for its source address"
             raise Unmet(expected, seen, [FirewallTrace(node.name, tuple(trace))])
 
 

@@ -32,7 +32,11 @@ def told_unreachable(bed: Testbed, source: Node, address: Address) -> None:
         refused = send_to(bed, source, address, probe)
         told = recording.until(tells, ON_ITS_WAY)
     if told is None:
-        seen = f"it refused by itself: {refused}" if refused else f"no word; {how_far(recording, probe.asks)}"
+        seen = (
+            f"{source.name} itself does not send it: {refused}"
+            if refused
+            else f"no ICMP error; {how_far(recording, probe.asks)}"
+        )
         raise unmet(bed, expected, seen, recording, gateways_of(bed, source), probe.shows)
 
 
@@ -51,7 +55,7 @@ def told_too_large(bed: Testbed, source: Node, target: Node, asked: Ping | None 
         recording, told = _sent_too_large(bed, source, packet, probe, ON_ITS_WAY)
         if not told:
             expected = f"{source.name} receives the MTU for {what} to {target.name}"
-            seen = f"no word; {how_far(recording, is_it)}"
+            seen = f"no ICMP error; {how_far(recording, is_it)}"
             raise unmet(bed, expected, seen, recording, gateways_of(bed, source), probe.shows)
 
 

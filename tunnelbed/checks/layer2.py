@@ -51,7 +51,7 @@ def frame_reaches_exactly(bed: Testbed, sender: Node, network: Network, destinat
     saw = {seen.node for seen in recording.sightings if not seen.outgoing and token in seen.frame.data}
     if saw != others:
         expected = f"a frame of {sender.name} on {network.name} is seen by {', '.join(sorted(others))} alone"
-        raise unmet(bed, expected, f"by {', '.join(sorted(saw)) or 'nobody'}", recording)
+        raise unmet(bed, expected, f"by {', '.join(sorted(saw)) or 'no node'}", recording)
 
 
 def macs_differ(bed: Testbed) -> None:

@@ -100,7 +100,7 @@ def _families(bed: Testbed, node: Node) -> dict[str, set[str]]:
 
 
 def refuses_source(bed: Testbed, node: Node, face: Node, network: Network, seconds: float = COUNTED_SECONDS) -> None:
-    """A packet with `face`'s address that comes in by the wrong network is refused for its source (rp_filter).
+    """A packet with `face`'s address that comes in by the wrong network is dropped for its source address (rp_filter).
 
     The kernel counts it (RFC 3704; `IPReversePathFilter` in /proc/net/netstat), within some `seconds`. Raises `Unmet`.
     """
@@ -117,7 +117,7 @@ def refuses_source(bed: Testbed, node: Node, face: Node, network: Network, secon
         waiting.until(lambda: refused(_said(bed, node, "cat", "/proc/net/netstat")) - before, seconds, "a refusal")
     except DeadlinePassed:
         expected = f"{node.name} accepts no packet from {face.name} on {network.name}"
-        raise unmet(bed, expected, "it was not refused for its source") from None
+        raise unmet(bed, expected, "it was not dropped for its source address") from None
 
 
 def refused(netstat: str) -> int:

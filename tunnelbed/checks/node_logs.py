@@ -67,7 +67,7 @@ def has(bed: Testbed, journal: Journal, node: Node, written: Callable[[], bool],
     """Something is written down in a node's log, since the journal began; else raises `Unmet`, `expected`."""
     if not journal.until(written):
         said = journal.lines(node.name)
-        seen = f"{len(said)} other lines" if said else "not a word"
+        seen = f"{len(said)} other lines" if said else "nothing"
         raise unmet(bed, expected, seen, nodes=[node.name])
 
 

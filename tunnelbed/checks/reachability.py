@@ -98,7 +98,7 @@ def _reaches(  # what, how, and how long
     whose = aim.node or _answerer(bed, recording, probe)
     if whose is None or not any(probe.asks(seen.packet) for seen in recording.arrivals(whose.name)):
         missing = whose.name if whose else "no node"
-        seen = f"{aim.address} answered, and {missing} {'never saw' if whose else 'is seen to answer'} the probe"
+        seen = f"{aim.address} answered, and {missing} {'did not receive' if whose else 'is seen to answer'} the probe"
         raise unmet(bed, expected, f"{seen}; {how_far(recording, probe.asks)}", recording, gateways, probe.shows)
     Passage(bed, expected, recording, probe, source, whose, before, about).judge(via)
     return Reached(aim, whose, recording)
@@ -139,7 +139,7 @@ def _is_stopped(bed: Testbed, source: Node, aim: Aim, probe: Probe, about: str) 
     if arrived := _reached(bed, recording, target, probe):
         raise unmet(bed, expected, f"it arrived{about}: {arrived[0]}", recording, gateways, probe.shows)
     if answers := [seen for seen in recording.arrivals(source.name) if probe.answers(seen.packet)]:
-        raise unmet(bed, expected, f"somebody answered{about}: {answers[0]}", recording, gateways, probe.shows)
+        raise unmet(bed, expected, f"it was answered{about}: {answers[0]}", recording, gateways, probe.shows)
     if refused and not any(f"[Errno {number}]" in refused for number in REFUSALS):
         raise TunnelbedError(
             f"{expected}: cannot be judged, since {source.name} could not send the probe to {address}: {refused}"

@@ -112,7 +112,7 @@ def new_spis_cross(bed: Testbed, made: Rekeying, network: Network) -> None:
     """ESP crossed a network with the numbers agreed anew, both ways. Raises `Unmet`."""
     new, old = made.after.numbers, made.before.numbers
     if kept := new & old:
-        seen = f"the old ones are still agreed: {_listed(kept)}"
+        seen = f"the old SPIs are still in use: {_listed(kept)}"
         raise unmet(bed, f"ESP with new SPIs crosses {network.name}", seen, made.recording)
     crossed = {found for seen in made.recording.on(network.name) if (found := _number(bed, seen)) is not None}
     if not new <= crossed:
@@ -152,7 +152,7 @@ def _renewed(bed: Testbed, gateway: Node, before: Tunnel, known: Collection[str]
     try:
         found = waiting.until(look, EXCHANGE_SECONDS, "new keys")
     except DeadlinePassed as late:
-        raise unmet(bed, f"{gateway.name} has new {layer} keys", "the old ones", nodes=[gateway.name]) from late
+        raise unmet(bed, f"{gateway.name} has new {layer} keys", "the old keys", nodes=[gateway.name]) from late
     assert found is not None  # noqa: S101 # `until` returns what is true
     return found
 

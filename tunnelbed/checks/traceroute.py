@@ -38,7 +38,7 @@ def sees(bed: Testbed, source: Node, gateway: Node, target: Node, asked: Ping | 
             raise unmet(bed, expected, seen, recording, gateways_of(bed, source, gateway), probe.shows)
         told, recording = _told(bed, source, gateway, packet, probe, hops)
         if not told:
-            raise unmet(bed, expected, "no word", recording, gateways_of(bed, source, gateway), probe.shows)
+            raise unmet(bed, expected, "no ICMP error", recording, gateways_of(bed, source, gateway), probe.shows)
 
 
 def does_not_see(bed: Testbed, source: Node, gateway: Node, target: Node) -> None:

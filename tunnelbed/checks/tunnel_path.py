@@ -145,7 +145,7 @@ class Passage:
         outside = self._outside
         for seen in self._sightings:
             if seen.outgoing and seen.network in outside and self._is_readable(seen):
-                inside = ", inside what claims to be sealed" if claims_to_be_sealed(seen.packet) else ""
+                inside = ", inside a packet that claims to be encrypted" if claims_to_be_sealed(seen.packet) else ""
                 raise self._unmet(f"readable on {seen.network}{self.about}{inside}: {seen}")
 
     def _is_readable(self, seen: Sighting) -> bool:
@@ -163,9 +163,9 @@ class Passage:
         if _leads(self._carried(leg), starts, stops):
             return
         if not starts or not stops:
-            raise self._unmet(f"no tunnel end on the way of {leg.what}{self.about}")
+            raise self._unmet(f"no VPN gateway on the path of {leg.what}{self.about}")
         if starts == stops:
-            raise self._unmet(f"{' or '.join(starts)} passed {leg.what} on outside any tunnel{self.about}")
+            raise self._unmet(f"{' or '.join(starts)} forwarded {leg.what} outside any tunnel{self.about}")
         between = f"from {' or '.join(sorted(starts))} to {' or '.join(sorted(stops - starts or stops))}"
         foreign = [seen for seen in self._sightings if leg.has(seen) and seen.outgoing and self._is_foreign(seen)]
         other = f"; an SPI that they do not list: {foreign[0]}" if foreign else ""

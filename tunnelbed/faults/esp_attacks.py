@@ -107,7 +107,7 @@ def is_dropped(bed: Testbed, gateway: Node, made: Attack, why: str) -> None:
     counted = daemon.dropped(reason, made.since)
     if counted != made.sent:
         expected = f"{gateway.name} drops {made.sent} packets as {why}"
-        raise unmet(bed, expected, f"{counted} of them", made.recording, [gateway.name], lambda packet: ESP in packet)
+        raise unmet(bed, expected, f"{counted} packets", made.recording, [gateway.name], lambda packet: ESP in packet)
 
 
 def _is_data_from(bed: Testbed, seen: Sighting, sender: Node) -> bool:

@@ -155,7 +155,7 @@ def answered_within(
         try:
             application.gets_pong(bed, source, server, via=via, patience=allowance)
         except Unmet as unmet:
-            told = "; ".join(answered) or "nobody before it"
+            told = "; ".join(answered) or "no node before it"
             seen = f"after {allowance.passed():.1f} s: {unmet.seen} (answered: {told})"
             raise Unmet(f"{unmet.expected}{within}", seen, unmet.evidence) from unmet
         answered.append(f"{source.name} after {allowance.came:.1f} s")

@@ -43,7 +43,7 @@ def _lines(one: Evidence) -> Sequence[str]:
         case Packets(seen):
             return ["last packets:", *_under(map(packet, seen) if seen else ["none"])]
         case PacketPath():
-            return ["one more, traced:" if one.traced else "its path:", *_under(path(one))]
+            return ["path of another such packet:" if one.traced else "path of the packet:", *_under(path(one))]
         case LogTail(node, said):
             return [f"log of {node}:", *_under(said)]
         case CaptureFile(where):

@@ -80,7 +80,7 @@ _MISSING = 127
 def _refused(output: str, files: Sequence[Path], written: Section) -> BadInput:
     """Compose's complaint as one line with file and key."""
     lines = [line for line in output.splitlines() if not line.startswith("time=")]
-    text = " ".join(" ".join(lines).split()) or "no word from Compose"
+    text = " ".join(" ".join(lines).split()) or "Compose printed nothing"
     file, root = written.file, written.root
     for path in files:
         text = text.removeprefix(f"validating {path.absolute()}: ")
