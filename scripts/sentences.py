@@ -15,14 +15,19 @@ from pathlib import Path
 
 from behave.__main__ import run_behave
 from behave.configuration import Configuration
+from behave.model import Feature
+from behave.parser import ParserError
 from behave.runner import Runner
-from behave.runner_util import load_step_modules
+from behave.runner_util import load_step_modules, parse_features
 from behave.step_registry import registry
 from cucumber_tag_expressions.parser import TagExpressionError
 
 from tunnelbed.errors import BadInput
+from tunnelbed.topology.compose_file import names
 
 ROOT = Path(__file__).resolve().parent.parent
+# A feature says by it which scenario it is about (`environment`).
+TAG = "scenario."
 SLOT = re.compile(r"\{\w+(?::(?P<kind>\w+))?\}")
 INTRODUCTION = """\
 # Phrases
@@ -52,11 +57,49 @@ class SentenceRunner(Runner):  # type: ignore[misc] # behave ships no types
         self.config.environment_file = str(ROOT / "environment.py")
         self.path_manager.add(self.base_dir)
 
+    def run_with_paths(self) -> bool:
+        """Look at what was chosen before anything is loaded or brought up."""
+        locations = [found for found in self.feature_locations() if not self.config.exclude(found)]
+        try:
+            chosen(self.config, parse_features(locations, language=self.config.lang))
+        except ParserError as wrong:
+            told = " ".join(str(wrong).split())
+            sys.exit(
+                _wrong(BadInput(str(wrong.filename), "", told, "a feature in Gherkin", "correct it", wrong.line or 0))
+            )
+        except BadInput as wrong:
+            sys.exit(_wrong(wrong))
+        return bool(super().run_with_paths())
+
     def load_step_definitions(self, extra_step_paths: Sequence[str] | None = None) -> None:
         """Ours first, then those beside the features."""
         folders = {(Path(path) if Path(path).is_dir() else Path(path).parent) for path in self.config.paths}
         own = [str(folder.parent / "steps") for folder in folders if folder.parent.resolve() != ROOT]
         super().load_step_definitions([*(extra_step_paths or ()), *(path for path in own if Path(path).is_dir())])
+
+
+def chosen(config: Configuration, features: Sequence[Feature]) -> None:
+    """Something is to be run, and each feature is about a scenario that exists. Raises `BadInput`.
+
+    A run for one scenario passes over the features of others by their tags: one with a misspelt tag would be run by
+    nobody, and nothing would say so. Nor would it of a scenario whose sentences behave reads as its description, since
+    the first word of the first one is no keyword: one without sentences passes.
+    """
+    known = names(Path(config.userdata.get("path", ".")).resolve())
+    for feature in features:
+        tagged = [tag.removeprefix(TAG) for tag in feature.tags if tag.startswith(TAG)]
+        if len(tagged) != 1 or tagged[0] not in known:
+            found = f"tags {' '.join(f'@{tag}' for tag in feature.tags) or 'none'}"
+            expected = f"one tag @{TAG}NAME, with NAME one of: {', '.join(known)}"
+            raise BadInput(str(feature.filename), "", found, expected, "tag the feature", feature.line)
+    scenarios = [one for feature in features for one in feature.walk_scenarios()]
+    for one in scenarios:
+        if not list(one.all_steps):
+            found = f"no sentence in `{one.name}`"
+            raise BadInput(str(one.filename), "", found, "lines with Given, When or Then", "write one", one.line)
+    if not any(one.should_run(config) for one in scenarios):
+        found = f"no scenario of a feature with {config.tag_expression}"
+        raise BadInput("--tags", "", found, "tags that one has", "correct them, or write a feature")
 
 
 def phrases() -> str:
@@ -94,9 +137,15 @@ def main(words: Sequence[str]) -> int:
         return int(run_behave(Configuration(list(words)), runner_class=SentenceRunner))
     except TagExpressionError as wrong:
         # Its first line is the expression, the last one where in it.
-        told = BadInput("--tags", "", str(wrong).strip().splitlines()[0], "behave's tag expressions", "correct it")
-        print(f"tunnelbed: {told}", file=sys.stderr)
-        return told.code
+        return _wrong(
+            BadInput("--tags", "", str(wrong).strip().splitlines()[0], "behave's tag expressions", "correct it")
+        )
+
+
+def _wrong(told: BadInput) -> int:
+    """Print the one line; the exit code."""
+    print(f"tunnelbed: {told}", file=sys.stderr)
+    return told.code
 
 
 if __name__ == "__main__":

@@ -73,3 +73,51 @@ def test_it_is_one_line_wherever_it_is_shown(checkout: Checkout, sentence: str, 
     (report,) = (checkout.root / "reports").glob("*.xml")
     for text in (done.stdout, done.stderr, (checkout.root / "report.json").read_text(), report.read_text()):
         assert "Traceback (most recent call last)" not in text
+
+
+def launched(checkout: Checkout, feature: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """The launcher, run for a feature as `invoke verify` runs it."""
+    folder = checkout.root / "features"
+    folder.mkdir()
+    (folder / "one.feature").write_text(feature)
+    command = [
+        sys.executable,
+        str(HOME / "scripts" / "sentences.py"),
+        "-D",
+        f"path={checkout.root}",
+        "-D",
+        "engine=none",
+    ]
+    command += [*words, "features"]
+    return subprocess.run(command, capture_output=True, text=True, cwd=checkout.root, check=False)
+
+
+@pytest.mark.parametrize(
+    ("feature", "told"),
+    [
+        # It would be passed over, as those of other scenarios are.
+        (
+            "@scenario.tyni\nFeature: f\n  Scenario: s\n    Then x\n",
+            "found tags @scenario.tyni, expected one tag @scen",
+        ),
+        (
+            "Feature: f\n  Scenario: s\n    Then x\n",
+            "features/one.feature:1: found tags none, expected one tag @scenario",
+        ),
+        ("@scenario.tiny\nFeature: f\n  Scenario: s\n    Thn x\n", "features/one.feature:3: found no sentence in `s`"),
+        ("@scenario.tiny\nFeature: f\n  Scenario: s\n    Then x\n    Thn y\n", "features/one.feature:5: found "),
+        (
+            "@scenario.tiny\nFeature: f\n  @slow\n  Scenario: s\n    Then x\n",
+            "--tags: found no scenario of a feature with ",
+        ),
+        ("@scenario.tiny\nFeature: f\n", "--tags: found no scenario of a feature with "),
+    ],
+)
+def test_what_would_not_be_run_is_told_in_a_line_before_anything_is(
+    checkout: Checkout, feature: str, told: str
+) -> None:
+    done = launched(checkout, feature, "--tags", "@scenario.tiny", "--tags", "not @slow")
+    assert done.returncode == 2, done
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("tunnelbed: ")
+    assert told in line

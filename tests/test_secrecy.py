@@ -15,7 +15,7 @@ from scapy.layers.inet6 import (
     RouterAlert,
 )
 from scapy.layers.ipsec import ESP
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import ARP, GRE, Ether
 from scapy.packet import Packet, Raw
 
 from tests.conftest import MAC, Checkout
@@ -229,6 +229,17 @@ def test_addresses_from_inside_are_looked_for_inside_esp_too(bed: Bed) -> None:
     esp = Ether(dst=MAC) / IP(src="192.0.2.1", dst="192.0.2.2") / ESP(spi=SPI, seq=1, data=inner)
     with pytest.raises(Unmet, match="no address from inside a site is seen on outside"):
         confidentiality.no_inside_address_is_seen(bed, recorded(bed, esp), [bed.scenario.nodes["client"]])
+
+
+BETWEEN = IP(src="192.0.2.1", dst="192.0.2.2")
+INNER = IP(src="10.1.0.3", dst="198.51.100.7") / ICMP()
+
+
+@pytest.mark.parametrize("plain", [BETWEEN / INNER, BETWEEN / GRE(proto=0x0800) / INNER], ids=["IP in IP", "GRE"])
+def test_addresses_from_inside_are_looked_for_in_tunnels_that_seal_nothing(bed: Bed, plain: Packet) -> None:
+    seen = recorded(bed, Ether(dst=MAC) / plain)
+    with pytest.raises(Unmet, match="no address from inside a site is seen on outside"):
+        confidentiality.no_inside_address_is_seen(bed, seen, [bed.scenario.nodes["client"]])
 
 
 def test_what_moves_by_itself_proves_nothing_about_private_addresses(bed: Bed) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 import yaml
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.ipsec import ESP
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import ARP, GRE, Ether
 from scapy.packet import Packet, Raw
 
 from tests.conftest import MAC, Checkout
@@ -20,7 +20,7 @@ from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.observe.pcapng import ETHERNET
-from tunnelbed.observe.probes import Marked, Ping, TcpSyn
+from tunnelbed.observe.probes import Datagram, Marked, Ping, Probe, TcpSyn
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.daemons import Daemons
 from tunnelbed.testbed.options import Options
@@ -123,15 +123,17 @@ def sealed(number: int, inner: bytes = b"\x99" * 60) -> Packet:
 
 
 def asks(mark: Marked) -> Packet:
-    assert isinstance(mark, Ping | TcpSyn)
+    assert isinstance(mark, Probe)
     return mark.packet(ANN, BOB)
 
 
 def answers(mark: Marked) -> Packet:
     if isinstance(mark, Ping):
         return mark.answer(BOB, ANN)
-    assert isinstance(mark, TcpSyn)
     header = IP(src=str(BOB), dst=str(ANN))
+    if isinstance(mark, Datagram):
+        return header / UDP(sport=mark.port, dport=mark.from_port) / Raw(mark.token)
+    assert isinstance(mark, TcpSyn)
     return header / TCP(sport=mark.port, dport=mark.from_port, flags="SA", ack=(mark.number + 1) % (1 << 32))
 
 
@@ -283,6 +285,33 @@ def test_an_inner_header_with_an_address_from_inside_is_readable_without_the_mar
     wrong = inner[:10] + bytes([inner[10] ^ 0xFF]) + inner[11:]
     through([sealed(WEST_EAST, wrong)], [sealed(EAST_WEST)])(story)
     story.judge(Via.TUNNEL)
+
+
+OUTER = IP(src="192.0.2.1", dst="192.0.2.2")
+VXLAN = b"\x08\0\0\0\0\0\x01\0"
+# Tunnels that seal nothing: IP in IP (RFC 2003), GRE (RFC 2784), VXLAN (RFC 7348), IP in UDP, MPLS (RFC 3032).
+PLAIN: Mapping[str, Callable[[Packet], Packet]] = {
+    "ipip": lambda inner: OUTER / inner,
+    "gre": lambda inner: OUTER / GRE(proto=0x0800) / inner,
+    "vxlan": lambda inner: OUTER / UDP(sport=50000, dport=4789) / Raw(VXLAN + bytes(Ether(dst=MAC) / inner)),
+    "fou": lambda inner: OUTER / UDP(sport=5555, dport=5555) / Raw(bytes(inner)),
+    "mpls": lambda inner: Raw(b"\0\x06\x41\x40" + bytes(inner)),
+}
+
+
+@pytest.mark.parametrize("how", PLAIN)
+@pytest.mark.parametrize("mark", [Ping(), TcpSyn(8080), Datagram(53)], ids=lambda mark: mark.name)
+@pytest.mark.parametrize("says", [asks, answers], ids=["probe", "answer"])
+def test_what_a_tunnel_without_a_cipher_carries_beside_esp_is_readable(
+    bed: Bed, how: str, mark: Marked, says: Callable[[Marked], Packet]
+) -> None:
+    def crosses(wanted: Callable[[Marked], Packet]) -> list[Packet]:
+        return [PLAIN[how](says(mark))] if wanted is says else []
+
+    story = Story(bed, mark)
+    through([*crosses(asks), sealed(WEST_EAST)], [*crosses(answers), sealed(EAST_WEST)])(story)
+    with pytest.raises(Unmet, match="readable on uplink: "):
+        story.judge(Via.TUNNEL)
 
 
 @pytest.mark.parametrize("port", [500, 4500])

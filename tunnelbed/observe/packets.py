@@ -27,7 +27,8 @@ IKE_PORT, NAT_T_PORT = 500, 4500  # RFC 7296, 2.23
 ESP_PROTOCOL = 50  # RFC 4303
 ICMPV6_PROTOCOL = 58  # RFC 4443
 IPV4_HEADER, IPV6_HEADER = 20, 40  # bytes (RFC 791, RFC 8200)
-# Bytes among which a header in plain text begins: behind UDP's header, ESP's, and an initialisation vector.
+# Bytes among which a header in plain text begins: behind UDP's header, ESP's, and an initialisation vector; or behind
+# UDP's, VXLAN's and Ethernet's (RFC 7348, 5).
 WITHIN = 64
 # What a node listens to for neighbour discovery alone, and tells its link so: the groups of its own addresses (RFC
 # 4861, 7.2.1), and those of all nodes and all routers (RFC 4291, 2.7.1).
@@ -50,15 +51,14 @@ def claims_to_be_sealed(packet: Packet) -> bool:
 
 
 def packets_within(packet: Packet) -> Iterator[Packet]:
-    """The IP packets that can be read in what claims to be sealed, as with the NULL cipher (RFC 2410).
+    """The IP packets that can be read inside a frame, behind its outermost IP header or where it has none.
 
-    An IPv4 header must have its right checksum, and both versions a length that fits; for IPv6 alone that is no proof,
-    so that whoever asks knows the addresses, too.
+    In what claims to be sealed, as with the NULL cipher (RFC 2410), and in a tunnel that seals nothing: IP in IP, GRE,
+    VXLAN. An IPv4 header must have its right checksum, and both versions a length that fits; for IPv6 alone that is no
+    proof, so that whoever asks knows the addresses, too.
     """
     header = ip_of(packet)
-    if header is None or not claims_to_be_sealed(packet):
-        return
-    data = bytes(header.payload)
+    data = bytes(packet.payload if header is None else header.payload)
     for at in range(min(len(data), WITHIN)):
         version = data[at] >> 4
         if version == 4 and _is_ipv4_header(data[at:]):

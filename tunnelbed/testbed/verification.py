@@ -189,4 +189,4 @@ def _read(report: Path) -> tuple[int, Sequence[str], Sequence[str]]:
 
 def _last(output: str) -> str:
     lines = output.strip().splitlines()
-    return lines[-1] if lines else "behave printed nothing"
+    return lines[-1] if lines else "the reason is printed above"
