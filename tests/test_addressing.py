@@ -211,6 +211,26 @@ def test_who_must_not_be_reached_is_tried_by_what_it_was_lent_too(checkout: Chec
     assert every_address_towards(bed, gateway, client) == [ip_address("10.1.0.3"), ip_address("10.2.0.1")]
 
 
+def test_who_must_not_be_reached_is_tried_by_all_that_it_has(checkout: Checkout) -> None:
+    bed = bed_of(checkout, {"server": {"outside": "2001:db8:f::2"}, "gateway": {"inside": "2001:db8:1::2"}})
+    client, gateway, server = (bed.scenario.nodes[name] for name in ("client", "gateway", "server"))
+    assert every_address_towards(bed, client, gateway) == [ip_address("10.1.0.2"), ip_address("192.0.2.1")]
+    assert every_address_towards(bed, server, gateway) == [
+        ip_address("192.0.2.1"),
+        ip_address("2001:db8:1::2"),
+        ip_address("10.1.0.2"),
+    ]
+
+
+def test_an_address_that_means_somebody_else_at_the_source_is_not_tried(checkout: Checkout) -> None:
+    services = checkout.stack["services"]
+    checkout.stack["networks"]["twin"] = {"ipam": {"config": [{"subnet": "10.1.0.0/16"}]}}
+    services["server"]["networks"]["twin"] = {"ipv4_address": "10.1.0.2"}
+    bed = bed_of(checkout, {})
+    client, server = bed.scenario.nodes["client"], bed.scenario.nodes["server"]
+    assert every_address_towards(bed, client, server) == [ip_address("192.0.2.2")]
+
+
 def test_whose_tunnel_is_down_goes_on_being_known_by_what_it_was_lent_last(checkout: Checkout) -> None:
     bed = borrowing(checkout, "10.2.0.1")
     client, server = bed.scenario.nodes["client"], bed.scenario.nodes["server"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tunnelbed.checks import application
 from tunnelbed.errors import BadInput, CommandFailed
 from tunnelbed.shell import Completed
 from tunnelbed.testbed.testbed import Testbed as Bed
+from tunnelbed.topology import compose_file
 
 THROUGH = "host A can reach host B through the tunnel"
 Says = Callable[..., Ending]
@@ -207,6 +209,32 @@ def test_a_host_of_two_networks_speaks_with_the_address_that_its_kernel_chooses(
     assert seen(ended).startswith("it arrived: "), ended
 
 
+def two_addresses(pair: Pair) -> None:
+    """Host B has a second address, on a network that only its gateway shares with it."""
+    pair.networks["backyard"] = network("", "", "10.9.0.0/24")
+    pair.services["host-b"]["networks"]["backyard"] = {"ipv4_address": "10.9.0.2"}
+    pair.services["gateway-b"]["networks"]["backyard"] = {"ipv4_address": "10.9.0.1"}
+
+
+ONE_CLOSED = "table inet f { chain f { type filter hook forward priority 0; policy accept; ip daddr 10.2.0.2 drop; } }"
+
+
+def test_who_is_reached_by_a_second_address_is_reached(pair: Pair, says: Says) -> None:
+    def closed(network: FakeNetwork) -> None:
+        network.nodes["gateway-b"].rules.read(ONE_CLOSED)
+
+    cannot = "host A cannot reach host B"
+    assert says(cannot, change=closed).status == "passed"
+    two_addresses(pair)
+    ended = says(cannot, change=closed)
+    assert seen(ended).startswith("it arrived: "), ended
+    assert "10.9.0.2" in seen(ended)
+
+
+def test_an_address_that_nobody_has_on_the_source_s_own_network_is_not_reached(says: Says) -> None:
+    assert says("host A cannot reach 10.1.0.77").status == "passed"
+
+
 def clear_on_4500(network: FakeNetwork) -> None:
     """What goes between the gateways goes on UDP port 4500, and is clear text."""
 
@@ -248,7 +276,16 @@ def test_a_daemon_that_does_not_answer_has_no_verdict(says: Says) -> None:
     assert ended.status == "error", ended
 
 
-def test_a_half_open_tunnel_beside_a_good_one_changes_nothing(says: Says) -> None:
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "the tunnels of gateway A use exactly IKE aes256gcm16-prfsha384-ecp384 and ESP aes256gcm16-ecp384",
+        "gateway A protects exactly 10.1.0.0/24 towards 10.2.0.0/24",
+        'gateway A has a peer authenticated as "192.0.2.2"',
+        "gateway A has a tunnel with gateway B",
+    ],
+)
+def test_a_half_open_tunnel_beside_a_good_one_changes_nothing(says: Says, sentence: str) -> None:
     def half_open(network: FakeNetwork) -> None:
         charon = network.charons["gateway-a"]
         charon.initiate("peer", "sites")
@@ -261,8 +298,43 @@ def test_a_half_open_tunnel_beside_a_good_one_changes_nothing(says: Says) -> Non
         network.move()
         assert sorted(sa.state for sa in charon.sas) == ["CONNECTING", "ESTABLISHED"]
 
-    uses = "the tunnels of gateway A use exactly IKE aes256gcm16-prfsha384-ecp384 and ESP aes256gcm16-ecp384"
-    assert says(uses, change=half_open) == Ending(uses, "passed")
+    assert says(sentence, change=half_open) == Ending(sentence, "passed")
+
+
+def test_esp_of_a_request_that_nobody_answered_is_no_attack(pair: Pair, says: Says) -> None:
+    labels = pair.services["host-a"]["labels"]
+    pair.services["host-a"].update(
+        environment={"LOCAL_SERVER": "10.2.0.2"}, labels={**labels, "tunnelbed.role": "client"}
+    )
+    attack = "ESP from gateway A to gateway B is recorded and sent again"
+    ended = says(attack)
+    assert (ended.sentence, ended.status) == (attack, "error"), ended
+    assert "host-a gets no answer whose ESP could be sent again: pingpong: 10.2.0.2 port 8080: " in ended.words
+    pair.services["host-b"]["command"] = ["pingpong", "serve"]
+    assert says(attack).status == "passed"
+
+
+ANNEX = Path(__file__).parent / "fields" / "two_children"
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ("host A pings printer B", "gateway A receives the notify NO_PROPOSAL_CHOSEN"),
+        ("gateway A initiates a tunnel with gateway B", "gateway A receives the notify NO_PROPOSAL_CHOSEN"),
+    ],
+)
+def test_the_refusal_of_a_second_child_is_seen_however_it_was_asked_for(
+    speaker: Speaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sentences: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ANNEX, tmp_path / "annex")
+    with brought_up(compose_file.load("annex", tmp_path / "annex"), tmp_path / "annex") as (bed, _):
+        monkeypatch.setitem(speaker.changes, bed.name, Fresh(bed))
+        assert speaker.says(bed, Story(sentences)) == Ending(sentences[-1], "passed")
+        ended = speaker.says(bed, Story(("host A can reach printer B",)))
+        assert seen(ended).startswith("no answer"), ended
+        assert "received NO_PROPOSAL_CHOSEN notify" in ended.words
 
 
 def test_an_interface_that_leads_out_of_the_testbed_is_none_of_its_own(says: Says) -> None:

@@ -85,13 +85,25 @@ def _versions(addresses: Sequence[Address]) -> str:
     return " and ".join(sorted({f"IPv{address.version}" for address in addresses}))
 
 
-def every_address_towards(bed: Testbed, source: Node, target: Node) -> Sequence[Address]:
-    """Likewise, and whatever the target was lent besides: who must not be reached must not be by any of them."""
+def known_addresses_towards(bed: Testbed, source: Node, target: Node) -> Sequence[Address]:
+    """Likewise, and whatever the target was lent besides."""
     found = addresses_towards(bed, source, target)
     versions = {address.version for address in found}
     borrowed = (address for address in away(bed, target) if address not in target.addresses)
     others = (*borrowed, *(_near(source, target) if lent(bed, source) else ()))
     return list(dict.fromkeys([*found, *(address for address in others if address.version in versions)]))
+
+
+def every_address_towards(bed: Testbed, source: Node, target: Node) -> Sequence[Address]:
+    """Likewise, and all that the target has: who must not be reached must not be by any of its addresses.
+
+    One that means somebody else at the source, who has it on a network of its own, is none of the target's there.
+    """
+    found = known_addresses_towards(bed, source, target)
+    versions = {address.version for address in found}
+    others = [address for address in target.addresses if address.version in versions]
+    meant = [address for address in others if target in bed.scenario.owners(address, source)]
+    return list(dict.fromkeys([*found, *meant]))
 
 
 @dataclass(frozen=True)
@@ -119,7 +131,7 @@ def aims(bed: Testbed, source: Node, target: Node | Address, version: int = 0) -
 
 
 def every_aim(bed: Testbed, source: Node, target: Node | Address, version: int = 0) -> Sequence[Aim]:
-    """Likewise, with whatever a node was lent besides: who must not be reached must not be by any of them."""
+    """Likewise, one for each address that a node has or was lent: who must not be reached must not be by any."""
     if not isinstance(target, Node):
         return aims(bed, source, target, version)
     found = [Aim(address, target, target.name) for address in every_address_towards(bed, source, target)]

@@ -27,7 +27,12 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from tunnelbed import waiting
-from tunnelbed.checks.address_selection import every_address_towards, source_address
+from tunnelbed.checks.address_selection import (
+    addresses_towards,
+    every_address_towards,
+    known_addresses_towards,
+    source_address,
+)
 from tunnelbed.checks.reachability import ON_ITS_WAY, REFUSALS
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.agents import Agent
@@ -124,13 +129,16 @@ class Seen:
 def reaches_only(bed: Testbed, source: Node, target: Node, kinds: Sequence[str] = ()) -> None:
     """A node reaches another on these ports (`TCP port 8080`), each of them, and on no other port of TCP or UDP.
 
-    By each IP version that both have. Raises `Unmet`, or an error if nothing can be said.
+    By each IP version that both have, at the address that the source would use; at no other one on other ports. Raises
+    `Unmet`, or an error if nothing can be said.
     """
     allowed = allowed_ports(kinds)
     besides = f" but {ports}" if (ports := named(allowed)) else ""
+    used = addresses_towards(bed, source, target)
     for address in every_address_towards(bed, source, target):
         expected = f"{source.name} reaches {target.name} at {address} on no TCP or UDP port{besides}"
-        _swept(Question(bed, source, target, address, target), allowed, expected)
+        wanted = allowed if address in used else allowed_ports(())
+        _swept(Question(bed, source, target, address, target), allowed, wanted, expected)
 
 
 def passes_only(bed: Testbed, gateway: Node, source: Node, target: Node, kinds: Sequence[str] = ()) -> None:
@@ -140,10 +148,10 @@ def passes_only(bed: Testbed, gateway: Node, source: Node, target: Node, kinds: 
     """
     allowed = allowed_ports(kinds)
     besides = f" but {ports}" if (ports := named(allowed)) else ""
-    for address in every_address_towards(bed, source, target):
+    for address in known_addresses_towards(bed, source, target):
         ways = f"from {source.name} to {target.name} at {address}"
         expected = f"the firewall of {gateway.name} drops every TCP and UDP port{besides} {ways}"
-        _swept(Question(bed, source, target, address, gateway), allowed, expected)
+        _swept(Question(bed, source, target, address, gateway), allowed, allowed, expected)
 
 
 def allowed_ports(kinds: Sequence[str]) -> Ports:
@@ -157,10 +165,10 @@ def allowed_ports(kinds: Sequence[str]) -> Ports:
     return {name: frozenset(ports) for name, ports in found.items()}
 
 
-def _swept(asks: Question, allowed: Ports, expected: str) -> None:
-    """Ask for all ports. Raises as `reaches_only`."""
+def _swept(asks: Question, allowed: Ports, wanted: Ports, expected: str) -> None:
+    """Ask for all ports: those `wanted` get through, and none that is not `allowed`. Raises as `reaches_only`."""
     with asks.noted():
-        asks.asked_first({name: ports or {FIRST_ASKED} for name, ports in allowed.items()}, allowed)
+        asks.asked_first({name: ports or {FIRST_ASKED} for name, ports in allowed.items()}, wanted)
         for _ in range(SWEEPS):
             seen = asks.asked()
             reached = {name: asks.reached(found) for name, found in seen.items()}
@@ -172,7 +180,7 @@ def _swept(asks: Question, allowed: Ports, expected: str) -> None:
                 break
         else:
             raise TunnelbedError(f"{expected}: cannot be judged, since {'; '.join(lost)}")
-    if missing := named({name: allowed[name] - ports for name, ports in reached.items()}):
+    if missing := named({name: wanted[name] - ports for name, ports in reached.items()}):
         raise Unmet(expected, f"not {asks.word}: {missing}", [Text(tuple(evidence))])
 
 

@@ -21,7 +21,7 @@ from tunnelbed.checks.address_selection import Aim, addressed, aims, every_aim, 
 from tunnelbed.checks.tunnel_path import Listed, Passage, Via, listed
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import CommandFailed, DeadlinePassed, TunnelbedError
-from tunnelbed.observe.packets import ends
+from tunnelbed.observe.packets import answered_for, asked_for, ends
 from tunnelbed.observe.probes import Ping, Probe
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
@@ -113,7 +113,7 @@ def _answerer(bed: Testbed, recording: Recording, probe: Probe) -> Node | None:
 
 
 def cannot_reach(bed: Testbed, source: Node, target: Node | Address, probe: Probe, *, version: int = 0) -> None:
-    """The probe is stopped on its way, by each IP version that both have and to each address lent; a control arrives.
+    """The probe is stopped on its way, to each address that the target has or was lent; a control arrives.
 
     Raises `Unmet`, or an error if nothing can be said. A gateway counts as reached only if it replies or forwards.
     """
@@ -144,11 +144,18 @@ def _is_stopped(bed: Testbed, source: Node, aim: Aim, probe: Probe, about: str) 
         raise TunnelbedError(
             f"{expected}: cannot be judged, since {source.name} could not send the probe to {address}: {refused}"
         )
-    if first is None and not refused:
+    if first is None and not refused and not _nobody_has(recording, source, address):
         raise TunnelbedError(
             f"{expected}: cannot be judged, since the probe to {address} did not leave {source.name}; "
             f"see its firewall and routes (`invoke exec`)"
         )
+
+
+def _nobody_has(recording: Recording, source: Node, address: Address) -> bool:
+    """Whether the source asked its own network whose that address is, and nobody answered: there it ends."""
+    asked = [seen for seen in recording.departures(source.name) if asked_for(seen.packet) == str(address)]
+    answered = any(answered_for(seen.packet) == str(address) for seen in recording.arrivals(source.name))
+    return bool(asked) and not answered
 
 
 def _about(found: Sequence[Aim], version: int) -> Callable[[Aim], str]:
