@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pytest
+
 from tests.conftest import Checkout
 from tests.fake_network import FakeNetwork
-from tunnelbed.faults.changes import difference, lines, state
+from tunnelbed.errors import NodeFailed
+from tunnelbed.faults.changes import difference, lines, state, well
 from tunnelbed.shell import Completed
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
@@ -66,3 +71,23 @@ default via 10.1.0.2 dev inside
     found = state(bed)
     assert found["client"] == own
     assert found["server"] == own | {"address ipsec0    inet 10.2.0.1/32 scope global ipsec0"}
+
+
+@pytest.mark.parametrize(("status", "output", "told"), [(1, "", "it ends with 1"), (7, "no pong\n", "no pong")])
+def test_a_check_that_fails_does_not_pass_whatever_it_says(
+    checkout: Checkout, status: int, output: str, told: str
+) -> None:
+    network = FakeNetwork(compose_file.load("tiny", checkout.root))
+    bed = Bed(network.scenario, checkout.root, network)
+    asked: list[str] = []
+
+    def answer(node: str, command: Sequence[str]) -> Completed:
+        asked.append(node)
+        return Completed(tuple(command), status, output, "")
+
+    network.answers.append(answer)
+    with pytest.raises(NodeFailed, match=f"client: its check does not pass: {told}"):
+        well(bed, 0.05)
+    assert set(asked) == {"client"}
+    status = 0
+    well(bed, 0.05)

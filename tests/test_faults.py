@@ -64,3 +64,19 @@ def test_a_kernel_that_cannot_lose_packets_is_told_what_it_lacks(checkout: Check
     ):
         pytest.fail("nothing is lost, and the sentence goes on")
     assert "nft delete table" in nodes.told[-1][1]
+
+
+def test_a_link_loses_nothing_more_though_a_node_restarted_meanwhile(checkout: Checkout) -> None:
+    scene = compose_file.load("tiny", checkout.root)
+    network = FakeNetwork(scene)
+    bed = Bed(scene, checkout.root, network)
+
+    def losing() -> list[str]:
+        return [name for name, node in network.nodes.items() if node.rules.egress("outside")]
+
+    with links_and_nodes.lossy(bed, scene.networks["outside"], 3):
+        assert losing() == ["gateway", "server"]
+        with links_and_nodes.restarted(bed, scene.node("gateway")):
+            # What it was told went with it.
+            assert losing() == ["server"]
+    assert losing() == []

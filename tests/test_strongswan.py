@@ -273,6 +273,14 @@ def test_drops_are_counted_by_the_kernel_where_it_does_esp() -> None:
     assert daemon.dropped(Drop.REPLAY, daemon.mark()) == 5
 
 
+def test_a_kernel_that_does_not_count_drops_has_not_dropped_none() -> None:
+    host = FakeHost(FakeCharon())
+    host.answer = lambda command: "kernel\n" if "data-plane" in command[-1] else ""
+    daemon = StrongSwan(host)
+    with pytest.raises(NodeFailed, match="gateway: its kernel does not count the ESP that it drops"):
+        daemon.dropped(Drop.REPLAY, daemon.mark())
+
+
 @pytest.mark.parametrize(("said", "plane"), [("kernel\n", "kernel"), ("user\n", "user"), ("", ""), ("\n", "")])
 def test_who_does_esp_is_not_known_before_the_node_has_found_out(said: str, plane: str) -> None:
     host = FakeHost(FakeCharon())

@@ -147,6 +147,18 @@ FIELDS = (
         },
     ),
     Field(
+        "two_children",
+        "annex",
+        {
+            "host A can reach host B through the tunnel": HOLDS,
+            "host A pings printer B": HOLDS,
+            "gateway A receives the notify NO_PROPOSAL_CHOSEN": HOLDS,
+            "gateway A initiates a tunnel with gateway B": HOLDS,
+            'the log of gateway A has "NO_PROPOSAL_CHOSEN"': HOLDS,
+            "host A can reach printer B": "no answer; the probe was last seen *gateway-a*",
+        },
+    ),
+    Field(
         "host_network",
         "shared",
         says="*shared.yaml:6: services.guest.network_mode: found 'host', expected networks*",

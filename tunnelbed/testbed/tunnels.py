@@ -22,18 +22,20 @@ def between(bed: Testbed, gateway: Node, peer: Node) -> Sequence[Tunnel]:
 
 
 def start(bed: Testbed) -> None:
-    """Let every connection of every gateway have a tunnel, without waiting for traffic to ask for it.
+    """Let every connection of every gateway have a tunnel, and all its children, without waiting for traffic.
 
     After an attempt that failed, ESP in user space asks for no other one for 10 s (libipsec's pending acquire).
     """
     for gateway in bed.gateways():
         node = bed.node(gateway)
         node.daemon.awaited()
-        up = {tunnel.name for tunnel in node.tunnels() if tunnel.carries}
+        tunnels = [tunnel for tunnel in node.tunnels() if tunnel.carries]
+        up = {(tunnel.name, child.name) for tunnel in tunnels for child in tunnel.children if child.carries}
         for found in node.daemon.connections():
-            for child in found.children if found.name not in up else ():
-                # It may just be on its way by itself, which is as good.
-                node.daemon.start(found, child)
+            for child in found.children:
+                if (found.name, child) not in up:
+                    # It may just be on its way by itself, which is as good.
+                    node.daemon.start(found, child)
 
 
 def end(bed: Testbed, node: Node) -> None:
@@ -59,7 +61,7 @@ def load_anew(bed: Testbed, node: Node) -> None:
 
 
 def ask(bed: Testbed, node: Node, target: Node) -> None:
-    """A gateway, or a rogue one, asks a gateway for a tunnel; how that ends is seen elsewhere."""
+    """A gateway, or a rogue one, asks a gateway for each child of a tunnel; how that ends is seen elsewhere."""
     daemon = bed.daemons.on(node)
     if daemon is None or not daemon.answers():
         expected = "one that poses as a gateway"
@@ -70,6 +72,7 @@ def ask(bed: Testbed, node: Node, target: Node) -> None:
     theirs = {str(address) for address in target.addresses}
     for found in daemon.connections():
         if theirs.intersection(found.remote):
-            daemon.start(found, found.children[0], ATTEMPT_SECONDS)
+            for child in found.children:
+                daemon.start(found, child, ATTEMPT_SECONDS)
             return
     raise BadInput(bed.scenario.name, target.name, "no connection with it", "a peer of the gateway", "name another")

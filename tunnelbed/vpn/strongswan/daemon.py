@@ -165,7 +165,11 @@ class StrongSwan:
     def dropped(self, why: Drop, since: Since) -> int:
         """By the kernel's counters where it does ESP, and else by charon's log."""
         if self.plane() == "kernel":
-            return self._counted().get(COUNTERS[why], 0) - since.counts.get(COUNTERS[why], 0)
+            counter, counted = COUNTERS[why], self._counted()
+            if counter not in counted or counter not in since.counts:
+                found = "its kernel does not count the ESP that it drops"
+                raise NodeFailed(self._host.name, found, "take one with CONFIG_XFRM_STATISTICS")
+            return counted[counter] - since.counts[counter]
         return sum(DROPPED[why].search(line) is not None for line in self._lines(since))
 
     def telling_drops(self) -> contextlib.AbstractContextManager[None]:
