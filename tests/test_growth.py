@@ -1,4 +1,4 @@
-"""Growth: which sizes, against which floors, and how it is told."""
+"""Growth: sizes, baselines, and the report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed.bench import curves, floor, growth
+from tunnelbed.bench import baseline, curves, growth
 from tunnelbed.bench.growth import BY_HAND
 from tunnelbed.bench.measured import Measured, Results, Series
 from tunnelbed.bench.phases import DOWN, NODES_MEMORY, UP, VERIFICATION
@@ -58,7 +58,7 @@ def test_what_is_no_number_of_sites_is_refused(said: str) -> None:
         growth.sites(said)
 
 
-def test_every_size_is_told_with_both_floors_and_the_ratios_to_them() -> None:
+def test_every_size_is_shown_with_both_baselines_and_the_ratios_to_them() -> None:
     lines = curves.markdown(results(32, 2, 8)).splitlines()
     assert [line for line in lines if line.startswith("| 8 | 19 |")] == [
         "| 8 | 19 | 8 s | 16 s | 17 s | 2.12 | 1.06 | 24 s | 1 s | 1 s |"
@@ -85,7 +85,7 @@ def test_the_loop_by_hand_ends_when_every_check_has_passed(checkout: Checkout, t
     (tmp_path / "docker").write_text(DOCKER_COMMAND.format(log=log))
     (tmp_path / "docker").chmod(0o755)
     bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
-    command = floor.until_checks_pass(bed, ["docker", "compose", "up"])
+    command = baseline.until_checks_pass(bed, ["docker", "compose", "up"])
     subprocess.run(command, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=True, timeout=20)
     check = f"exec {bed.project}-client-1 ask once"
     assert log.read_text().splitlines() == ["compose up", check, check]
@@ -93,10 +93,10 @@ def test_the_loop_by_hand_ends_when_every_check_has_passed(checkout: Checkout, t
 
 def test_no_check_is_made_by_hand_where_compose_fails(checkout: Checkout) -> None:
     bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
-    assert subprocess.run(floor.until_checks_pass(bed, ["false"]), check=False, timeout=20).returncode == 1
+    assert subprocess.run(baseline.until_checks_pass(bed, ["false"]), check=False, timeout=20).returncode == 1
 
 
-def test_there_is_no_floor_but_on_docker(checkout: Checkout) -> None:
+def test_there_is_no_baseline_but_on_docker(checkout: Checkout) -> None:
     bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
-    with pytest.raises(BadInput, match="plain Compose is the baseline"), floor.ready(bed, awake=True):
+    with pytest.raises(BadInput, match="plain Compose is the baseline"), baseline.ready(bed, awake=True):
         pass

@@ -12,7 +12,7 @@ from tests.conftest import Checkout
 from tunnelbed.errors import BadInput
 from tunnelbed.mutation import Mutant, Sources, equivalent, summary
 from tunnelbed.mutation.campaign import Campaign, Outcome, chosen
-from tunnelbed.mutation.ground import _differing_nodes
+from tunnelbed.mutation.sandbox import _differing_nodes
 from tunnelbed.mutation.verdicts import EQUIVALENT, INVALID, KILLED, SURVIVED, Ledger, Verdict
 from tunnelbed.testbed.options import Options
 from tunnelbed.topology.compose_file import load

@@ -250,11 +250,11 @@ def test_a_packet_is_described_as_it_crossed_a_wire(packet: Packet, expected: st
     assert describe(found, lambda one: wire.classify(one, Listed({0xC0FFEE}))) == expected
 
 
-@pytest.mark.parametrize(("hasty", "to"), [(True, ip_address(SERVER)), (False, None)])
+@pytest.mark.parametrize(("fail_fast", "to"), [(True, ip_address(SERVER)), (False, None)])
 def test_a_failure_that_has_no_time_or_no_address_is_told_as_it_was(
-    bed: Bed, *, hasty: bool, to: IPv4Address | None
+    bed: Bed, *, fail_fast: bool, to: IPv4Address | None
 ) -> None:
-    bed.hasty = hasty
+    bed.fail_fast = fail_fast
     failed = Unmet("a pong", "nothing")
     with pytest.raises(Unmet) as raised, packet_trace.explained(bed, bed.scenario.node("client"), to):
         raise failed

@@ -91,7 +91,7 @@ def _memory(results: Results) -> Iterator[str]:
 
 
 def _sizes(results: Results) -> Iterator[tuple[Series, Series, Series]]:
-    """Both floors and ours for each number of sites that all three were measured with, least first."""
+    """Both baselines and ours for each number of sites that all three were measured with, least first."""
     kept = {(one.scenario, one.subject): one for one in results.series}
     for sites in sorted({one.scenario for one in results.series}, key=int):
         found = [kept.get((sites, subject.name)) for subject in (PLAIN, BY_HAND, DOCKER)]

@@ -1,6 +1,6 @@
 """A generated scenario with more and more sites: what each further site costs, ours against plain Compose.
 
-Within one run, and for each number of sites, both floors and ours take turns (see `floor`).
+Within one run, and for each number of sites, both baselines and `invoke up` take turns (see `baseline`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 
 from tunnelbed import shell
-from tunnelbed.bench import floor, machine
+from tunnelbed.bench import baseline, machine
 from tunnelbed.bench.measured import Results, Runs, Series
 from tunnelbed.bench.phases import DOWN, MB, NODES_MEMORY, UP, VERIFICATION
 from tunnelbed.bench.stopwatch import timed
@@ -72,7 +72,7 @@ def measure(asked: Asked, progress: Progress) -> Iterator[Results]:
 
 def _plain(root: Path, count: int, found: Runs, *, awake: bool) -> None:
     bed = open_testbed(load(_name(count), root), root, "docker")
-    with floor.ready(bed, awake=awake) as (rising, falling):
+    with baseline.ready(bed, awake=awake) as (rising, falling):
         found.add(UP, timed(rising))
         found.add(NODES_MEMORY, bed.engine.usage(bed.project).peak_memory / MB, "MB")
         found.add(DOWN, timed(falling))

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from tunnelbed import shell, waiting
-from tunnelbed.bench import environment, expectations, floor, machine, tunnels
+from tunnelbed.bench import baseline, environment, expectations, machine, tunnels
 from tunnelbed.bench.measured import Results, Runs, Series
 from tunnelbed.bench.stopwatch import timed
 from tunnelbed.bench.subjects import PLAIN, Subject, is_emulated
@@ -84,7 +84,7 @@ def _bed(name: str, asked: Asked, subject: Subject) -> Testbed:
 
 def _plain(bed: Testbed, found: Runs) -> None:
     """One life of nodes that only sleep."""
-    with floor.ready(bed) as (rising, falling), machine.Meter() as meter:
+    with baseline.ready(bed) as (rising, falling), machine.Meter() as meter:
         found.add(UP, timed(rising))
         meter.stop()
         usage = bed.engine.usage(bed.project)

@@ -23,13 +23,13 @@ class Subject:
     words: tuple[str, ...] = ()
 
 
-# What any tool on Docker pays; see `floor`.
+# What any tool on Docker pays; see `baseline`.
 PLAIN = Subject("plain Compose", "docker")
 DOCKER = Subject("docker", "docker")
 
 
 def engines(option: str, chosen: str) -> Sequence[str]:
-    """The engines that an option such as `--engine docker,qemu` names, all of them unless told; raises `BadInput`."""
+    """The engines that an option such as `--engine docker,qemu` names, by default all of them; raises `BadInput`."""
     named = [name.strip() for name in (chosen or ",".join(ENGINES)).split(",")]
     for name in named:
         if name not in ENGINES:

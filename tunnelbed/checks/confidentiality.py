@@ -164,14 +164,14 @@ def _is_stopped(  # what, how it is known, and where
 ) -> None:
     """A packet put on a network next to the target's gateway enters that and does not arrive, as a control does."""
     gateway = gateway_on(bed, network, target)
-    stranger = _stranger_to(bed, network, gateway)
-    frame = Ether(src=bed.node(stranger).mac(network.name), dst=bed.node(gateway).mac(network.name)) / packet
+    attacker = _attacker_on(bed, network, gateway)
+    frame = Ether(src=bed.node(attacker).mac(network.name), dst=bed.node(gateway).mac(network.name)) / packet
 
     def enters(seen: Sighting) -> bool:
         return seen.node == gateway.name and not seen.outgoing and is_it(seen.packet)
 
     with bed.record() as recording:
-        bed.node(stranger).send_frame(network.name, bytes(frame))
+        bed.node(attacker).send_frame(network.name, bytes(frame))
         entered = recording.until(enters, ON_ITS_WAY)
         control_arrives(bed, recording, target)
         recording.settle()
@@ -207,9 +207,9 @@ def gateway_on(bed: Testbed, network: Network, target: Node) -> Node:
     raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", found_names, expected, "label its site")
 
 
-def _stranger_to(bed: Testbed, network: Network, gateway: Node) -> Node:
+def _attacker_on(bed: Testbed, network: Network, gateway: Node) -> Node:
     """Another node on a network, whence a frame comes to the gateway."""
-    stranger = next((node for node in bed.scenario.on(network.name) if node != gateway), None)
-    if stranger is None:
+    attacker = next((node for node in bed.scenario.on(network.name) if node != gateway), None)
+    if attacker is None:
         raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "one node", "two or more", "add one")
-    return stranger
+    return attacker

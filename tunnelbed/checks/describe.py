@@ -51,9 +51,9 @@ def describe(bed: Testbed, ports: Sequence[int], progress: Progress) -> str:
     nodes = tuple(bed.scenario.nodes.values())
     found: list[Fact] = []
     doubts: list[str] = []
-    captures, hasty = bed.captures, bed.hasty
+    captures, fail_fast = bed.captures, bed.fail_fast
     with bed.proven_alone(), tempfile.TemporaryDirectory() as folder:
-        bed.captures, bed.hasty = Path(folder), True
+        bed.captures, bed.fail_fast = Path(folder), True
         try:
             tunnels.start(bed)
             for source in nodes:
@@ -71,7 +71,7 @@ def describe(bed: Testbed, ports: Sequence[int], progress: Progress) -> str:
             are = list(_machines(bed))
             more = list(_more_versions(bed))
         finally:
-            bed.captures, bed.hasty = captures, hasty
+            bed.captures, bed.fail_fast = captures, fail_fast
     return feature(bed.scenario, found, {"What the tunnels are": agreed, "What the nodes are": are}, doubts, more)
 
 

@@ -105,14 +105,14 @@ def refuses_source(bed: Testbed, node: Node, face: Node, network: Network, secon
     The kernel counts it (RFC 3704; `IPReversePathFilter` in /proc/net/netstat), within some `seconds`. Raises `Unmet`.
     """
     ours = node.address_on(network.name)
-    stranger = next((other for other in bed.scenario.on(network.name) if other.name != node.name), None)
-    if ours is None or stranger is None:
+    neighbour = next((other for other in bed.scenario.on(network.name) if other.name != node.name), None)
+    if ours is None or neighbour is None:
         expected = f"a network on which {node.name} has a neighbour"
         raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "none", expected, "name another")
     before = refused(_said(bed, node, "cat", "/proc/net/netstat"))
-    frame = Ether(src=bed.node(stranger).mac(network.name), dst=bed.node(node).mac(network.name))
+    frame = Ether(src=bed.node(neighbour).mac(network.name), dst=bed.node(node).mac(network.name))
     packet = frame / Ping().packet(face.addresses[0], ours)
-    bed.node(stranger).send_frame(network.name, bytes(packet))
+    bed.node(neighbour).send_frame(network.name, bytes(packet))
     try:
         waiting.until(lambda: refused(_said(bed, node, "cat", "/proc/net/netstat")) - before, seconds, "a refusal")
     except DeadlinePassed:

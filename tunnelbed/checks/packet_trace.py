@@ -85,12 +85,12 @@ def explained(
     """What does not hold in the body is explained by a packet's path: its own, or else that of one more of the kind.
 
     The first packet's own path is enough where it shows the cause without the decisions of firewalls.
-    Nobody else may be proving the testbed. A hasty one has no time for it, and what is for no address has no way.
+    No other run may use the testbed. With `fail_fast` there is no explanation; without an address there is no path.
     """
     try:
         yield
     except Unmet as failed:
-        if bed.hasty or to is None:
+        if bed.fail_fast or to is None:
             raise
         with contextlib.suppress(TunnelbedError):
             # By the IP version that failed, where there are two.

@@ -39,16 +39,16 @@ REFUSALS = (errno.EPERM, errno.EACCES, errno.ENETUNREACH, errno.EHOSTUNREACH)
 
 
 class Stuck:
-    """Whether attempts go on ending at the same place: the way of a hasty testbed to give up before its time."""
+    """Whether attempts keep ending at the same place: then a testbed with `fail_fast` gives up early."""
 
     def __init__(self, bed: Testbed, recording: Recording, is_it: Callable[[Packet], bool]) -> None:
-        self._hasty, self._recording, self._is_it = bed.hasty, recording, is_it
+        self._fail_fast, self._recording, self._is_it = bed.fail_fast, recording, is_it
         self._seen = 0
         self._last: frozenset[tuple[str, str, bool]] | None = None
 
     def again(self) -> bool:
         """After an attempt: it got exactly as far as the one before, and gateways do not negotiate."""
-        if not self._hasty:
+        if not self._fail_fast:
             return False
         before, self._last = self._last, self._recording.stalls(self._seen, self._is_it)
         self._seen = len(self._recording.heard)

@@ -70,7 +70,7 @@ class Changes:
         self._changed = False
         self._made.close()
         tunnels.start(self._bed)
-        well(self._bed, self._bed.patience if self._bed.hasty else WELL_SECONDS)
+        well(self._bed, self._bed.patience if self._bed.fail_fast else WELL_SECONDS)
         if left := difference(self._found, state(self._bed)):
             told = "; ".join(left[:5])
             raise TunnelbedError(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunnelbed.mutation import Mutant, Sources, crew
+from tunnelbed.mutation import Mutant, Sources, worker_pool
 from tunnelbed.mutation import equivalent as equivalence
 from tunnelbed.mutation.dispatcher import Dispatcher, Work
 from tunnelbed.mutation.experience import Experience, note, noticed, noticed_beside
@@ -19,7 +19,7 @@ from tunnelbed.testbed.options import Options
 from tunnelbed.topology.model import Scenario
 
 # Below the scenario's root: where mutated testbeds have their files, and where verdicts are kept.
-GROUNDS = ".mutants"
+SANDBOXES = ".mutants"
 KEPT = Path("reports") / "mutation"
 JOBS_PER_PROCESSOR = 3
 
@@ -108,11 +108,11 @@ def run(
     experience = Experience({**noticed_beside(scene), **noticed(scene), **latest})
     dispatcher = Dispatcher(work, experience, ledger.add, tell)
     jobs = [
-        Job(scene, campaign.root / GROUNDS / f"{scene.name}-{number}", campaign.options, prover)
+        Job(scene, campaign.root / SANDBOXES / f"{scene.name}-{number}", campaign.options, prover)
         for number in range(1, min(campaign.jobs or at_once(), len(left)) + 1)
     ]
     began = time.monotonic()
-    crew.judge(jobs, dispatcher)
+    worker_pool.judge(jobs, dispatcher)
     took = time.monotonic() - began
     if campaign.note:
         known = [mutant.name for mutant in every]

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from tunnelbed.errors import TunnelbedError
 from tunnelbed.mutation import Mutant
-from tunnelbed.mutation.ground import Ground, Refused
+from tunnelbed.mutation.sandbox import Refused, Sandbox
 from tunnelbed.mutation.verdicts import INVALID, SURVIVED, Failure, Verdict
 from tunnelbed.testbed.options import Options
 from tunnelbed.testbed.testbed import Testbed
@@ -125,9 +125,9 @@ def work(job: Job, campaign: Connection[Any, Any]) -> None:
     for number in ENDING:
         signal.signal(number, _stop)
     try:
-        with _ground(job, campaign) as ground:
-            judge = Judge(ground, job.prover(job.scenario))
-            plane = next((status.data_plane for status in ground.bed.status() if status.data_plane), "")
+        with _sandbox(job, campaign) as sandbox:
+            judge = Judge(sandbox, job.prover(job.scenario))
+            plane = next((status.data_plane for status in sandbox.bed.status() if status.data_plane), "")
             campaign.send(Ready(plane, tuple(judge.prover.units)))
             while (told := campaign.recv()) is not None:
                 campaign.send(judge.do(told))
@@ -140,10 +140,10 @@ def work(job: Job, campaign: Connection[Any, Any]) -> None:
 
 
 class Judge:
-    """Judges mutants on one ground."""
+    """Judges mutants on one sandbox."""
 
-    def __init__(self, ground: Ground, prover: Prover) -> None:
-        self.ground, self.prover = ground, prover
+    def __init__(self, sandbox: Sandbox, prover: Prover) -> None:
+        self.sandbox, self.prover = sandbox, prover
 
     def do(self, told: Order) -> Tried | Proven | Inspected:
         """One thing that a campaign can ask for."""
@@ -172,7 +172,7 @@ class Judge:
         unsaid: dict[str, Failure] = {}
         for unit in units:
             asked = time.monotonic()
-            failure = self.prover.prove(self.ground.bed, unit)
+            failure = self.prover.prove(self.sandbox.bed, unit)
             if failure and failure.said:
                 if again := self._fails_again(mutant, unit):
                     return Verdict.killed(mutant.name, again, unit)
@@ -190,20 +190,20 @@ class Judge:
     def _fails_again(self, mutant: Mutant, unit: str) -> Failure | None:
         """What a unit that failed says of a testbed with this mistake that nothing else was done to."""
         self._become(mutant)
-        return self.prover.prove(self.ground.bed, unit)
+        return self.prover.prove(self.sandbox.bed, unit)
 
     def proven(self, unit: str) -> Proven:
         """A unit holds on the scenario as it is; raises `TunnelbedError` where it fails even on a fresh testbed."""
         failure: Failure | None = None
         for sound in (True, False):
             try:
-                self.ground.become(None)
-                failure = self.prover.prove(self.ground.bed, unit)
+                self.sandbox.become(None)
+                failure = self.prover.prove(self.sandbox.bed, unit)
             except Refused as refused:
                 failure = Failure(unit, "the testbed comes up", str(refused))
             if failure is None:
                 return Proven(unit, sound)
-            self.ground.up()
+            self.sandbox.up()
         assert failure  # noqa: S101 # else it was proven
         raise TunnelbedError(
             f"`{failure.sentence}` ({failure.place}) does not hold on the unchanged scenario: {failure.seen}; "
@@ -213,34 +213,34 @@ class Judge:
     def inspected(self) -> Inspected:
         """Nothing is left of the mutants so far, or it is now."""
         try:
-            self.ground.become(None)
-            left = self.ground.left()
+            self.sandbox.become(None)
+            left = self.sandbox.left()
         except (Refused, TunnelbedError, OSError) as wrong:
             left = str(wrong)
         if left:
-            self.ground.up()
+            self.sandbox.up()
         return Inspected(left)
 
     def _become(self, mutant: Mutant) -> None:
         """Make the mistake; what refuses it may be what the mutant before left behind, so it is tried twice."""
         try:
-            self.ground.become(mutant)
+            self.sandbox.become(mutant)
         except Refused as refused:
-            self.ground.progress(f"{mutant.name}: again on a new testbed, since {refused}")
-            self.ground.up()
-            self.ground.become(mutant)
+            self.sandbox.progress(f"{mutant.name}: again on a new testbed, since {refused}")
+            self.sandbox.up()
+            self.sandbox.become(mutant)
 
 
 @contextlib.contextmanager
-def _ground(job: Job, campaign: Connection[Any, Any]) -> Iterator[Ground]:
+def _sandbox(job: Job, campaign: Connection[Any, Any]) -> Iterator[Sandbox]:
     """A testbed that is up, and gone afterwards whatever happens."""
-    ground = Ground(job.scenario, job.folder, job.options, PATIENCE, lambda text: campaign.send(Progress(text)))
+    sandbox = Sandbox(job.scenario, job.folder, job.options, PATIENCE, lambda text: campaign.send(Progress(text)))
     try:
-        ground.up()
-        yield ground
+        sandbox.up()
+        yield sandbox
     finally:
         _ignore_interruptions()
-        ground.close()
+        sandbox.close()
 
 
 def _stop(*_: object) -> None:

@@ -54,7 +54,7 @@ class Testbed:
         self.engine, self.instance = engine, instance
         self.patience = PATIENCE
         # Whether what must work is given up sooner, once nothing moves towards it: see `Recording.stalls`.
-        self.hasty = False
+        self.fail_fast = False
         # Where a failure leaves what all nodes saw.
         self.captures = Path("reports") / "captures"
         self.name = testbed_name(scene.name, instance)

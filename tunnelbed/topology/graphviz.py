@@ -56,7 +56,7 @@ def _owner(scene: Scenario, word: str) -> Node | None:
 
 
 def _frame(thing: Node | Network) -> str:
-    """The site in whose frame it stands: not what strangers read, though it leads to one site."""
+    """The site in whose frame it stands: not a network that attackers can read, though it leads to one site."""
     return "" if isinstance(thing, Network) and thing.role == "isp_link" else thing.site
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from tunnelbed.vpn.api import Host
 
-HOME = "/run/tunnelbed/stranger"
-CONF = "stranger.conf"
+HOME = "/run/tunnelbed/rogue"
+CONF = "rogue.conf"
 # A node of no VPN may not listen on port 500 (CAP_NET_BIND_SERVICE), but translate addresses (CAP_NET_ADMIN).
 PORT = 1500
 # Seconds charon has to listen.
@@ -28,7 +28,7 @@ charon {{
 NO_ESP = "start_action = none\nesp_proposals = aes128-sha256"
 # Packet by packet, and untracked: for connections, the kernel remembers those of the gateway whose place is taken.
 TRANSLATION = f"""\
-table inet tunnelbed_stranger {{
+table inet tunnelbed_rogue {{
     chain towards {{
         type filter hook prerouting priority raw;
         fib daddr type local udp dport 500 udp dport set {PORT} notrack
@@ -45,7 +45,7 @@ STOP = f"""
 tries=100
 while [ -f /run/charon.pid ] && [ $((tries -= 1)) -gt 0 ]; do sleep 0.05; done
 [ ! -f /run/charon.pid ] || {{ kill -KILL "$(cat /run/charon.pid)"; rm -f /run/charon.pid; }}
-nft delete table inet tunnelbed_stranger
+nft delete table inet tunnelbed_rogue
 rm -rf {HOME}
 """
 # A gateway's swanctl.conf and what it includes from its own folder.

@@ -1,4 +1,4 @@
-"""The floors that ours is measured against: plain Compose with the same files, on the same networks.
+"""The baselines that `invoke up` is compared with: plain Compose with the same files, on the same networks.
 
 Nodes that only sleep are what any tool on Docker pays for containers and networks. Nodes that are awake, with the
 smallest loop that waits for the same checks, are what a person pays who does by hand all that `invoke up` promises.
@@ -27,8 +27,8 @@ WORDS = ("up", "--detach", "--no-build", "--pull", "never")
 def ready(bed: Testbed, *, awake: bool = False) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     """Plain Compose's commands to bring a scenario up that is not up, and down; at the end nothing of it is left.
 
-    Nodes sleep, unless `awake`. All that ours does before Compose is called has been done, so that Compose alone is
-    timed.
+    Nodes sleep by default, or are `awake`. All that `invoke up` does before it calls Compose is done before: only
+    Compose is timed.
     """
     engine = bed.engine
     if not isinstance(engine, DockerEngine):

@@ -75,7 +75,7 @@ class Changes:
     reloaded: set[tuple[str, str]] = field(default_factory=set)
 
 
-class Ground:
+class Sandbox:
     """The copy, its testbed, and the mutant it has now."""
 
     def __init__(self, scene: Scenario, folder: Path, options: Options, patience: float, progress: Progress) -> None:
@@ -195,7 +195,7 @@ class Ground:
 
     def _testbed(self) -> Testbed:
         bed = open_testbed(self.scene, self.folder, self.options.engine)
-        bed.patience, bed.hasty = self.patience, True
+        bed.patience, bed.fail_fast = self.patience, True
         bed.captures = self.folder / "captures"
         return bed
 
