@@ -1,1 +1,1 @@
-"""Every verdict: who reaches whom, what can be read, what a firewall and a tunnel do."""
+"""The verdicts of sentences: reachability, confidentiality, firewalls, tunnels, nodes."""

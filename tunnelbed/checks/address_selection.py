@@ -1,4 +1,4 @@
-"""By which of its addresses a node is meant, and with which of its own another one speaks to it."""
+"""Address selection: which address of a target a node uses, and with which source address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_ROUTE = 2
 
 
 def lent(bed: Testbed, node: Node) -> Sequence[Address]:
-    """The addresses that gateways have lent a node, as its kernel has them now."""
+    """The virtual IP addresses that gateways have given a node, as its kernel has them now."""
     if not bed.setup(node).borrows:
         return []
     said = bed.node(node).run(["ip", "-json", "address", "show", "scope", "global"], check=True).stdout
@@ -31,7 +31,7 @@ def lent(bed: Testbed, node: Node) -> Sequence[Address]:
 
 
 def away(bed: Testbed, node: Node) -> Sequence[Address]:
-    """The addresses by which a node is known away from its own networks, the first one first: lent, or its own.
+    """The addresses that other networks use for a node, the preferred one first: virtual IPs, or its own.
 
     One whose tunnel is down goes on being known by what it was lent last.
     """
@@ -39,14 +39,14 @@ def away(bed: Testbed, node: Node) -> Sequence[Address]:
 
 
 def inside(bed: Testbed) -> tuple[Subnet, ...]:
-    """The addresses that no network outside may show: those behind gateways, and those lent to nodes elsewhere."""
+    """The private addresses, which must not be seen outside: those behind gateways, and virtual IPs."""
     nodes = bed.scenario.nodes.values()
     borrowed = [address for node in nodes for address in away(bed, node) if address not in node.addresses]
     return (*bed.scenario.inside, *map(ipaddress.ip_network, borrowed))
 
 
 def owners(bed: Testbed, address: Address, near: Node) -> Sequence[Node]:
-    """Who may be meant by an address at a node, whether it is in the stack or was lent."""
+    """The nodes that have an address, seen from a node: by the stack or as a virtual IP."""
     borrowers = [node for node in bed.scenario.nodes.values() if address in lent(bed, node)]
     return borrowers or bed.scenario.owners(address, near)
 

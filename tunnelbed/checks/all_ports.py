@@ -1,4 +1,4 @@
-"""All ports of TCP and UDP, each asked for: a port that nobody thought of is found by asking for every one.
+"""All TCP and UDP ports, each tested: so an open port that no sentence names is found.
 
 One node sends the first packet to each of 65,535 ports by TCP and by UDP (`scripts/node/burst`), and every node's
 kernel notes which of them come in, are taken by the node itself, and go out again: in sets of nftables, in a table of
@@ -72,7 +72,7 @@ class Sweep:
     from_port: int = field(default_factory=lambda: 40000 + secrets.randbelow(20000))
 
     def packet(self, source: Address, target: Address) -> Packet:
-        """The packet for port 0, which nobody is asked for: `burst` makes the others of it."""
+        """The packet for port 0, which is not sent itself: `burst` makes the others from it."""
         header = (IP if target.version == 4 else IPv6)(src=str(source), dst=str(target))
         if self.protocol == "TCP":
             sequence, window = self.mark & 0xFFFF0000, self.mark & 0xFFFF
@@ -80,7 +80,7 @@ class Sweep:
         return header / UDP(sport=self.from_port, dport=0) / Raw(self.mark.to_bytes(4, "big") + b"\0\0")
 
     def rule(self, into: str) -> str:
-        """The rule of nftables that notes the port asked for in a set (nft(8), "RAW PAYLOAD EXPRESSION")."""
+        """The nftables rule that adds the destination port to a set (nft(8), "RAW PAYLOAD EXPRESSION")."""
         if self.protocol == "TCP":
             known = f"@th,32,16 {self.mark >> 16} @th,112,16 {self.mark & 0xFFFF}"
         else:
@@ -95,7 +95,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Seen:
-    """Where the packets of one protocol were seen: for each node the ports whose packets came, were taken, and left."""
+    """Where the packets of one protocol were seen: for each node the ports that arrived, were accepted, and left."""
 
     came: Mapping[str, frozenset[int]]
     taken: Mapping[str, frozenset[int]]
@@ -104,20 +104,20 @@ class Seen:
     refused: int = 0
 
     def astray(self) -> int:
-        """How many packets left a node and came to none: each comes to as many nodes as it leaves."""
+        """The number of packets that left a node and arrived at no other."""
         came = Counter(port for ports in self.came.values() for port in ports)
         left = Counter(port for ports in self.left.values() for port in ports)
         return sum((left - came).values())
 
     def lost(self, source: str) -> str:
-        """Why nobody knows what became of all packets, from port 1 to the last; empty where it is known."""
+        """Why the result is unknown for some packets, from port 1 to the last; empty if all are accounted for."""
         if astray := self.astray():
             return f"{astray} left a node and were not seen to come to another"
         unsent = LAST_PORT - self.refused - len(self.left.get(source, ()))
         return f"{unsent} were not even seen to leave {source}" if unsent else ""
 
     def reached(self, target: str, *, guards: bool) -> frozenset[int]:
-        """The ports whose packets reached a node; one that `guards` itself by what it takes itself, or hands on."""
+        """The ports on which a node was reached; one that `guards` itself counts only if it accepts or forwards."""
         found = self.taken[target] | self.left[target] if guards else self.came[target]
         return found - {CONTROL}
 
@@ -142,7 +142,7 @@ def reaches_only(bed: Testbed, source: Node, target: Node, kinds: Sequence[str] 
 
 
 def passes_only(bed: Testbed, gateway: Node, source: Node, target: Node, kinds: Sequence[str] = ()) -> None:
-    """The firewall of a gateway lets packets from one node to another pass on these ports, and on no others.
+    """The firewall of a gateway accepts packets from one node to another on these ports, and on no others.
 
     Whatever becomes of them behind it. Raises as `reaches_only`.
     """
@@ -166,7 +166,7 @@ def allowed_ports(kinds: Sequence[str]) -> Ports:
 
 
 def _swept(asks: Question, allowed: Ports, wanted: Ports, expected: str) -> None:
-    """Ask for all ports: those `wanted` get through, and none that is not `allowed`. Raises as `reaches_only`."""
+    """Test all ports: those `wanted` get through, and none that is not `allowed`. Raises as `reaches_only`."""
     with asks.noted():
         asks.asked_first({name: ports or {FIRST_ASKED} for name, ports in allowed.items()}, wanted)
         for _ in range(SWEEPS):
@@ -201,14 +201,14 @@ class Question:
         return "reached" if self.decides == self.target else "let through"
 
     def reached(self, seen: Seen) -> frozenset[int]:
-        """The ports that got through: a gateway is its own guard, so what comes to one has not reached it yet."""
+        """The ports that got through; a gateway counts as reached only if it replies or forwards."""
         guards = (
             self.decides != self.target or self.target.role == "gateway" or self.bed.node(self.target).vpn is not None
         )
         return seen.reached(self.decides.name, guards=guards)
 
     def lost(self, seen: Seen) -> str:
-        """Why nobody knows what became of all packets; empty where it is known."""
+        """Why the result is unknown for some packets; empty if all are accounted for."""
         if self.decides not in (self.source, self.target):
             absent = LAST_PORT - len(seen.came[self.decides.name] - {CONTROL})
             if absent:
@@ -217,7 +217,7 @@ class Question:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Have every node note the sweeps' packets while the body runs."""
+        """Count the sweeps' packets on every node while the body runs."""
         try:
             yield
         finally:
@@ -243,7 +243,7 @@ class Question:
             waiting.until(arrives, self.bed.patience, "the first packets")
 
     def asked(self) -> Mapping[str, Seen]:
-        """Ask for every port; what was seen of each protocol's packets once none is under way any more."""
+        """Send the packets for every port; what was seen of each protocol's packets when none is in flight any more."""
         self._begin()
         refused = {sweep.protocol: self._burst(sweep, 1, LAST_PORT) for sweep in self.sweeps}
         with self.bed.record() as recording:
@@ -255,7 +255,7 @@ class Question:
         return seen
 
     def _begin(self) -> None:
-        """Let every node forget what it noted, and begin."""
+        """Reset the counters of every node."""
         text = table(self.sweeps)
         self._each_does(lambda agent: agent.run(["nft", text], check=True))
 
@@ -268,7 +268,7 @@ class Question:
         return sum(count for number, count in said["refused"].items() if int(number) in REFUSALS)
 
     def _controls(self, recording: Recording) -> None:
-        """A neighbour puts the packets for port 0 before the target. Raises an error where none is seen to arrive."""
+        """A neighbour sends the packets for port 0 to the target. Raises an error if none is seen to arrive."""
         feet = [(foot, node) for foot in self.target.attachments for node in self.bed.scenario.on(foot.network)]
         for at, neighbour in feet:
             pairs = product(neighbour.addresses_on(at.network), at.addresses)
@@ -288,7 +288,7 @@ class Question:
         raise TunnelbedError(f"no control packet from a neighbour arrives at {self.target.name}: nothing is shown")
 
     def _collected(self, refused: Mapping[str, int]) -> Mapping[str, Seen]:
-        """What every node noted so far, by protocol."""
+        """What every node counted so far, by protocol."""
         noted: dict[str, Mapping[str, frozenset[int]]] = {}
 
         def ask(agent: Agent) -> None:

@@ -1,4 +1,4 @@
-"""The application: a client asks the address it knows, and a server answers with a pong."""
+"""The application: a client sends a request to its configured address, and a server answers with a pong."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def gets_pong(  # who, from whom, and how
 
 
 def gets_no_pong(bed: Testbed, source: Node, server: Node) -> None:
-    """The application's client gets no answer: it was seen to ask for a connection, and nothing of that to arrive.
+    """The application's client gets no answer: it sends a TCP SYN, and no packet of it arrives.
 
     A connection is known by its first sequence number, which NAT leaves alone. Raises `Unmet`.
     """
@@ -131,7 +131,7 @@ def ask_server(
 def say_again(
     bed: Testbed, conversation: Recording, requests: Sequence[Request], speakers: Sequence[Node]
 ) -> Recording:
-    """What these nodes said of these requests is sent once more, packet by packet, while every node records.
+    """The packets that these nodes sent in these requests are sent once more, while every node records.
 
     Whoever keeps track of conversations takes it for a part of one. Raises `BadInput` where one of them said nothing.
     """
@@ -169,7 +169,7 @@ def asked(source: Node) -> Address | None:
 
 
 def ask(bed: Testbed, source: Node, options: Sequence[str]) -> Completed:
-    """Run the application's client to its end; raises `BadInput` for a node that knows no server."""
+    """Run the application's client to its end; raises `BadInput` for a node without a configured server."""
     command = ["pingpong", "ask", *options]
     done = bed.node(source).run(command)
     if done.status >= 0 and (done.stdout.strip() or done.stderr.startswith(COMPLAINS)):

@@ -27,7 +27,7 @@ from tunnelbed.topology.model import Address, Node
 
 @dataclass
 class Attempt:
-    """What was seen and heard of one probe, and why its own sender refused it, if so."""
+    """What was seen of one probe, and why its own sender refused it, if so."""
 
     bed: Testbed
     source: Node
@@ -46,13 +46,13 @@ class Attempt:
         self.answer = next((seen for seen in self._back if self.probe.answers(seen.packet)), None)
 
     def _negotiates(self, seen: Sighting) -> bool:
-        """Whether gateways are on their way to a tunnel."""
+        """Whether gateways negotiate a tunnel."""
         carried = self.bed.classify(seen.packet)
         return carried is not None and carried.kind is Kind.HANDSHAKE and not carried.routine
 
     @property
     def heard_whole(self) -> bool:
-        """Whether each firewall that the packet came to was heard about it."""
+        """Whether there is a trace from each firewall that the packet passed."""
         return all(len(passes) >= len(self._visits(node)) for node, passes in self.decided.items())
 
     def steps(self) -> Iterator[PathStep]:
@@ -91,7 +91,7 @@ class Attempt:
         return told, False
 
     def _arrivals(self) -> Sequence[Sighting]:
-        """The probe at whoever has the address."""
+        """The probe's arrivals at nodes with the target address."""
         whose = {node.name for node in owners(self.bed, self.target, self.source)}
         return [seen for seen in self.own if seen.node in whose and not seen.outgoing and self.probe.asks(seen.packet)]
 
@@ -106,7 +106,7 @@ class Attempt:
         return f"{self.source.name} does not send it: {self.refused}" if self.refused else ""
 
     def _error(self) -> str:
-        """What somebody else than the target answers, or the target otherwise than by a yes."""
+        """An error from another node, or an answer of the target that is not a yes."""
         told = [seen for seen in self._back if not self.probe.asks(seen.packet)]
         if not told or (found := ends(told[-1].packet)) is None:
             return ""
@@ -120,7 +120,7 @@ class Attempt:
         return f"it arrived, and {node} does not answer{back}"
 
     def _lost(self) -> str:
-        """Where it was seen last, if nobody says that it ends there, and what its node lacks, if that can be seen."""
+        """Where it was seen last, if no error says why, and what that node lacks, if it can be seen."""
         asks = [seen for seen in self.own if self.probe.asks(seen.packet)]
         node = asks[-1].node if asks else self.source.name
         verb = "leaving" if asks and asks[-1].outgoing else "entering"
@@ -130,14 +130,14 @@ class Attempt:
         return f"{where}; no firewall dropped it; on {node}, see `ip route get {self.target}`"
 
     def _unanswered_at(self, node: str) -> str:
-        """For which neighbour a node asks in vain."""
+        """Which neighbour does not answer a node's ARP or neighbour solicitation."""
         unanswered = self._unanswered(node)
         if unanswered is None:
             return ""
         return f"{node} asks on {unanswered.network} who has {asked_for(unanswered.packet)}: no answer"
 
     def _without_tunnel(self, node: str, packet: Packet | None) -> str:
-        """That an end of tunnels has none for the packet, or none at all, and why its VPN could make none."""
+        """That a gateway has no tunnel for the packet, or none at all, and the last error that its VPN logged."""
         handle = self.bed.node(node)
         if not handle.vpn:
             return ""
@@ -155,7 +155,7 @@ class Attempt:
 
     @property
     def plain_cause(self) -> str:
-        """What explains the loss without a firewall's word: a neighbour that is not there, or no tunnel to leave by."""
+        """What explains the loss without a firewall's trace: a neighbour that does not answer, or a missing tunnel."""
         asks = [seen for seen in self.own if self.probe.asks(seen.packet)]
         if not asks:
             return self._unanswered_at(self.source.name)
@@ -172,7 +172,7 @@ class Attempt:
         return PacketPath(tuple(self.steps()), told, answered, "" if answered else told)
 
     def _unanswered(self, node: str) -> Sighting | None:
-        """The node's question for a neighbour that nobody answers."""
+        """The node's ARP request or neighbour solicitation that has no answer."""
         its = [seen for seen in self.neighbours if seen.node == node]
         answers = {answered_for(seen.packet) for seen in its if not seen.outgoing}
         questions = [seen for seen in its if seen.outgoing and asked_for(seen.packet)]

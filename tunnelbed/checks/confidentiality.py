@@ -1,4 +1,4 @@
-"""What crosses a network and what does not: protocols, texts, addresses, and packets forged by hand.
+"""What crosses a network and what does not: protocols, texts, addresses, and forged packets.
 
 Each verdict that something is *not* there shows first that it would have been seen: the same text or address is found
 where it must be, and something was seen to cross the link at all.
@@ -208,7 +208,7 @@ def gateway_on(bed: Testbed, network: Network, target: Node) -> Node:
 
 
 def _attacker_on(bed: Testbed, network: Network, gateway: Node) -> Node:
-    """Another node on a network, whence a frame comes to the gateway."""
+    """Another node on a network, which sends the frame to the gateway."""
     attacker = next((node for node in bed.scenario.on(network.name) if node != gateway), None)
     if attacker is None:
         raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "one node", "two or more", "add one")

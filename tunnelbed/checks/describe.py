@@ -1,4 +1,4 @@
-"""What a testbed does as it is, in sentences that hold: a feature to begin from.
+"""What a testbed does now, in sentences that hold: a feature to start from.
 
 Every pair of nodes is tried, and every sentence is proven by the code that will prove it again.
 """
@@ -76,7 +76,7 @@ def describe(bed: Testbed, ports: Sequence[int], progress: Progress) -> str:
 
 
 def _facts(bed: Testbed, source: Node, target: Node, port: int) -> Sequence[Fact]:
-    """What holds for a pair; nothing where they speak no IP version that is the same. Raises `Unmet` or an error.
+    """What holds for a pair; nothing if they have no IP version in common. Raises `Unmet` or an error.
 
     What holds for one IP version and not for the other is said of that version.
     """
@@ -124,7 +124,7 @@ def _facts_by(bed: Testbed, source: Node, aim: Aim, port: int) -> Sequence[Fact]
 
 
 def _face(bed: Testbed, recording: Recording, probe: Probe, source: Node, target: Node) -> str:
-    """How a sentence calls the node whose address the target saw, if that is another than the source."""
+    """The name in a sentence of the node whose address the target saw, if it is not the source."""
     arrived = [seen.packet for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]
     came_from = {found[0] for packet in arrived if (found := ends(packet))}
     faces = {node.name for address in came_from for node in owners(bed, address, target)}
@@ -157,7 +157,7 @@ def _agreed(bed: Testbed) -> Iterator[str]:
 
 
 def _machines(bed: Testbed) -> Iterator[str]:
-    """What holds of every node by itself: what it may do, and where it stands."""
+    """What holds for every node by itself: its capabilities and its networks."""
     may: dict[tuple[str, ...], list[str]] = {}
     stand: dict[tuple[str, ...], list[str]] = {}
     for node in bed.scenario.nodes.values():
@@ -186,7 +186,7 @@ def _speaks_as_given(bed: Testbed, node: Node) -> None:
 
 
 def _more_versions(bed: Testbed) -> Iterator[str]:
-    """What a node speaks beside what its stack gives it, a line each: no sentence says that it should."""
+    """IP versions that a node has beyond those of its stack, a line each: no sentence asks for them."""
     for node in bed.scenario.nodes.values():
         try:
             _speaks_as_given(bed, node)

@@ -1,4 +1,4 @@
-"""Why a check that the stack makes itself does not pass: the packet's way and the cause, and what to try next."""
+"""Why a health check of the stack fails: the packet's path, the cause, and what to try next."""
 
 from __future__ import annotations
 

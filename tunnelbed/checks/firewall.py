@@ -57,7 +57,7 @@ class Flow:
 
 
 def misplaced(bed: Testbed, node: Node, face: Node, network: Network) -> Flow:
-    """Packets to a node that come by one of its networks with the address of a node elsewhere."""
+    """Packets to a node that arrive on one of its networks with the source address of a node elsewhere."""
     ours = node.address_on(network.name)
     if ours is None:
         listed = ", ".join(at.network for at in node.attachments)
@@ -80,7 +80,7 @@ def flows(bed: Testbed, source: Node, target: Node, *, forged: bool = False, bes
 
 
 def _neighbour(bed: Testbed, node: Node, version: int) -> Address:
-    """An address of a node's first network with that IP version that nobody has."""
+    """A free address of a node's first network, of that IP version."""
     own_ones = (own for at in node.attachments for own in at.addresses if own.version == version)
     interface = next(own_ones, None)
     if interface is None:
@@ -202,7 +202,7 @@ def _trace(
 
 
 def _match(packet: Packet, probe: Probe) -> str:
-    """What an nftables rule asks of a probe's packet to know it: its addresses, and what the probe's kind says."""
+    """The nftables expression that matches a probe's packet: its addresses, and the match of the probe's kind."""
     header = type(packet)(bytes(packet))
     family, version = ("ip", 4) if isinstance(header, IP) else ("ip6", 6)
     return f"{family} saddr {header.src} {family} daddr {header.dst} {probe.nft_asks(version)}"

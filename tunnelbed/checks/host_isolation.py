@@ -1,4 +1,4 @@
-"""The machine and its testbed, kept apart: routes, devices, privileges (the paper's sections 2.2 and 5.3)."""
+"""Isolation of the host from the testbed: routes, devices, privileges (the paper's sections 2.2 and 5.3)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Stack:
 
     @property
     def leading_out(self) -> set[str]:
-        """The devices that lead to a network; not lo, nor what only seals, joins or bundles what goes by others."""
+        """The devices that lead to a network; not lo, nor tunnels, bridges and bonds on top of other devices."""
         return {name for name in self.devices if name != "lo" and self.kinds.get(name, "") not in WITHIN}
 
 
@@ -61,7 +61,7 @@ def of(bed: Testbed, node: Node) -> Stack:
 
 
 def read(text: str) -> Stack:
-    """What `LOOK` says."""
+    """Read the output of `LOOK`."""
     identity, addresses, *routes = [line for line in text.splitlines() if line.strip()]
     links = json.loads(addresses)
     return Stack(
@@ -146,7 +146,7 @@ def capabilities_exact(bed: Testbed, nodes: Iterable[Node]) -> None:
 
 
 def unprivileged(bed: Testbed, nodes: Iterable[Node]) -> None:
-    """A node is no privileged one: neither the stack says so, nor may it administer the machine. Raises `Unmet`."""
+    """A node is unprivileged: by its stack, and without SYS_ADMIN. Raises `Unmet`."""
     for node in nodes:
         _, bounding = _capabilities(bed, node)
         if node.privileged or "SYS_ADMIN" in bounding:

@@ -41,7 +41,7 @@ def told_unreachable(bed: Testbed, source: Node, address: Address) -> None:
 
 
 def told_too_large(bed: Testbed, source: Node, target: Node, asked: Ping | None = None) -> None:
-    """What fills the link, and so not the tunnel, is answered by the size that fits (RFC 1191, RFC 8201).
+    """A packet that fits the link but not the tunnel is answered by an ICMP error with the MTU (RFC 1191, RFC 8201).
 
     That is a ping, or an answer to the target's ping (`asked`) from whom the firewall lets only answer: for IPv6 with
     ESP in the kernel, Linux asks the firewall before it looks whether a packet fits, and else afterwards. Raises
@@ -60,7 +60,7 @@ def told_too_large(bed: Testbed, source: Node, target: Node, asked: Ping | None 
 
 
 def stray_not_told(bed: Testbed, source: Node, target: Node) -> None:
-    """An answer to no ping that fills the link is seen to leave, and no ICMP error comes back. Raises `Unmet`."""
+    """An unsolicited answer that fills the link leaves the node, and no ICMP error arrives. Raises `Unmet`."""
     probe = Ping()
     expected = f"{source.name} receives no ICMP error about unsolicited answers to {target.name}"
     for packet in addressed(bed, source, target, probe.answer):
@@ -72,14 +72,14 @@ def stray_not_told(bed: Testbed, source: Node, target: Node) -> None:
 
 
 def _unreachable(packet: Packet) -> bool:
-    """Whether an ICMP error says so, for whatever reason but a size."""
+    """Whether it is a destination unreachable error, for any reason but the packet's size."""
     if ICMP in packet:
         return bool(packet[ICMP].type == UNREACHABLE and packet[ICMP].code != FRAG_NEEDED)
     return ICMPv6DestUnreach in packet
 
 
 def _too_large(packet: Packet) -> bool:
-    """Whether an ICMP error says so."""
+    """Whether it is an error about the packet's size: fragmentation needed, or packet too big."""
     if ICMP in packet:
         return bool(packet[ICMP].type == UNREACHABLE and packet[ICMP].code == FRAG_NEEDED)
     return ICMPv6PacketTooBig in packet

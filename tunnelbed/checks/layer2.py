@@ -1,4 +1,4 @@
-"""Networks as layer 2 knows them: who shares a segment, and under which address."""
+"""Layer 2: which nodes share a segment, and their MACs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXPERIMENT = 0x88B6  # IEEE 802's second ethertype for local experiments; the fi
 
 
 def frame_reaches_exactly(bed: Testbed, sender: Node, network: Network, destination: str, ethertype: int) -> None:
-    """A frame to many is seen by every other node of the network, and by no node elsewhere. Raises `Unmet`.
+    """A broadcast or multicast frame arrives at every other node of the network, and nowhere else. Raises `Unmet`.
 
     Only where all of them saw it is a settled recording asked for, and can be had, that nobody else did: what settles
     one is itself a frame to many.

@@ -1,4 +1,4 @@
-"""What a node is, as it says itself: what it may do, where it stands, which addresses it answers for."""
+"""Node hardening: capabilities, interfaces, addresses, and source address checks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def may_exactly(bed: Testbed, node: Node, wanted: Sequence[str]) -> None:
 
 
 def may(bed: Testbed, node: Node) -> frozenset[str]:
-    """The capabilities that anything on a node can ever have: the bounding set of its first process."""
+    """The capabilities that processes of a node can have: the bounding set of its first process."""
     _, found = capabilities.held(_said(bed, node, "cat", "/proc/1/status"))
     return found
 
@@ -52,7 +52,7 @@ def stands_only_in(bed: Testbed, node: Node, networks: Sequence[Network]) -> Non
 
 
 def no_address_twice(bed: Testbed) -> None:
-    """On no network two nodes have the same address. Raises `Unmet`."""
+    """No two nodes on a network have the same address. Raises `Unmet`."""
     owners: dict[tuple[str, Address], list[str]] = defaultdict(list)
     for node in bed.scenario.nodes.values():
         for link in bed.node(node).interfaces():
@@ -78,7 +78,7 @@ def speaks_only(bed: Testbed, version: int) -> None:
 
 
 def speaks_as_given(bed: Testbed, nodes: Iterable[Node]) -> None:
-    """On no network a node has an address of an IP version that its stack does not give it there. Raises `Unmet`."""
+    """No node has an address of an IP version that its stack does not give it there. Raises `Unmet`."""
     for node in nodes:
         families = _families(bed, node)
         for at in node.attachments:
@@ -121,7 +121,7 @@ def refuses_source(bed: Testbed, node: Node, face: Node, network: Network, secon
 
 
 def refused(netstat: str) -> int:
-    """How many packets were refused for their source, in /proc/net/netstat: lines of names, each before its numbers."""
+    """Packets dropped by source address checks, by /proc/net/netstat: lines of names, each before its numbers."""
     lines = netstat.splitlines()
     for names, numbers in zip(lines[::2], lines[1::2], strict=True):
         counted = dict(zip(names.split(), numbers.split(), strict=True))

@@ -1,4 +1,4 @@
-"""What nodes say from a moment on: the part of their logs that a change or an attack brought about.
+"""Logs of nodes since a moment: what they logged after a change or an attack.
 
 journal = Journal(bed)                     # the moment
 ...                                        # something happens
@@ -37,11 +37,11 @@ class Journal:
         return Since(self._begun[node])
 
     def lines(self, node: str) -> Sequence[str]:
-        """What a node has said since then."""
+        """What a node has logged since then."""
         return self._bed.engine.log(self._bed.project, node, self._begun[node]).splitlines()
 
     def until(self, written: Callable[[], bool], seconds: float = WRITTEN) -> bool:
-        """Whether something is written down, waiting up to `seconds` for it."""
+        """Whether something is logged, waiting up to `seconds` for it."""
         with contextlib.suppress(DeadlinePassed):
             waiting.until(written, seconds, "a line", every=0.05)
             return True
@@ -59,12 +59,12 @@ class Journal:
 
 
 def says(bed: Testbed, journal: Journal, node: Node, pattern: str, expected: str) -> None:
-    """A node has said, since the journal began, something that the pattern finds; else raises `Unmet`, `expected`."""
+    """A node has logged, since the journal began, a line that matches the pattern; else raises `Unmet`, `expected`."""
     has(bed, journal, node, lambda: bool(journal.matching(node.name, pattern)), expected)
 
 
 def has(bed: Testbed, journal: Journal, node: Node, written: Callable[[], bool], expected: str) -> None:
-    """Something is written down in a node's log, since the journal began; else raises `Unmet`, `expected`."""
+    """A node's log has a text, since the journal began; else raises `Unmet`, `expected`."""
     if not journal.until(written):
         said = journal.lines(node.name)
         seen = f"{len(said)} other lines" if said else "nothing"

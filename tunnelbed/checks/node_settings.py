@@ -1,4 +1,4 @@
-"""What a node's kernel is set to: its sysctls, and its routes."""
+"""Settings of a node's kernel: its sysctls, and its routes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def has_sysctl(bed: Testbed, node: Node, key: str, value: int) -> None:
 
 
 def sends_beyond(bed: Testbed, node: Node, hop: Node | None) -> None:
-    """A node routes what is not on its own networks to one neighbour, or nowhere (`None`). Raises `Unmet`.
+    """A node has no route beyond its own networks but a default route by this neighbour, if any. Raises `Unmet`.
 
     By each IP version of which the neighbour has an address on a network of the node's. Of the kernel's tables this is
     `main`: what a VPN adds to route into its tunnels stands elsewhere.

@@ -1,6 +1,6 @@
-"""One packet's way through a testbed: where it was seen, what it became, what each firewall decided about it.
+"""One packet's path through a testbed: where it was seen, in which form, and what each firewall decided.
 
-All nodes record and all firewalls are traced while a probe is sent; nothing here judges, it tells.
+All nodes record and all firewalls are traced while a probe is sent. The path is reported, not judged.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import naming
 from tunnelbed.topology.model import Address, Node
 
-# The first packets may come before `nft monitor` hears anything.
+# The first packets may come before `nft monitor` reports anything.
 UNHEARD = 3
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A probe's way is asked for: from a node to an address; `size` in bytes, 0 for as small as it is."""
+    """A probe whose path is wanted: from a node to an address; `size` in bytes, 0 for its smallest."""
 
     source: Node
     target: Address
@@ -40,7 +40,7 @@ class Asked:
 
 
 def asked(bed: Testbed, said: str, to: str, by: str = "", size: int = 0) -> Asked:
-    """What somebody asks for in a task's words: nodes as sentences call them, `to` perhaps an address.
+    """Read the options of `invoke trace`: nodes as sentences call them, or an address for `to`.
 
     `by` is the kind of packet, as sentences call it, `TCP port 80`; a ping by default. Raises `BadInput`.
     """
@@ -55,7 +55,7 @@ def asked(bed: Testbed, said: str, to: str, by: str = "", size: int = 0) -> Aske
 
 
 def _address(bed: Testbed, source: Node, to: str) -> Address:
-    """The address that somebody means: itself, or a node's that the source would use."""
+    """The target address: as it was given, or the one of a node that the source would use."""
     try:
         address = ipaddress.ip_address(to)
     except ValueError:
@@ -70,7 +70,7 @@ def _address(bed: Testbed, source: Node, to: str) -> Address:
 
 
 def trace(bed: Testbed, wanted: Asked) -> PacketPath:
-    """Send a probe and tell its way; once more where gateways negotiated meanwhile, until there is an answer.
+    """Send a probe and return its path; again if gateways negotiated meanwhile, until there is an answer.
 
     A firewall that cannot be traced (no nft on its node) has no lines.
     """
@@ -104,7 +104,7 @@ def explained(
 
 
 def _own_path(bed: Testbed, source: Node, address: Address, failed: Unmet) -> PacketPath | None:
-    """The path of the last packet that was sent in vain, if what was recorded shows the cause."""
+    """The path of the last packet without an answer, if what was recorded shows the cause."""
     probe = failed.probe
     if not isinstance(probe, Question) or failed.recording is None:
         return None
@@ -159,7 +159,7 @@ def _known_down(bed: Testbed) -> Iterator[Sequence[tuple[str, str]]]:
 
 
 def once(bed: Testbed, wanted: Asked, heard: Mapping[str, list[str]]) -> Attempt:
-    """Send the probe once; what all nodes saw of it, and firewalls said, whose lines are `heard`."""
+    """Send the probe once; what all nodes saw of it, and the firewalls' traces, whose lines are `heard`."""
     probe = wanted.make()
     packet = probe.packet(source_address(bed, wanted.source, wanted.target), wanted.target)
     if wanted.size:

@@ -1,4 +1,4 @@
-"""Who reaches whom, and by which way: each verdict with its witnesses.
+"""Who reaches whom, and by which path.
 
 A positive has up to three: the answer came back, the target saw the probe, and it went by the path that is asked for
 (`tunnel_path`), by each IP version that both ends have. A negative rests on evidence, not on silence: the probe was
@@ -105,7 +105,7 @@ def _reaches(  # what, how, and how long
 
 
 def _answerer(bed: Testbed, recording: Recording, probe: Probe) -> Node | None:
-    """Who answers for an address that is in no stack: whoever sends the answer first, else was the last to be asked."""
+    """The node that has an address of no stack: the first that sends the answer, else the last that got the probe."""
     sends = [seen.node for seen in recording.sightings if seen.outgoing and probe.answers(seen.packet)]
     asked = [seen.node for seen in recording.sightings if not seen.outgoing and probe.asks(seen.packet)]
     name = (sends[:1] or asked[-1:] or [""])[0]
@@ -152,14 +152,14 @@ def _is_stopped(bed: Testbed, source: Node, aim: Aim, probe: Probe, about: str) 
 
 
 def _nobody_has(recording: Recording, source: Node, address: Address) -> bool:
-    """Whether the source asked its own network whose that address is, and nobody answered: there it ends."""
+    """Whether the source sent ARP requests or neighbour solicitations for that address and got no answer."""
     asked = [seen for seen in recording.departures(source.name) if asked_for(seen.packet) == str(address)]
     answered = any(answered_for(seen.packet) == str(address) for seen in recording.arrivals(source.name))
     return bool(asked) and not answered
 
 
 def _about(found: Sequence[Aim], version: int) -> Callable[[Aim], str]:
-    """How a failure says which IP version it is about, where there are two or a sentence names one."""
+    """The IP version for the text of a failure, if there are two or the sentence names one."""
     several = version or len({aim.address.version for aim in found}) > 1
     return lambda aim: f" by IPv{aim.address.version}" if several else ""
 
@@ -221,7 +221,7 @@ def control_arrives(bed: Testbed, recording: Recording, target: Node) -> None:
 def _ask(
     bed: Testbed, source: Node, address: Address, probe: Probe, recording: Recording, patience: float
 ) -> tuple[Sighting | None, str]:
-    """Send the probe until an answer comes or patience ends; the answer, and why the source refused the last try."""
+    """Send the probe until an answer comes or `patience` ends; the answer, and why the source refused the last try."""
     answer: Sighting | None = None
     refused = ""
     stuck = Stuck(bed, recording, probe.asks)
@@ -287,7 +287,7 @@ def how_far(recording: Recording, is_it: Callable[[Packet], bool]) -> str:
 
 
 def gateways_of(bed: Testbed, *nodes: Node) -> Sequence[str]:
-    """Whose logs a failure shows: the gateways of these nodes' sites, and nodes that are themselves ends of tunnels."""
+    """The nodes whose logs a failure shows: the gateways of these nodes' sites, and those that run a VPN themselves."""
     found = [gateway.name for node in nodes if node.site for gateway in bed.scenario.having("gateway", node.site)]
     return list(dict.fromkeys([*found, *(node.name for node in nodes if bed.node(node).vpn is not None)]))
 

@@ -1,4 +1,4 @@
-"""Tunnels that change their keys while traffic goes on: new numbers on the wire, nothing lost."""
+"""Rekeying while traffic goes on: new SPIs are in use, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def requests(bed: Testbed, source: Node) -> Traffic:
 
 
 def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying:
-    """Let a gateway change the keys of IKE or ESP of the tunnel through which there is traffic meanwhile."""
+    """Make a gateway change the IKE or ESP keys of the tunnel that carries the traffic."""
     node = bed.node(gateway)
     daemon, kind = node.able(Feature.REKEY), node.vpn
     assert kind is not None  # noqa: S101 # it has a daemon
@@ -109,7 +109,7 @@ def nothing_lost(bed: Testbed, made: Rekeying) -> None:
 
 
 def new_spis_cross(bed: Testbed, made: Rekeying, network: Network) -> None:
-    """ESP crossed a network with the numbers agreed anew, both ways. Raises `Unmet`."""
+    """ESP crossed a network with the new SPIs, in both directions. Raises `Unmet`."""
     new, old = made.after.numbers, made.before.numbers
     if kept := new & old:
         seen = f"the old SPIs are still in use: {_listed(kept)}"
@@ -128,7 +128,7 @@ def keeps_secrecy(made: Rekeying, group: str) -> None:
 
 
 def _current(tunnel: Tunnel) -> Tunnel:
-    """The tunnel with what it sends by now; replaced children stay some seconds, for packets that are under way."""
+    """The tunnel with the children that it sends with now; replaced ones stay some seconds, for packets in flight."""
     return replace(tunnel, children=tuple(child for child in tunnel.children if child.carries and not child.replaced))
 
 

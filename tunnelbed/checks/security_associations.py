@@ -1,4 +1,4 @@
-"""What two gateways agreed: proposals, identities, traffic selectors, as each of them says."""
+"""Security associations: proposals, identities and traffic selectors, as each gateway lists them."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _within(seconds: float) -> str:
 
 
 def _of(bed: Testbed, gateway: Node, peer: Node | None) -> Sequence[Tunnel]:
-    """The gateway's tunnels, with `peer` or with anybody."""
+    """The gateway's tunnels, with `peer` or with all peers."""
     return bed.node(gateway).tunnels(bed.node(peer) if peer else None)
 
 

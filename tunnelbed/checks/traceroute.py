@@ -1,4 +1,4 @@
-"""The gateways that a packet passes, as its sender sees them: who says that its hops are used up.
+"""Traceroute: the gateways on a packet's path, by their time exceeded errors.
 
 RFC 792, "Time Exceeded"; RFC 4443, 3.3.
 """
@@ -25,7 +25,7 @@ TIME_EXCEEDED = 11  # RFC 792
 
 
 def sees(bed: Testbed, source: Node, gateway: Node, target: Node, asked: Ping | None = None) -> None:
-    """A ping to the target, or the answer to its ping (`asked`), that gets as far as the gateway is answered by that.
+    """The gateway answers a ping to the target, or the answer to its ping (`asked`), whose TTL expires there.
 
     By each IP version that both have. Raises `Unmet`.
     """
@@ -42,7 +42,7 @@ def sees(bed: Testbed, source: Node, gateway: Node, target: Node, asked: Ping | 
 
 
 def does_not_see(bed: Testbed, source: Node, gateway: Node, target: Node) -> None:
-    """An answer that the target never asked for gets as far as the gateway, and that says nothing. Raises `Unmet`."""
+    """An unsolicited answer's TTL expires at the gateway, which sends no ICMP error. Raises `Unmet`."""
     expected = (
         f"{source.name} receives no time exceeded error from {gateway.name} about unsolicited answers to {target.name}"
     )

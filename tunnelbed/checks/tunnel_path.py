@@ -1,4 +1,4 @@
-"""By which path a probe went: sealed between tunnel ends, or in clear; judged by what was recorded.
+"""Which path a probe took: through a tunnel between gateways, or in clear; judged by what was recorded.
 
 Through the tunnel: between two tunnel ends, ESP with SPIs that both of their daemons list carried the probe and its
 answer at that time; and nothing of the probe could be read on any network outside the ends' sites, nor inside what only
@@ -29,7 +29,7 @@ INSIDE = "intranet"
 
 
 class Via(Enum):
-    """By which path a sentence wants a probe to go, in the sentence's own words."""
+    """The path that a sentence asks for, with the words of the sentence."""
 
     ANY = ""
     TUNNEL = " through the tunnel"
@@ -38,7 +38,7 @@ class Via(Enum):
 
 @dataclass(frozen=True)
 class Carrier:
-    """One direction of a tunnel: who sends with an SPI, and who lists it as its own, for what comes in."""
+    """One direction of a tunnel: the node that sends with an SPI, and the node that receives with it."""
 
     sender: str
     receiver: str
@@ -46,7 +46,7 @@ class Carrier:
 
 @dataclass
 class Listed:
-    """What the daemons of tunnel ends list: the SPIs that each sends with, and those that each takes."""
+    """The SPIs that daemons list: those that each gateway sends with, and those that it receives with."""
 
     sends: dict[int, set[str]] = field(default_factory=dict)
     takes: dict[int, set[str]] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Listed:
                 mine.setdefault(number, set()).update(nodes)
 
     def carriers(self, number: int | None) -> Iterable[Carrier]:
-        """Between whom an SPI carries traffic, as both ends have it; none where only one of them lists it."""
+        """The two ends of an SPI, as both list it; none if only one of them lists it."""
         if number is not None:
             for sender in self.sends.get(number, ()):
                 for receiver in self.takes.get(number, ()):
@@ -131,7 +131,7 @@ class Passage:
 
     @property
     def ways(self) -> Sequence[Via]:
-        """The paths that the probe may have gone, the most telling one first."""
+        """The paths that the probe may have taken, the most specific one first."""
         if not all(self._hops(leg) for leg in self._legs):
             return (Via.TUNNEL, Via.ANY)
         networks = self.bed.scenario.networks
@@ -172,7 +172,7 @@ class Passage:
         raise self._unmet(f"no ESP of a tunnel {between} carried {leg.what}{self.about}{other}")
 
     def _ends(self, leg: Leg) -> tuple[set[str], set[str]]:
-        """Who may have sealed it, and who may have opened it: an end itself, or the nearest to it on the way."""
+        """The gateways that may have encrypted it, and decrypted it: an end itself, or the one next to it."""
         vpn = {node.name for node in self.bed.gateways()}
         way = [seen for seen in self._own if leg.has(seen) and seen.node in vpn]
         first = [seen.node for seen in way if not seen.outgoing and seen.node != leg.sender.name][:1]
@@ -180,7 +180,7 @@ class Passage:
         return (vpn & {leg.sender.name}) | set(first), (vpn & {leg.receiver.name}) | set(last)
 
     def _carried(self, leg: Leg) -> set[tuple[str, str]]:
-        """Between whom ESP went meanwhile that both list: it left the one and came to the other."""
+        """The pairs of gateways between which ESP went meanwhile, with an SPI that both list."""
         left: set[tuple[int, Carrier]] = set()
         came: set[tuple[int, Carrier]] = set()
         slack = CLOCKS if self.bed.engine.own_clocks else 0.0

@@ -1,4 +1,4 @@
-"""What only time would show of a gateway's tunnels: when they are renewed, asked after, and set up again.
+"""Timers of a gateway's tunnels: rekeying, dead peer detection, and setting up again.
 
 A mistake here changes nothing for hours. Nobody waits so long: the daemon lists what it has loaded.
 """

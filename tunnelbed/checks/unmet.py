@@ -1,4 +1,4 @@
-"""What a failed expectation tells: what was expected, what was seen, why, and the evidence."""
+"""A failed expectation: what was expected, what was seen, the cause, and the evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs nodes: a folder an engine, behind one small interface.
+"""Engines run the nodes: one folder for each engine, behind one small interface.
 
 `ENGINES` is the registry, by the name a person types: the folders here that have a `Registration` in their `__init__`.
 What every engine must do, tests/contracts/test_engines.py says.
@@ -65,7 +65,7 @@ class Plan:
     cpus: int = 0
 
     def needed(self, node: str) -> Needs:
-        """What a node needs beyond the stack; nothing, where nothing is said of it."""
+        """What a node needs beyond the stack; by default nothing."""
         return self.needs.get(node, Needs())
 
     def environment(self, node: str) -> Mapping[str, str]:
@@ -79,7 +79,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a testbed's nodes have cost, each since it was last started.
+    """The resources that a testbed's nodes have used, each since it was last started.
 
     `peak_memory` is the sum of every node's own peak in bytes, as whatever runs it counts that: never less than what
     all of them took at one moment. `cpu_seconds` is the sum of their processor time. What the engine itself takes is in
@@ -113,13 +113,13 @@ class Engine(Protocol):
     takes: tuple[str, ...]
 
     def provide(self, images: Sequence[str], platform: str, progress: Progress) -> Mapping[str, str]:
-        """Make what runs as these images of ours, unless it is there, and what the engine calls each of them."""
+        """Make these images of ours if they are missing; the engine's name of each."""
 
     def build(self, scenario: Scenario, state: Path, platform: str, progress: Progress) -> None:
         """Make the images that a stack builds itself. Raises `BadInput` where one cannot be."""
 
     def called(self, image: str, platform: str) -> str:
-        """What the engine calls an image as it is now, without making it; empty where it has none of that name."""
+        """The engine's name of an image as it is now, without making it; empty if there is none."""
 
     def runs(self, project: str) -> Mapping[str, str]:
         """What each node of a testbed was made from, in the words of `called`."""
@@ -142,7 +142,7 @@ class Engine(Protocol):
         """Run a command on a node to its end."""
 
     def open(self, project: str, node: str, command: Sequence[str]) -> Stream:
-        """Start a command on a node and talk with it."""
+        """Start a command on a node, with its input and output."""
 
     def terminal(self, project: str, node: str, command: Sequence[str]) -> Sequence[str]:
         """The command of this machine that runs a command on a node with this terminal."""
@@ -151,13 +151,13 @@ class Engine(Protocol):
         """The command of this machine that prints a node's log and goes on printing."""
 
     def log(self, project: str, node: str, since: str = "") -> str:
-        """What the node has said so far, or since a `mark`."""
+        """What the node has logged so far, or since a `mark`."""
 
     def mark(self, project: str, node: str) -> str:
-        """The end of what a node has said so far: what comes later, `log` tells without reading all before again."""
+        """The end of a node's log now: from there `log` reads later lines without all before."""
 
     def describe(self) -> Mapping[str, str]:
-        """What a person should know of it: version, kernel, accelerator."""
+        """Facts for `invoke status`: version, kernel, accelerator."""
 
     def renew(self, plan: Plan, node: str) -> None:
         """Make one node of a testbed that is up anew, from a stack that changed in nothing but this node."""
@@ -172,7 +172,7 @@ class Engine(Protocol):
         """Stop a node and start it again."""
 
     def usage(self, project: str) -> Usage:
-        """What the nodes of a testbed that is up have cost. Raises `TunnelbedError` where nobody counts it."""
+        """What the nodes of a testbed that is up have used. Raises `TunnelbedError` if the kernel does not count it."""
 
 
 def connect(name: str, root: Path) -> Engine:

@@ -1,4 +1,4 @@
-"""Nodes as the test side reaches them: one conversation a node, opened when first needed.
+"""The connections to the agents of nodes: one for each node, opened when first needed.
 
 A node runs `scripts/node/agent`, which carries bytes; everything is decided here. One engine command a node opens the
 conversation (0.1 s), a request in it costs milliseconds.
@@ -49,7 +49,7 @@ class Frame:
 
 
 class Agent:
-    """The conversation with one node."""
+    """The connection to the agent of one node."""
 
     def __init__(self, engine: Engine, project: str, node: str, interfaces: Mapping[str, str] | None = None) -> None:
         self.node = node
@@ -83,7 +83,7 @@ class Agent:
         self._tell = None
 
     def sync(self) -> None:
-        """Return when every frame the node had seen by now has been told.
+        """Return when every frame that the node has captured by now has been delivered.
 
         Raises `NodeFailed` where its kernel had to drop some: whatever is absent may have been among them.
         """
@@ -128,7 +128,7 @@ class Agent:
             self._lines.pop(number)
 
     def connect(self, path: str) -> NodeSocket:
-        """Open a UNIX stream socket of the node. Raises `CommandFailed` where nobody listens there."""
+        """Open a UNIX stream socket of the node. Raises `CommandFailed` if no process listens there."""
         number = self._ask("connect", path=path)
         with self._lock:
             # What came before it is known here has been kept for it.
@@ -151,11 +151,11 @@ class Agent:
 
     @property
     def ended(self) -> bool:
-        """Whether the node, or somebody between, has ended it: nothing can be asked here any more."""
+        """Whether the connection has ended: no request can be sent any more."""
         return self._ended
 
     def close(self) -> None:
-        """End the conversation."""
+        """End the connection."""
         self._stream.close()
 
     def _measure(self) -> float:
@@ -282,7 +282,7 @@ class NodeSocket:
 
 
 class Agents:
-    """The conversations of one testbed, each opened when first needed."""
+    """The connections of one testbed, each opened when first needed."""
 
     def __init__(self, engine: Engine, project: str, interfaces: Mapping[str, str] | None = None) -> None:
         self._engine, self._project = engine, project
@@ -294,7 +294,7 @@ class Agents:
         self._talking = ThreadPoolExecutor(max_workers=MOST_NODES, thread_name_prefix="agents")
 
     def on(self, node: str) -> Agent:
-        """The conversation with a node: opened once, by whoever asks first, and anew where the last one ended."""
+        """The connection to a node: opened once, at the first call, and again if the last one ended."""
         with self._lock:
             found = self._open.get(node)
             if found and found.done() and found.result().ended:
@@ -316,11 +316,11 @@ class Agents:
         return found.result()
 
     def each(self, nodes: Sequence[str], do: Callable[[Agent], object]) -> None:
-        """Do something with several nodes at the same time; raises what the first of them raised."""
+        """Call a function for several nodes at the same time; raises what the first of them raised."""
         list(self._talking.map(do, self._opening.map(self.on, nodes)))
 
     def forget(self, node: str) -> None:
-        """End the conversation with a node, which is about to stop or already has."""
+        """End the connection to a node, which is about to stop or already has."""
         with self._lock:
             opened = self._open.pop(node, None)
         if opened and not opened.exception():

@@ -61,7 +61,7 @@ class Changes:
         return self._made.enter_context(change)
 
     def undo(self) -> None:
-        """Undo all changes, the last one first; then every node's check passes and its state is as it was found.
+        """Undo all changes, the last one first; then every node's check passes and its state is as it was before.
 
         Raises `TunnelbedError` if it is not.
         """
@@ -123,7 +123,7 @@ def _own(node: Node, told: frozenset[str]) -> frozenset[str]:
 
 
 def lines(text: str) -> frozenset[str]:
-    """What `STATE` says, each line with the heading that it stands under, without what the kernel counts up."""
+    """The output of `STATE`, each line with its heading, without counters of the kernel."""
     found, heading = set(), ""
     for line in text.splitlines():
         if line.startswith("== "):

@@ -1,4 +1,4 @@
-"""Trust broken on purpose: certificates that must not be believed, and a gateway that offers too little.
+"""Broken credentials: certificates that must not be accepted, and a gateway that offers too little.
 
 Each is a context manager: the testbed's own certificates come back at its end. A gateway's tunnels end when its trust
 changes, since a tunnel that is up asks for no certificate.
@@ -37,7 +37,7 @@ def revoked(bed: Testbed, node: Node) -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_crls(bed: Testbed, node: Node) -> Iterator[None]:
-    """A node has no revocation list at all, so that it cannot know of any certificate whether it was revoked."""
+    """A node has no revocation list at all, so that it cannot check whether a certificate is revoked."""
     bed.node(node).able(Feature.CERTIFICATES)
     folder = _keys(bed) / node.name / "x509crl"
     lists = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -48,19 +48,19 @@ def without_crls(bed: Testbed, node: Node) -> Iterator[None]:
 
 
 def expired(bed: Testbed, node: Node) -> contextlib.AbstractContextManager[None]:
-    """The node's certificate is of its own authority, and its time is over."""
+    """The node's certificate is of its own authority, and expired."""
     authority = pki.authority_of(_keys(bed), "intermediate")
     return _presents(bed, node, authority.leaf(leaf_of(bed, node), expired=True))
 
 
 def of_another_authority(bed: Testbed, node: Node) -> contextlib.AbstractContextManager[None]:
-    """The node's certificate says what it should, and its authority's name too, but another key signed it."""
+    """The node's certificate has the right subject and issuer, but another key signed it."""
     return _presents(bed, node, false_authority(bed).leaf(leaf_of(bed, node)))
 
 
 @contextlib.contextmanager
 def of_another_node(bed: Testbed, node: Node, other: Node) -> Iterator[None]:
-    """The node's certificate is valid, and it and the node say that it is another node."""
+    """The node's certificate is valid, but it and the node have another node's identity."""
     leaf = leaf_of(bed, other)
     pair = pki.authority_of(_keys(bed), "intermediate").leaf(leaf)
     identity = ", ".join(part.rfc4514_string() for part in leaf.subject.rdns)
@@ -81,7 +81,7 @@ def false_authority(bed: Testbed) -> Authority:
 
 
 def leaf_of(bed: Testbed, node: Node) -> Leaf:
-    """What a node's certificate shall say."""
+    """The content of a node's certificate."""
     found = next((leaf for leaf in _plan(bed).leaves if leaf.node == node.name), None)
     if found is None:
         listed = ", ".join(leaf.node for leaf in _plan(bed).leaves)

@@ -44,7 +44,7 @@ def again(packet: Packet) -> Packet:
 
 
 def altered(packet: Packet) -> Packet:
-    """A later packet of the same tunnel with random content: made by somebody who knows the SPI but no key."""
+    """A later packet of the same tunnel with random content, as from an attacker who has the SPI but no key."""
     forged = packet.copy()
     forged[ESP].seq += AHEAD
     forged[ESP].data = secrets.token_bytes(len(forged[ESP].data))
@@ -52,7 +52,7 @@ def altered(packet: Packet) -> Packet:
 
 
 def of_no_tunnel(packet: Packet) -> Packet:
-    """The packet with an SPI nobody agreed on: strongSwan takes its own from 0xc0000000 to 0xcfffffff."""
+    """The packet with an SPI of no tunnel: strongSwan takes its own from 0xc0000000 to 0xcfffffff."""
     forged = packet.copy()
     forged[ESP].spi = 0x10000000 + secrets.randbits(24)
     return forged

@@ -46,7 +46,7 @@ IPV6_HEADER = 40  # bytes (RFC 8200, 3): the length in it is of what follows
 
 @contextlib.contextmanager
 def restarted(bed: Testbed, node: Node) -> Iterator[None]:
-    """The node is told to stop, stops at once and starts again; it is ready before the body runs."""
+    """The node stops at once and starts again; it is ready before the body runs."""
     journal = Journal(bed)
     bed.agents.forget(node.name)
     bed.engine.restart(bed.project, node.name)
@@ -57,7 +57,7 @@ def restarted(bed: Testbed, node: Node) -> Iterator[None]:
 
 @contextlib.contextmanager
 def killed(bed: Testbed, node: Node, process: str) -> Iterator[None]:
-    """Every process of that name ends at once, without a word to anybody (SIGKILL)."""
+    """Every process of that name ends at once, without any shutdown (SIGKILL)."""
     if bed.node(node).run(["sh", "-c", KILL, "kill", process]).status:
         raise BadInput(node.name, process, "no such process", "one that runs there", "name a process that runs there")
     yield
@@ -89,7 +89,7 @@ def link_up(bed: Testbed, node: Node, network: Network) -> None:
 
 
 def lossy(bed: Testbed, network: Network, count: int) -> contextlib.AbstractContextManager[None]:
-    """Of the IP packets that a node sends into a network, one in so many never gets there: the last of each so many."""
+    """Of the IP packets that a node sends into a network, one in so many is dropped: the last of each so many."""
     if count < 1:
         raise BadInput(network.name, "", f"one packet in {count}", "one in 1 or more", "correct the sentence")
     # A set of last numbers, so that of one in 3 two get through first.
@@ -98,7 +98,7 @@ def lossy(bed: Testbed, network: Network, count: int) -> contextlib.AbstractCont
 
 
 def narrow(bed: Testbed, network: Network, size: int) -> contextlib.AbstractContextManager[None]:
-    """IP packets of more bytes do not get into a network, and nobody is told: a black hole (RFC 2923, 2.1).
+    """Larger IP packets are dropped without an ICMP error: a path MTU black hole (RFC 2923, 2.1).
 
     Of TCP in clear, segments that the kernel has not cut yet count as one packet (GSO); ESP comes as it will go.
     """
@@ -121,7 +121,7 @@ def _sending(bed: Testbed, network: Network, *rules: str) -> Iterator[None]:
 
 
 def _told(bed: Testbed, node: str, rules: str) -> None:
-    """A node has these rules of nft(8). Raises `TunnelbedError` where its kernel knows none for what it sends."""
+    """A node has these rules of nft(8). Raises `TunnelbedError` if its kernel has no egress hook."""
     try:
         bed.node(node).run(["sh", "-c", 'echo "$1" | nft -f -', "sh", rules], check=True)
     except CommandFailed as refused:
@@ -135,7 +135,7 @@ def _told(bed: Testbed, node: str, rules: str) -> None:
 
 @contextlib.contextmanager
 def tunnel_down(bed: Testbed, gateway: Node, peer: Node) -> Iterator[None]:
-    """One end takes its tunnels with a peer down and tells the peer so."""
+    """One gateway deletes its tunnels with a peer and notifies the peer."""
     for tunnel in tunnels.between(bed, gateway, peer):
         bed.node(gateway).daemon.end(tunnel, politely=True)
     yield

@@ -1,4 +1,4 @@
-"""A firewall that lets everything pass: what stops a packet then is something else."""
+"""A firewall that accepts everything: if a packet is dropped then, it is not dropped by a filter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunnelbed.topology.model import Node
 
 @contextlib.contextmanager
 def opened(bed: Testbed, gateway: Node) -> Iterator[None]:
-    """A gateway whose filters let everything pass, NAT aside, while the body runs: what stops a packet now is another.
+    """A gateway whose filters accept everything while the body runs; NAT stays.
 
     Afterwards the files of its rules are read again.
     """

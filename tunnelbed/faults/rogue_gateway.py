@@ -46,7 +46,7 @@ def posing(bed: Testbed, node: Node, gateway: Node, address: Address | None = No
 
 
 def _files(bed: Testbed, gateway: Node) -> dict[str, str]:
-    """Public certificates as the gateway has them, and a leaf and key that nobody trusts, by path."""
+    """The gateway's public certificates, and a leaf certificate and key that no node trusts, by path."""
     own = bed.state / "pki" / gateway.name
     certificate, key = credentials.false_authority(bed).leaf(credentials.leaf_of(bed, gateway))
     return {

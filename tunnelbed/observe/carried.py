@@ -1,4 +1,4 @@
-"""What a VPN says of a packet: data of a tunnel, or how its ends come to one."""
+"""How a VPN classifies a packet: data of a tunnel, handshake, or keepalive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Carried:
-    """A packet that a VPN of the scenario knows as its own.
+    """A packet of a VPN of the scenario.
 
     `name` is what its protocol is called: ESP, IKE. `number` tells to which tunnel data belongs, as the receiver lists
     it, and `unit` what that is called: an SPI. `routine` is what comes at any time and sets nothing up, such as the

@@ -1,4 +1,4 @@
-"""What a failed expectation can be judged by, as values. Whoever shows them renders them: `evidence_text`, as JSON, ...
+"""The evidence of a failed expectation, as values. Renderers show them: `evidence_text`, `evidence_json`.
 
 Times are in seconds: `at` since the epoch where a packet was seen, since the probe's first sighting on a path.
 """

@@ -1,4 +1,4 @@
-"""Evidence for a program: what `docs/json.md` says of it."""
+"""Evidence as JSON, which `docs/json.md` describes."""
 
 from __future__ import annotations
 

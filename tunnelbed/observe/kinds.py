@@ -1,4 +1,4 @@
-"""What packets are called: the words of sentences and reports for whatever crosses a network."""
+"""Names of kinds of packets, in sentences and reports."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def names(packet: Packet, classify: Classify = nobodys) -> tuple[str, ...]:
 
 
 def check(said: Iterable[str], also: Iterable[str] = ()) -> None:
-    """Raises `BadInput` for a kind that no packet can ever be: a verdict that there is none would always be true.
+    """Raises `BadInput` for a kind that no packet can have: a sentence that there is none would always hold.
 
     `also` are the names that VPNs have for their packets.
     """

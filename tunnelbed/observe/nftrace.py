@@ -69,7 +69,7 @@ def chains(listed: str) -> Sequence[dict[str, str]]:
 
 
 def ends(listed: str) -> Collection[str]:
-    """The chains that may have the last word on a packet, likewise, as a trace names them: `inet filter forward`."""
+    """The base chains that decide last on a packet, likewise, as a trace names them: `inet filter forward`."""
     hooked = [chain for chain in chains(listed) if "hook" in chain and chain["table"] != TABLE]
     last = LAST if any(chain["hook"] == "postrouting" for chain in hooked) else {*LAST, "output"}
     return {f"{chain['family']} {chain['table']} {chain['name']}" for chain in hooked if chain["hook"] in last}
@@ -112,7 +112,7 @@ def passes(lines: Sequence[str]) -> Sequence[Sequence[str]]:
 
 @dataclass(frozen=True)
 class Decision:
-    """A chain's last word on a packet: the chains that led to it, and the rule or policy, with its verdict in it."""
+    """A chain's last decision on a packet: the chains that led to it, and the rule or policy with its verdict."""
 
     chain: str
     word: str

@@ -1,4 +1,4 @@
-"""Packets in the words of one who reads captures."""
+"""Packets described as in a capture's summary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNREACHABLE, FRAG_NEEDED = 3, 4  # RFC 792, a type and one of its codes
 
 
 def describe(packet: Packet, classify: Classify = nobodys) -> str:
-    """A packet in the words of one who reads captures: who to whom, what, how large, how far."""
+    """A packet's summary: source, destination, kind, size, hops left."""
     header, found = ip_of(packet), ends(packet)
     if header is None or found is None:
         return str(packet.summary())

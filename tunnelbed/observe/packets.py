@@ -1,4 +1,4 @@
-"""What can be read off a packet: its addresses, and whether it is ESP, IKE or neighbour discovery."""
+"""Properties of a packet: its addresses, and whether it is ESP, IKE or neighbour discovery."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def ip_of(packet: Packet) -> Packet | None:
 
 
 def claims_to_be_sealed(packet: Packet) -> bool:
-    """Whether a packet says of itself that nobody between can read it: ESP, and whatever is sent to IKE's ports."""
+    """Whether a packet claims to be encrypted: ESP, and all packets to IKE's ports."""
     header = ip_of(packet)
     if header is None:
         return False
@@ -92,21 +92,21 @@ def from_or_to(packet: Packet, subnets: tuple[Subnet, ...]) -> bool:
 
 
 def asked_for(packet: Packet) -> str:
-    """Whose MAC an ARP request or a neighbour solicitation asks for (RFC 826, RFC 4861)."""
+    """The address whose MAC an ARP request or a neighbour solicitation asks for (RFC 826, RFC 4861)."""
     if ARP in packet and packet[ARP].op == WHO_HAS:
         return str(packet[ARP].pdst)
     return str(packet[ICMPv6ND_NS].tgt) if ICMPv6ND_NS in packet else ""
 
 
 def answered_for(packet: Packet) -> str:
-    """Whose MAC an answer to that tells."""
+    """The address whose MAC is in an answer to that."""
     if ARP in packet and packet[ARP].op == IS_AT:
         return str(packet[ARP].psrc)
     return str(packet[ICMPv6ND_NA].tgt) if ICMPv6ND_NA in packet else ""
 
 
 def _listens_to(packet: Packet) -> list[str]:
-    """The groups that a node tells its own link of, whether it begins to listen or ends."""
+    """The multicast groups that a node reports on its link (MLD), when it joins or leaves."""
     header = packet.getlayer(IPv6)
     if header is None or header.hlim != 1:
         return []

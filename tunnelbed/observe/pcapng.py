@@ -1,4 +1,4 @@
-"""Frames in a file that Wireshark reads: pcapng, with an interface for each place where one was seen."""
+"""Frames in a file that Wireshark reads: pcapng, with an interface for each capture point."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Pcapng:
         self._writer.write_packet(packet)
 
     def flush(self) -> None:
-        """Let whoever reads the file see all that was written by now. Raises `BrokenPipeError` if nobody does."""
+        """Flush all that was written by now. Raises `BrokenPipeError` if the reader has gone."""
         self._writer.flush()
         if any(event & select.POLLERR for _, event in self._reader.poll(0)):
             raise BrokenPipeError
@@ -51,6 +51,6 @@ class Pcapng:
 
 
 def _headed(data: bytes) -> bytes:
-    """An IP packet behind an Ethernet header from nobody to nobody."""
+    """An IP packet behind an Ethernet header with empty addresses."""
     ethertype = IPV6 if data[:1] and data[0] >> 4 == 6 else IPV4
     return bytes(Ether(src=NO_MAC, dst=NO_MAC, type=ethertype)) + data

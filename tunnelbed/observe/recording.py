@@ -1,4 +1,4 @@
-"""What every node saw meanwhile: the evidence for each verdict.
+"""Recording packets on every node: the evidence for each verdict.
 
     with bed.record() as recording:
         ...                                    # something happens
@@ -48,7 +48,7 @@ class Sighting:
 
     @property
     def node(self) -> str:
-        """Who saw it."""
+        """The node that saw it."""
         return self.frame.node
 
     @property
@@ -103,7 +103,7 @@ class Recording:
         self.agents.each(tuple(self.watched), lambda agent: agent.sync())
 
     def settle(self) -> None:
-        """Return when nothing is under way any more, and every node has shown that it sees each of its networks.
+        """Return when no packet is in flight any more, and every node has shown that it sees each of its networks.
 
         A marker crosses every network and is told by all who have a foot there; then nothing moves anywhere for
         `QUIET` seconds, stretched, but gateways that ask each other for a sign of life: of thirty, one always does.
@@ -134,7 +134,7 @@ class Recording:
         return carried is not None and carried.routine
 
     def _mark(self) -> None:
-        """Send a marker across every network at once; return when everybody else there has seen it."""
+        """Send a marker across every network at once; return when all other nodes there have seen it."""
         sends: dict[str, dict[str, bytes]] = {}
         unseen: dict[tuple[str, bytes], str] = {}
         for network in dict.fromkeys(name for names in self.watched.values() for name in names):
@@ -203,11 +203,11 @@ class Recording:
         return [seen for seen in self.sightings if seen.node == node and seen.outgoing]
 
     def way_of(self, is_it: Callable[[Packet], bool]) -> Sequence[Sighting]:
-        """Where a packet was seen, from the first place to the last."""
+        """Where a packet was seen, from the first capture point to the last."""
         return [seen for seen in self.sightings if is_it(seen.packet)]
 
     def stalls(self, since: int, is_it: Callable[[Packet], bool]) -> frozenset[tuple[str, str, bool]] | None:
-        """The places at which a packet was seen since so many were heard; None while gateways negotiate.
+        """The capture points of a packet, after the first so many sightings; None while gateways negotiate.
 
         Two attempts that end at the same places, with no handshake under way, are followed by a third that does.
         """
@@ -218,7 +218,7 @@ class Recording:
         return frozenset((seen.node, seen.network, seen.outgoing) for seen in sightings if is_it(seen.packet))
 
     def save(self, path: Path) -> Path:
-        """Write it all as pcapng, an interface for each place: `gateway-a isp_link_a`."""
+        """Write it all as pcapng, an interface for each capture point: `gateway-a isp_link_a`."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(Pcapng(path)) as file:
             for seen in self.sightings:

@@ -1,4 +1,4 @@
-"""What nodes see, written to a file for Wireshark while it happens."""
+"""Packets of nodes, written live to a file for Wireshark."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def keys_beside(file: Path) -> Path:
 
 
 def capture(bed: Testbed, wanted: Wanted, to: Path | int, progress: Progress) -> Captured:
-    """Write what is wanted to a path, or to a descriptor, until it is time or somebody interrupts.
+    """Write what is wanted to a path, or to a descriptor, until the time has passed or Ctrl-C.
 
     Of one network each packet is written once, as its sender had it; of a node, or of all, whatever they see.
     """
@@ -148,7 +148,7 @@ class File:
 
 
 def _synced(bed: Testbed, nodes: Sequence[str]) -> tuple[TunnelbedError, ...]:
-    """Return when each node has told its last frame; what those say that could not tell all."""
+    """Return when each node has sent its last frame; the errors of nodes that lost some."""
     lost: list[TunnelbedError] = []
 
     def sync(agent: Agent) -> None:

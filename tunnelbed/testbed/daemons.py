@@ -1,4 +1,4 @@
-"""The VPN daemons of one testbed, and what they have listed: who owns a packet is judged by that."""
+"""The VPN daemons of one testbed, and the SPIs that they listed, by which packets are classified."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ASKED_AT_ONCE = 16
 
 
 class Numbers(Collection[int]):
-    """The numbers that daemons list or listed; of one that is not known they are asked before it is nobody's."""
+    """The numbers that daemons list or listed; for an unknown one they are asked again."""
 
     def __init__(self, ask: Callable[[], TunnelbedError | None]) -> None:
         self._ask = ask
@@ -112,16 +112,16 @@ class Daemons:
         return dict(zip(self._kinds, self._pool.map(self.tunnels, nodes), strict=True))
 
     def classify(self, packet: Packet) -> Carried | None:
-        """What a packet is to the VPNs of this scenario; None: nothing of theirs."""
+        """What a packet is to the VPNs of this scenario; None: not theirs."""
         kinds = dict.fromkeys(kind for _, kind in self._kinds.values())
         return next((found for kind in kinds if (found := kind.classify(packet, self.listed))), None)
 
     def close(self) -> None:
-        """Ask nobody any more."""
+        """Ask no daemon any more."""
         self._pool.shutdown()
 
     def _look(self) -> TunnelbedError | None:
-        """Ask every daemon for its tunnels; what the first said that does not answer."""
+        """Ask every daemon for its tunnels; the error of the first one that does not answer."""
 
         def look(node: Node) -> TunnelbedError | None:
             try:

@@ -1,4 +1,4 @@
-"""The folder that keeps what belongs to a testbed, and who may work in it: one `up` or `down`, one proof at a time."""
+"""A testbed's folder, and its locks: one `up` or `down`, and one run of its features at a time."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tunnelbed.errors import BadInput
 
 @dataclass(frozen=True)
 class Hold:
-    """A testbed's folder `state`, which exists only while something is kept there or somebody holds it."""
+    """A testbed's folder `state`, which exists only while it has content or is locked."""
 
     state: Path
     testbed: str
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the folder against any other `up` or `down`; an empty one is removed at the end."""
+        """Lock the folder against any other `up` or `down`; if empty, it is removed at the end."""
         held = None
         while held is None:
             # The one before us may remove the folder at any moment, even while it is made or waited for.
@@ -41,7 +41,7 @@ class Hold:
 
     @contextlib.contextmanager
     def proven_alone(self) -> Iterator[None]:
-        """Hold the testbed against whoever else would prove it meanwhile, and be misled by what we break.
+        """Lock the testbed against other runs of its features, which would fail by what this one breaks.
 
         Raises `BadInput` where somebody is at it. Bringing it up, down, and looking at it are not held back.
         """
@@ -69,7 +69,7 @@ class Hold:
 
 
 def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the folder, or None if it was removed while somebody else held it.
+    """A descriptor with the lock, or None if the folder was removed while another process had it.
 
     Commands inherit it, so that one which outlives us (we may be killed) still holds the folder until it has ended.
     """

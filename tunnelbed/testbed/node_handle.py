@@ -26,7 +26,7 @@ from tunnelbed.vpn.api import Daemon, Feature, Tunnel, Vpn
 
 @dataclass(frozen=True)
 class NodeHandle:
-    """What a node can be asked; `node` is what the stack says of it, `project` the testbed's name on the engine."""
+    """The handle of a node; `node` is its part of the stack, `project` the testbed's name on the engine."""
 
     node: Node
     scenario: Scenario
@@ -42,7 +42,7 @@ class NodeHandle:
 
     @property
     def agent(self) -> Agent:
-        """The conversation with it now. Whoever keeps it must not outlive a restart of the node."""
+        """The connection to its agent now. Do not keep it beyond a restart of the node."""
         return self.agents.on(self.name)
 
     def run(self, command: Sequence[str], *, timeout: float = ANSWER_SECONDS, check: bool = False) -> Completed:
@@ -66,7 +66,7 @@ class NodeHandle:
         self.agent.send_packet(data)
 
     def connect(self, path: str) -> NodeSocket:
-        """Open a UNIX stream socket of the node. Raises `CommandFailed` where nobody listens there."""
+        """Open a UNIX stream socket of the node. Raises `CommandFailed` if no process listens there."""
         return self.agent.connect(path)
 
     def log(self, since: str = "") -> str:
@@ -102,7 +102,7 @@ class NodeHandle:
         return daemon
 
     def tunnels(self, peer: NodeHandle | None = None) -> tuple[Tunnel, ...]:
-        """Its tunnels as its daemon lists them now, half-open ones too: with `peer`, or with anybody.
+        """Its tunnels as its daemon lists them now, half-open ones too: with `peer`, or with all peers.
 
         Raises `NodeFailed` where the daemon does not answer, and `BadInput` where the node runs no VPN.
         """

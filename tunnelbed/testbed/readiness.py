@@ -1,4 +1,4 @@
-"""When a testbed is ready: every node has said so, and every check of its own passes."""
+"""When a testbed is ready: every node has logged it, and the health checks of the stack pass."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Readiness:
-    """The question whether a testbed is ready, put to its engine; checks run in `pool`, side by side."""
+    """Waits until a testbed is ready; checks run in `pool`, side by side."""
 
     scenario: Scenario
     engine: Engine
@@ -58,7 +58,7 @@ class Readiness:
         return {node.name: said for node, said in zip(checked, found, strict=True) if said is not None}
 
     def _unready(self) -> Callable[[], Sequence[str]]:
-        """A check that names the nodes that have not said they are ready, as far as is known.
+        """A check that names the nodes that have not logged that they are ready, as far as is known.
 
         It asks one after another until one is not, which is then the last to be asked again: many nodes that are still
         busy are not kept from it by as many questions.
@@ -82,7 +82,7 @@ class Readiness:
         return check
 
     def _ended(self, name: str) -> TunnelbedError:
-        """Why a node that should run has ended, as it said itself."""
+        """Why a node that should run has ended, by its own log."""
         log = self.engine.log(self.project, name)
         if lacking := LACKING.findall(log):
             return EngineUnavailable(f"{name}: {lacking[-1]}")
@@ -107,7 +107,7 @@ class Readiness:
 
 
 def _last_lines(text: str, count: int = 5) -> str:
-    """The last that a node said itself; what a daemon does is dated, what is wrong is not."""
+    """The last lines of a node's log: errors, which have no date; a daemon's lines have one."""
     lines = text.strip().splitlines()
     undated = [line for line in lines if not re.match(r"\d{4}-\d\d-\d\dT", line)]
     return "\n".join((undated or lines)[-count:])

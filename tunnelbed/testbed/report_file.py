@@ -1,4 +1,4 @@
-"""The file that `invoke verify --json FILE` writes: what ran, what came of each sentence, and by which evidence.
+"""The file that `invoke verify --json FILE` writes: the testbed, the result of each sentence, and the evidence.
 
 The format is `docs/json.md`. Each behave writes a report of its own (`scripts/run_report.py`), which is put in here.
 """
@@ -30,7 +30,7 @@ NOT_RUN = "not run"
 
 @dataclass(frozen=True)
 class ReportFile:
-    """A file that can be written, and the moment from which it tells: make it before anything is brought up."""
+    """A file that can be written, and the start time of the report: make it before anything is brought up."""
 
     path: Path
     root: Path

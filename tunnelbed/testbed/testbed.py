@@ -134,7 +134,7 @@ class Testbed:
             return self._stop()
 
     def renew(self, node: str) -> None:
-        """Make one node anew as the stack has it now; its networks and every other node stay as they are."""
+        """Recreate one node as the stack has it now; its networks and every other node stay as they are."""
         with self._hold.alone():
             self.engine.renew(self.plan(self.options or Options(), lambda _: None), node)
 
@@ -158,7 +158,7 @@ class Testbed:
 
     @cached_property
     def agents(self) -> Agents:
-        """The conversations with this testbed's nodes; `close` ends them."""
+        """The connections to this testbed's nodes; `close` ends them."""
         return Agents(self.engine, self.project, {net.name: net.interface for net in self.scenario.networks.values()})
 
     @cached_property
@@ -182,7 +182,7 @@ class Testbed:
         return self._hold.proven_alone()
 
     def close(self) -> None:
-        """End every conversation; the testbed stays up."""
+        """End every connection; the testbed stays up."""
         if "agents" in self.__dict__:
             self.agents.close()
             del self.agents
@@ -220,7 +220,7 @@ class Testbed:
             pki.Pki.make(wanted).write(self._keys)
 
     def plan(self, options: Options, progress: Progress) -> Plan:
-        """What the engine is told; images that are missing are built first."""
+        """The plan for the engine; images that are missing are built first."""
         named = {image for node in self.scenario.nodes.values() for image in (node.image, *node.carried)}
         used = {image for image in named if image.startswith(node_images.OURS)}
         known = {f"{node_images.OURS}{target}" for target in node_images.TARGETS}
@@ -262,7 +262,7 @@ class Testbed:
                 progress(f"WARNING: {node.name} is privileged: its processes can do anything to this machine")
 
     def _make(self, options: Options, progress: Progress, *, check: bool) -> Mapping[str, str]:
-        """Start every node; which checks do not pass. What does not even run is taken down again."""
+        """Start every node; the health checks that fail. If a node does not run, the testbed is taken down again."""
         try:
             self._start(options, progress)
             return self._readiness().wait(progress, own=check)

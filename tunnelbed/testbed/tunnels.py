@@ -61,7 +61,7 @@ def load_anew(bed: Testbed, node: Node) -> None:
 
 
 def ask(bed: Testbed, node: Node, target: Node) -> None:
-    """A gateway, or a rogue one, asks a gateway for each child of a tunnel; how that ends is seen elsewhere."""
+    """A gateway, or a rogue one, initiates each child of a tunnel with a gateway; the result is not judged here."""
     daemon = bed.daemons.on(node)
     if daemon is None or not daemon.answers():
         expected = "one that poses as a gateway"

@@ -1,4 +1,4 @@
-"""Running the features of scenarios, one behave a scenario, and what came of it.
+"""Running the features of scenarios, one behave process for each, and the results.
 
 behave itself stays outside: it is started as a command, and its JSON report is read.
 """
@@ -43,7 +43,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one scenario's features: sentences by how they ended, and the time it took in seconds.
+    """The result of one scenario's features: sentences by how they ended, and the time in seconds.
 
     `failed` are expectations that do not hold, `errors` sentences that could not be judged.
     """
@@ -70,7 +70,7 @@ class Outcome:
 def run(asked: Asked, jobs: int, progress: Progress) -> Sequence[Outcome]:
     """Run each scenario's features, `jobs` scenarios at a time, in the order given.
 
-    One at a time, behave speaks to the terminal as it goes; several at a time, each speaks when it has ended.
+    One at a time, behave prints to the terminal as it goes; several at a time, each is summed up when it has ended.
     """
     if jobs < 1:
         raise BadInput("--jobs", "", jobs, "1 or more", "correct it")
@@ -94,7 +94,7 @@ def run(asked: Asked, jobs: int, progress: Progress) -> Sequence[Outcome]:
 
 
 class _Behaves:
-    """The processes of behave that run; those that were told to end, and all that would begin later, end."""
+    """The running processes of behave; after `end`, these end and no other starts."""
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[str]] = set()

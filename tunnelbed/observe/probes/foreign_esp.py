@@ -20,7 +20,7 @@ RESERVED = 256  # SPIs from 1 to 255 are reserved (RFC 4303, 2.1)
 
 @dataclass(frozen=True)
 class ForeignEsp(SpokenProbe):
-    """ESP of no tunnel (RFC 4303): content that nobody has a key for. Nobody answers it; arriving is what counts."""
+    """ESP of no tunnel (RFC 4303): content that no node has a key for. No node answers it; arriving is what counts."""
 
     said = "ESP"
     answered = False

@@ -14,7 +14,7 @@ from tunnelbed.topology.model import Address
 
 @dataclass(frozen=True)
 class PacketTooBig(Probe):
-    """An ICMP error: a packet was too big. It says a size that any link here has, so that nobody need heed it.
+    """An ICMP error: a packet was too big. Its MTU is one that every link here has, so that no node changes anything.
 
     It is about another packet, and so of no kind that a sentence can name.
     """

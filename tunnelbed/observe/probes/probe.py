@@ -56,7 +56,7 @@ class Probe(Marked, ABC):
 
     @abstractmethod
     def nft_asks(self, version: int) -> str:
-        """What nftables asks of a packet of this IP version to know the question: an expression (nft(8))."""
+        """The nftables expression (nft(8)) that matches the question in this IP version."""
 
 
 class SpokenProbe(Probe):
@@ -76,7 +76,7 @@ class SpokenProbe(Probe):
 
     @classmethod
     def posing(cls, port: int) -> Self:
-        """Likewise, from where a careless rule of a firewall trusts a packet most."""
+        """Likewise, from the source port that a careless firewall rule is most likely to accept."""
         return cls.of(port)
 
     @classmethod
@@ -90,14 +90,14 @@ class Question(SpokenProbe):
 
     @abstractmethod
     def nft_answers(self, version: int) -> str:
-        """What nftables asks of a packet to know an answer to it."""
+        """The nftables expression that matches an answer to it."""
 
     @abstractmethod
     def nft_quotes(self, version: int) -> str:
-        """What nftables asks of a packet to know an ICMP error that quotes it."""
+        """The nftables expression that matches an ICMP error that quotes it."""
 
     def nft_matches(self, version: int) -> Sequence[str]:
-        """What nftables asks of a packet to know anything of the probe, whatever NAT made of its addresses."""
+        """The nftables expressions that match all packets of the probe, whatever NAT did to its addresses."""
         found = self.nft_asks(version), self.nft_answers(version), self.nft_quotes(version)
         return list(dict.fromkeys(found))
 
@@ -122,12 +122,12 @@ def checked(port: int) -> int:
 
 
 def icmp_of(version: int) -> str:
-    """What nftables asks of a packet that is ICMP, or ICMPv6."""
+    """The nftables expression that matches ICMP, or ICMPv6."""
     return f"meta l4proto {ICMP_PROTOCOL if version == 4 else ICMPV6_PROTOCOL}"
 
 
 def at(octet: int, value: bytes) -> str:
-    """What nftables asks of a packet that has these bytes so many octets into its transport header.
+    """The nftables expression that matches these bytes, so many octets into the transport header.
 
     A raw payload expression (nft(8)): an offset and a length, both in bits.
     """

@@ -1,4 +1,4 @@
-"""Every kind of probe there is: the files of this folder, found by looking."""
+"""The registry of probes: every file of this folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def probe(words: str) -> SpokenProbe:
 
 
 def answerable(words: str) -> SpokenProbe:
-    """Likewise, of a kind that is answered by whoever can be reached. Raises `BadInput`."""
+    """Likewise, of a kind that a reachable node answers. Raises `BadInput`."""
     kind, port = meant(words, kinds())
     if not kind.answered:
         wanted = listed(one.said for one in kinds() if one.answered)
