@@ -11,6 +11,7 @@ from scapy.packet import Packet
 from tunnelbed.checks.address_selection import owners
 from tunnelbed.observe import nftrace
 from tunnelbed.observe.carried import Kind
+from tunnelbed.observe.clocks import in_order
 from tunnelbed.observe.evidence import PacketPath, PathStep
 from tunnelbed.observe.packet_words import describe, what
 from tunnelbed.observe.packets import (
@@ -20,7 +21,7 @@ from tunnelbed.observe.packets import (
     is_neighbour_discovery,
 )
 from tunnelbed.observe.probes import Question
-from tunnelbed.observe.recording import Sighting, in_order
+from tunnelbed.observe.recording import Sighting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Address, Node
 

@@ -18,9 +18,10 @@ from tunnelbed.checks.reachability import ATTEMPT
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.observe import nftrace
+from tunnelbed.observe.clocks import in_order
 from tunnelbed.observe.evidence import PacketPath
 from tunnelbed.observe.probes import LINK_MTU, Ping, Question, filled, registry
-from tunnelbed.observe.recording import Sighting, in_order
+from tunnelbed.observe.recording import Sighting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import naming
 from tunnelbed.topology.model import Address, Node

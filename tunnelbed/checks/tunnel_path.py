@@ -17,14 +17,13 @@ from tunnelbed.checks import address_selection
 from tunnelbed.checks.unmet import Unmet, unmet
 from tunnelbed.errors import TunnelbedError
 from tunnelbed.observe.carried import Kind
+from tunnelbed.observe.clocks import in_order
 from tunnelbed.observe.packets import claims_to_be_sealed, ends, from_or_to, packets_within
 from tunnelbed.observe.probes import Marked
-from tunnelbed.observe.recording import Recording, Sighting, in_order
+from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Node, Subnet
 
-# Seconds by which frames of nodes with clocks of their own may stand in the wrong order.
-CLOCKS = 0.005
 INSIDE = "intranet"
 
 
@@ -99,9 +98,9 @@ class Leg:
     end: float
     what: str
 
-    def has(self, seen: Sighting, slack: float = 0.0) -> bool:
-        """Whether something was seen meanwhile, give or take so many seconds."""
-        return self.begin - slack <= seen.frame.at <= self.end + slack
+    def has(self, seen: Sighting) -> bool:
+        """Whether something was seen meanwhile."""
+        return self.begin <= seen.frame.at <= self.end
 
 
 @dataclass(frozen=True)
@@ -183,9 +182,8 @@ class Passage:
         """The pairs of gateways between which ESP went meanwhile, with an SPI that both list."""
         left: set[tuple[int, Carrier]] = set()
         came: set[tuple[int, Carrier]] = set()
-        slack = CLOCKS if self.bed.engine.own_clocks else 0.0
         for seen in self._sightings:
-            if not leg.has(seen, slack) or (number := self._number(seen)) is None:
+            if not leg.has(seen) or (number := self._number(seen)) is None:
                 continue
             for carrier in self._numbers.carriers(number):
                 if seen.outgoing and seen.node == carrier.sender:

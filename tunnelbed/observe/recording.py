@@ -72,8 +72,11 @@ class Sighting:
         return IP(data) if data[0] >> 4 == 4 else IPv6(data)
 
     def moved(self, at: float) -> Sighting:
-        """The same at another time."""
-        return Sighting(replace(self.frame, at=at))
+        """The same at another time; what was dissected already is not dissected again."""
+        found = Sighting(replace(self.frame, at=at))
+        if "packet" in self.__dict__:
+            found.__dict__["packet"] = self.packet
+        return found
 
     def __str__(self) -> str:
         """One line: when, who, where, what."""
@@ -238,16 +241,3 @@ def record(agents: Agents, watched: Mapping[str, Sequence[str]], classify: Class
         yield recording
     finally:
         agents.each(tuple(watched), lambda agent: agent.unwatch())
-
-
-def in_order(sightings: Sequence[Sighting]) -> Sequence[Sighting]:
-    """A frame comes in no sooner than it went out, by whatever clocks: those of machines differ by a millisecond."""
-    left: dict[tuple[str, bytes], float] = {}
-    for seen in sightings:
-        if seen.outgoing:
-            left.setdefault((seen.network, seen.frame.data), seen.frame.at)
-    moved = [
-        seen if (at := left.get((seen.network, seen.frame.data), 0.0)) <= seen.frame.at else seen.moved(at)
-        for seen in sightings
-    ]
-    return sorted(moved, key=lambda seen: (seen.frame.at, not seen.outgoing))
