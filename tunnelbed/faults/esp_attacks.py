@@ -92,10 +92,9 @@ def recorded_esp(bed: Testbed, sender: Node, receiver: Node) -> tuple[Network, S
         expected = "gateways of a site with clients, on networks labelled `tunnelbed.role: isp_link`"
         raise BadInput(bed.scenario.name, receiver.name, "none", expected, "name other gateways, or label them")
     with bed.record() as recording:
-        said, complaint = ask_server(bed, clients[0], Request(), bed.patience, recording)
+        # Whether it is answered is no matter: what is never accepted is dropped as no replay.
+        ask_server(bed, clients[0], Request(), bed.patience, recording)
         recording.settle()
-    if not said:
-        raise TunnelbedError(f"{clients[0].name} gets no answer whose ESP could be sent again: {complaint}")
     found = [seen for seen in recording.on(link.name) if _is_data_from(bed, seen, sender)]
     if not found:
         raise TunnelbedError(f"no ESP from {sender.name} was seen on {link.name}: there is no packet to send again")
