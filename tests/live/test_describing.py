@@ -31,5 +31,5 @@ def test_what_is_described_is_proven(mine: Path) -> None:
 def test_what_cannot_be_tried_is_told_in_a_line(mine: Path) -> None:
     words = ["describe", "--scenario", "mine", "--ports", "22,x"]
     done = subprocess.run(command(mine, *words), capture_output=True, text=True, check=False)
-    expected = "tunnelbed: --ports: found 'x', expected ports, 1 to 65535, with commas; correct it"
+    expected = "tunnelbed: --ports: found '22,x', expected ports, 1 to 65535, separated by commas; correct it"
     assert (done.returncode, done.stdout, done.stderr.splitlines()) == (2, "", [expected])

@@ -96,7 +96,7 @@ def test_a_sentence_that_does_not_hold_tells_the_rule_that_stopped_the_packet(mi
     assert failed["expected"] == "host-a reaches gateway-b by TCP port 22"
     path, packets, capture, *logs = failed["evidence"]
     assert (path["kind"], path["steps"][-1]["event"], path["answered"]) == ("path", "rule", False)
-    assert {seen["node"] for seen in packets["seen"]} == {"host-a", "gateway-a"}
+    assert {seen["node"] for seen in packets["seen"]} >= {"host-a", "gateway-a"}
     assert capture["kind"] == "capture"
     assert [log["kind"] for log in logs] == ["log", "log"]
     assert testbed["testbed"]["engine"].startswith("Docker ")
