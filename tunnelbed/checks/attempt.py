@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from scapy.packet import Packet
-
+from tunnelbed.checks import selectors
 from tunnelbed.checks.address_selection import owners
 from tunnelbed.observe import nftrace
 from tunnelbed.observe.carried import Kind
@@ -126,7 +124,7 @@ class Attempt:
         node = asks[-1].node if asks else self.source.name
         verb = "leaving" if asks and asks[-1].outgoing else "entering"
         where = f"last seen {verb} {node} by {asks[-1].network}" if asks else f"{node} sent it, and no capture has it"
-        if why := self._unanswered_at(node) or self._without_tunnel(node, asks[-1].packet if asks else None):
+        if why := self._unanswered_at(node) or self._without_tunnel(node, asks[-1] if asks else None):
             return f"{why}; {where}"
         return f"{where}; no firewall dropped it; on {node}, see `ip route get {self.target}`"
 
@@ -137,18 +135,21 @@ class Attempt:
             return ""
         return f"{node} asks on {unanswered.network} who has {asked_for(unanswered.packet)}: no answer"
 
-    def _without_tunnel(self, node: str, packet: Packet | None) -> str:
+    def _without_tunnel(self, node: str, last: Sighting | None) -> str:
         """That a gateway has no tunnel for the packet, or none at all, and the last error that its VPN logged."""
         handle = self.bed.node(node)
         if not handle.vpn:
             return ""
         children = [child for tunnel in handle.tunnels() if tunnel.carries for child in tunnel.children]
         missing = "" if children else "no tunnel"
-        if children and packet is not None and (found := ends(packet)):
+        if children and last is not None and (found := selectors.traffic(last.packet)):
             there = [(child.local, child.remote) for child in children if child.carries]
             wanted = [pair for connection in handle.daemon.connections() for pair in connection.selectors]
-            if _between(wanted, found) and not _between(there, found):
-                missing = f"no tunnel for {found[0]} > {found[1]}"
+            if selectors.between(wanted, found) and not selectors.between(there, found):
+                missing = f"no tunnel for {found.source} > {found.target}"
+            elif last.network in handle.vpn.devices and not selectors.take([*there, *wanted], found):
+                taken = f"it has tunnels for {selectors.words(there)}"
+                return f"{node} has no tunnel for {found}; {taken}, and {last.network} drops what none of them takes"
         if not missing:
             return ""
         said = handle.daemon.complaint()
@@ -164,7 +165,7 @@ class Attempt:
             return ""
         if why := self._unanswered_at(asks[-1].node):
             return why
-        return self._without_tunnel(asks[-1].node, asks[-1].packet) if asks[-1].outgoing else ""
+        return self._without_tunnel(asks[-1].node, asks[-1]) if asks[-1].outgoing else ""
 
     def path(self, more: str = "") -> PacketPath:
         """All of it as a value; `more` is added to what came of it, if that is no answer."""
@@ -213,23 +214,3 @@ class Attempt:
         told = [f"in clear on {', '.join(clear)}"] if clear else []
         data = " or ".join(kind.data for kind in self.bed.vpns) or "tunnel"
         return "; ".join([*told, *([f"{data} on {', '.join(sealed)}"] if sealed else [f"no {data} anywhere"])])
-
-
-def _between(selectors: Sequence[tuple[Sequence[str], Sequence[str]]], found: tuple[Address, Address]) -> bool:
-    """Whether any pair of traffic selectors, here and there, takes a packet from and to these addresses."""
-    return any(_covers(local, found[0]) and _covers(remote, found[1]) for local, remote in selectors)
-
-
-def _covers(selectors: Sequence[str], address: Address) -> bool:
-    """Whether an address lies in one of a tunnel's traffic selectors: `10.1.0.0/24`, `10.2.0.1/32[tcp/http]`.
-
-    Of what cannot be read, such as a range, nothing is said: it may.
-    """
-    for selector in selectors:
-        try:
-            subnet = ipaddress.ip_network(selector.partition("[")[0].partition("|")[0], strict=False)
-        except ValueError:
-            return True
-        if address in subnet:
-            return True
-    return False
