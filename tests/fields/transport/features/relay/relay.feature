@@ -1,0 +1,9 @@
+@scenario.relay
+Feature: ESP in transport mode
+
+  Scenario: Between the LANs
+    Then the desk can reach the crane through the tunnel
+
+  Scenario: Between the gateways
+    Then west can reach east through the tunnel
+    And west has a tunnel with east within 5 s
