@@ -301,25 +301,25 @@ def test_a_half_open_tunnel_beside_a_good_one_changes_nothing(says: Says, senten
     assert says(sentence, change=half_open) == Ending(sentence, "passed")
 
 
-ANNEX = Path(__file__).parent / "fields" / "two_children"
+MILL = Path(__file__).parent / "fields" / "three_children"
 
 
 @pytest.mark.parametrize(
     "sentences",
     [
-        ("host A pings printer B", "gateway A receives the notify NO_PROPOSAL_CHOSEN"),
-        ("gateway A initiates a tunnel with gateway B", "gateway A receives the notify NO_PROPOSAL_CHOSEN"),
+        ("desk pings 172.20.4.5", "west receives the notify NO_PROPOSAL_CHOSEN"),
+        ("west initiates a tunnel with east", "west receives the notify NO_PROPOSAL_CHOSEN"),
     ],
 )
 def test_the_refusal_of_a_second_child_is_seen_however_it_was_asked_for(
     speaker: Speaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sentences: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(ANNEX, tmp_path / "annex")
-    with brought_up(compose_file.load("annex", tmp_path / "annex"), tmp_path / "annex") as (bed, _):
+    shutil.copytree(MILL, tmp_path / "mill")
+    with brought_up(compose_file.load("mill", tmp_path / "mill"), tmp_path / "mill") as (bed, _):
         monkeypatch.setitem(speaker.changes, bed.name, Fresh(bed))
         assert speaker.says(bed, Story(sentences)) == Ending(sentences[-1], "passed")
-        ended = speaker.says(bed, Story(("host A can reach printer B",)))
+        ended = speaker.says(bed, Story(("desk can reach 172.20.4.5",)))
         assert seen(ended).startswith("no answer"), ended
         assert "received NO_PROPOSAL_CHOSEN notify" in ended.words
 
