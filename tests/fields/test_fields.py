@@ -147,7 +147,7 @@ FIELDS = (
             "desk can reach 172.20.4.5 through the tunnel": (
                 "west has no tunnel for 172.20.1.5 > 172.20.4.5, its VPN logged: *NO_PROPOSAL_CHOSEN*"
             ),
-            "desk can reach safe through the tunnel": "it arrived, and safe does not answer: *",
+            "desk can reach safe through the tunnel": "it arrived, and safe does not answer; *",
         },
     ),
     Field(
