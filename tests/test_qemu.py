@@ -177,7 +177,7 @@ def test_a_frame_goes_to_whom_it_is_for_and_one_to_many_to_all_others() -> None:
     feet = {name: segment.join(name) for name in (A, B, C)}
     for to, hearers in ((B, {B}), ("ff:ff:ff:ff:ff:ff", {B, C}), ("01:80:c2:00:00:0e", {B, C}), (A, set())):
         feet[A].send(frame(to))
-        segment.carry(segment.foot(A))
+        segment.carry(segment.nic(A))
         assert {name for name, foot in feet.items() if hears(foot)} == hearers
     for foot in feet.values():
         foot.close()
@@ -190,14 +190,14 @@ def test_a_foot_that_takes_nothing_stops_nobody() -> None:
     feet = [segment.join(name) for name in (A, B)]
     for _ in range(3000):
         feet[0].send(frame(B, bytes(1400)))
-        assert segment.carry(segment.foot(A))
+        assert segment.carry(segment.nic(A))
     kept = 0
     while hears(feet[1]):
         kept += 1
     assert 10 < kept < 3000
     feet[1].close()
     feet[0].send(frame(B))
-    assert segment.carry(segment.foot(A))
+    assert segment.carry(segment.nic(A))
     feet[0].close()
     for name in (A, B):
         segment.leave(name)

@@ -107,7 +107,7 @@ def _up(form: str, root: Path, options: Options, progress: Progress) -> Iterator
 
 
 def _facts(bed: Testbed) -> Mapping[str, str]:
-    """What the engine says of itself, and who did ESP."""
+    """The engine's facts, and what processed ESP."""
     said = {"docker": ", ".join(f"{key} {value}" for key, value in bed.engine.describe().items())}
     planes = {status.data_plane for status in bed.status() if status.data_plane}
     return said | ({"ESP": ", ".join(planes).replace("user", "in user space")} if planes else {})

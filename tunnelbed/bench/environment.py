@@ -51,5 +51,5 @@ def _copy(scratch: Path) -> None:
 
 
 def _images(said: str) -> Sequence[str]:
-    """The images that a module said it made."""
+    """The images that a module made, by its output."""
     return [line for line in said.splitlines() if line.startswith(OURS)]

@@ -1,4 +1,4 @@
-"""What is measured: an engine, and how it is told to run nodes."""
+"""What is measured: an engine, and its options."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VM = re.compile(r"([1-9]\d*)x([1-9]\d*)")
 
 @dataclass(frozen=True)
 class Subject:
-    """An engine by name, and the further words of `invoke up` that say how it runs nodes."""
+    """An engine by name, and further options of `invoke up`."""
 
     name: str
     engine: str
@@ -43,7 +43,7 @@ def subjects(chosen: str, vms: str = VMS) -> Sequence[Subject]:
 
 
 def is_emulated(facts: Mapping[str, str]) -> bool:
-    """Whether an engine says that its processors are software's, which makes its times no measure of VMs in general."""
+    """Whether an engine emulates its processors, so that its times are no measure of VMs in general."""
     return "emulation" in facts.get("accelerator", "")
 
 

@@ -36,7 +36,7 @@ def transfer(bed: Testbed, sender: str, receiver: str) -> Transfer:
     command = ["iperf3", "--client", address, "--time", str(SECONDS), "--json"]
 
     def attempt() -> str:
-        """Its words, or nothing while the server does not listen yet."""
+        """Its output, or nothing while the server does not listen yet."""
         done = bed.engine.run(bed.project, sender, command, check=False)
         if done.status and "refused" not in done.output:
             raise CommandFailed(command, done.status, done.output[-300:], sender)
@@ -49,7 +49,7 @@ def transfer(bed: Testbed, sender: str, receiver: str) -> Transfer:
 
 
 def transferred(said: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Transfer:
-    """What iperf3 says as JSON, of what arrived."""
+    """iperf3's result in JSON, of what arrived."""
     arrived = said["end"]["sum_received"]
     return Transfer(arrived["bits_per_second"] / 1e6, arrived["bytes"] / 1e9)
 

@@ -27,7 +27,7 @@ def _of(bed: Testbed, node: Node) -> Iterator[float]:
 
 
 def _ahead(bed: Testbed, node: str) -> float:
-    """By how many seconds a node's clock is ahead of this machine's, as exactly as one question can tell."""
+    """By how many seconds a node's clock is ahead of this machine's, as exactly as one request can measure."""
     asked = time.time()
     said = float(bed.engine.run(bed.project, node, ["date", "+%s.%N"]).stdout)
     return said - (asked + time.time()) / 2

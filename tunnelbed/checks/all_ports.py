@@ -269,8 +269,8 @@ class Question:
 
     def _controls(self, recording: Recording) -> None:
         """A neighbour sends the packets for port 0 to the target. Raises an error if none is seen to arrive."""
-        feet = [(foot, node) for foot in self.target.attachments for node in self.bed.scenario.on(foot.network)]
-        for at, neighbour in feet:
+        neighbours = [(at, node) for at in self.target.attachments for node in self.bed.scenario.on(at.network)]
+        for at, neighbour in neighbours:
             pairs = product(neighbour.addresses_on(at.network), at.addresses)
             both = next(((a.ip, b.ip) for a, b in pairs if a.version == b.version == self.address.version), None)
             if neighbour.name == self.target.name or both is None:

@@ -33,7 +33,7 @@ def whole(plan: Plan) -> None:
 
 
 def well(node: str, command: Sequence[str]) -> Completed:
-    """Every command succeeds and says nothing."""
+    """Every command succeeds and prints nothing."""
     del node
     return Completed(tuple(command), 0, "", "")
 
@@ -139,7 +139,7 @@ class FakeEngine:
         return done
 
     def open(self, project: str, node: str, command: Sequence[str]) -> Said:
-        """As `Engine.open`: what `answer` says to all that was sent before somebody reads, then the end."""
+        """As `Engine.open`: `answer` of all that was sent before the first read, then the end."""
         self._known(project, node)
 
         def say(data: bytes) -> bytes:
@@ -201,7 +201,7 @@ class FakeEngine:
 
 
 class Said:
-    """A stream of what a command says, all at once, to all that was sent to it by then."""
+    """A command's output, all at once, in answer to all that was sent by then."""
 
     def __init__(self, say: Callable[[bytes], bytes]) -> None:
         self._say, self._sent, self._is_read = say, b"", False
@@ -211,7 +211,7 @@ class Said:
         self._sent += data
 
     def receive(self) -> bytes:
-        """All that is said, then the end."""
+        """All output, then the end."""
         if self._is_read:
             return b""
         self._is_read = True

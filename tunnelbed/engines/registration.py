@@ -1,4 +1,4 @@
-"""What an engine's folder says of it: read to know which engines there are, before any of them is imported."""
+"""The registration of an engine's folder, which is read before the engine is imported."""
 
 from __future__ import annotations
 

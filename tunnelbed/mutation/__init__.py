@@ -54,7 +54,7 @@ class Sources:
         return (self.scenario.configs / node / name).relative_to(self.root)
 
     def text(self, path: Path) -> str:
-        """What a file says; an absent one says nothing."""
+        """A file's text; empty if it is absent."""
         if path not in self._read:
             there = self.root / path
             self._read[path] = there.read_text(encoding="utf-8") if there.is_file() else ""

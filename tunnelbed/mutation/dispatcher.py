@@ -90,7 +90,7 @@ class Dispatcher:
                 self.keep([verdict])
 
     def hear(self, hand: Hand, said: Answer) -> None:
-        """Take what a worker says."""
+        """Take a message of a worker."""
         match said:
             case Ready():
                 if not self.units:
@@ -125,7 +125,7 @@ class Dispatcher:
         return Try(mutant, self.experience.order(self.units, mutant.name))
 
     def _take(self) -> Mutant:
-        """The next mutant; one of a sort that nobody is trying just now, since what notices it tells of its like."""
+        """The next mutant; of a kind that no worker is trying now: what notices one often notices the others."""
         others = (mutant for mutant in self._waiting if mutant.operator not in self._tried_now.values())
         mutant = next(others, self._waiting[0])
         self._waiting.remove(mutant)

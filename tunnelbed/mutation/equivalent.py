@@ -1,4 +1,4 @@
-"""Mutants that change nothing anybody could notice, with the reason: `configs/<scenario>/equivalent.yaml`.
+"""Mutants that change nothing noticeable, with the reason: `configs/<scenario>/equivalent.yaml`.
 
     equivalent:
       - mutants:
@@ -39,7 +39,7 @@ class Reason:
 
 
 def read(configs: Path, all_mutants: Sequence[Mutant]) -> tuple[Reason, ...]:
-    """A scenario's reasons; raises `BadInput` for one that is not understood, or speaks of no mutant there is."""
+    """A scenario's reasons; raises `BadInput` for one that cannot be read, or names no existing mutant."""
     path = configs / FILE
     if not path.exists():
         return ()

@@ -227,7 +227,7 @@ class Sandbox:
             waiting.until(pending, self.patience, "tunnels", good=lambda waits: not waits)
 
     def _unready(self, marks: Mapping[str, str]) -> Sequence[str]:
-        """Which nodes have not said since these marks that they are ready; a node that stopped fails at once."""
+        """The nodes that have not logged since these marks that they are ready; a node that stopped fails at once."""
         states = self.bed.engine.states(self.bed.project)
         for node in marks:
             if states.get(node) in ("exited", "dead"):

@@ -14,7 +14,7 @@ KILLED, SURVIVED, INVALID, EQUIVALENT = "killed", "survived", "invalid", "equiva
 
 @dataclass(frozen=True)
 class Failure:
-    """A sentence that did not hold: which, where it stands, and what it said.
+    """A sentence that did not hold: which, where it is, and what it reported.
 
     Not `said`: every sentence held, but what the unit had changed could not be undone, or it could not begin.
     """
@@ -48,7 +48,7 @@ class Verdict:
 
 
 class Ledger:
-    """A run's verdicts on disk, a line of JSON each, below a line that says of which files they speak."""
+    """A run's verdicts on disk, a line of JSON each, below a line with the hash of the files that they are about."""
 
     def __init__(self, path: Path, about: str) -> None:
         self.path, self.about = path, about

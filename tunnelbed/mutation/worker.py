@@ -1,4 +1,4 @@
-"""One testbed in a process of its own, which does what it is told: try a mutant, prove, show that it is as it was.
+"""One testbed in a process of its own, which carries out requests: try a mutant, prove, show that nothing is left.
 
 A mutant is *killed* when a unit fails with it and fails again: what a busy machine brings about does not come twice.
 That the failure is the mistake's doing takes two more things, which the campaign asks of its workers: the same unit
@@ -120,7 +120,7 @@ Answer = Ready | Tried | Proven | Inspected | Progress | Failed
 
 
 def work(job: Job, campaign: Connection[Any, Any]) -> None:
-    """Do what the campaign tells until it says None or hangs up; the testbed is gone afterwards."""
+    """Carry out the campaign's requests until None or the end of the pipe; then remove the testbed."""
     # Asked to stop, by a person or by CI, it takes its testbed down first. Nothing may interrupt that in turn.
     for number in ENDING:
         signal.signal(number, _stop)
@@ -140,7 +140,7 @@ def work(job: Job, campaign: Connection[Any, Any]) -> None:
 
 
 class Judge:
-    """Judges mutants on one sandbox."""
+    """Judges mutants in one sandbox."""
 
     def __init__(self, sandbox: Sandbox, prover: Prover) -> None:
         self.sandbox, self.prover = sandbox, prover
@@ -188,7 +188,7 @@ class Judge:
         return Verdict(mutant.name, SURVIVED, why)
 
     def _fails_again(self, mutant: Mutant, unit: str) -> Failure | None:
-        """What a unit that failed says of a testbed with this mistake that nothing else was done to."""
+        """The result of a failed unit on a fresh testbed with this mistake alone."""
         self._become(mutant)
         return self.prover.prove(self.sandbox.bed, unit)
 

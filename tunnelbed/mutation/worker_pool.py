@@ -1,4 +1,4 @@
-"""The workers of a campaign: a process a testbed, each told what to do next until there is nothing left."""
+"""The worker pool of a campaign: one process for each testbed, which gets requests until none is left."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def judge(jobs: Sequence[Job], dispatcher: Dispatcher) -> None:
                 except (EOFError, ConnectionError):
                     worker = workers.pop(pipe)
                     worker.join()
-                    # One that was told nothing more ends well; any other was told to by somebody else.
+                    # A dismissed one ends well; any other was ended from outside.
                     if worker.exitcode or pipe not in dismissed:
                         raise TunnelbedError(
                             "a worker process was killed; run `invoke mutate` again: verdicts so far are kept"

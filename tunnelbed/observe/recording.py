@@ -108,7 +108,7 @@ class Recording:
     def settle(self) -> None:
         """Return when no packet is in flight any more, and every node has shown that it sees each of its networks.
 
-        A marker crosses every network and is told by all who have a foot there; then nothing moves anywhere for
+        A marker crosses every network, and all nodes with an interface there report it; then nothing moves anywhere for
         `QUIET` seconds, stretched, but gateways that ask each other for a sign of life: of thirty, one always does.
         Afterwards the recording can prove that something did *not* happen. Raises
         `DeadlinePassed` where a marker is not seen, with the networks and nodes.

@@ -1,1 +1,1 @@
-"""The stack as Compose reads it: networks, nodes, names, and what a scenario's files say."""
+"""The stack as Compose reads it: networks, nodes, names, and the files of a scenario."""

@@ -80,7 +80,7 @@ def nested(scene: Scenario) -> Scenario:
 
 
 def _read(scene: Scenario) -> Scenario:
-    """The scenario with what its files say."""
+    """The scenario, read from its files."""
     read = stack.read(scene.stack, scene.overlay)
     said = read.said
     networks = _networks(said)

@@ -48,7 +48,7 @@ def tunnels(scene: Scenario, peers: Peers) -> Sequence[tuple[Node, Node]]:
 
 
 def _owner(scene: Scenario, word: str) -> Node | None:
-    """Whose address this is, if it is one; a name or `%any` is nobody's."""
+    """The node with this address, if it is one; a name or `%any` has none."""
     try:
         return scene.owner(ipaddress.ip_address(word))
     except ValueError:
@@ -61,9 +61,9 @@ def _frame(thing: Node | Network) -> str:
 
 
 def _attached(scene: Scenario) -> Iterator[str]:
-    """A line for each foot of a node in a network, with the addresses it has there.
+    """A line for each interface of a node on a network, with its addresses.
 
-    It leads away from the node in the middle, which has the most feet: `dot` draws what is further away further right.
+    It leads away from the node in the middle, which has the most interfaces: `dot` draws distant nodes further right.
     """
     away = _distances(scene)
     for node in scene.nodes.values():

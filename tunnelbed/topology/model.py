@@ -96,7 +96,7 @@ class Node:
         return tuple(interface.ip for attachment in self.attachments for interface in attachment.addresses)
 
     def addresses_on(self, network: str) -> tuple[Interface, ...]:
-        """The node's addresses on a network, in the order of the stack; none where it has no foot."""
+        """The node's addresses on a network, in the order of the stack; none if it has no interface there."""
         return tuple(
             own for attachment in self.attachments if attachment.network == network for own in attachment.addresses
         )
@@ -134,7 +134,7 @@ class Scenario:
         )
 
     def on(self, network: str) -> tuple[Node, ...]:
-        """The nodes with a foot in a network, in the order of the stack."""
+        """The nodes with an interface on a network, in the order of the stack."""
         return tuple(node for node in self.nodes.values() if any(at.network == network for at in node.attachments))
 
     @cached_property
@@ -152,7 +152,7 @@ class Scenario:
         return next((node for node in self.nodes.values() if address in node.addresses), None)
 
     def owners(self, address: Address, near: Node) -> tuple[Node, ...]:
-        """Who may be meant by an address at a node: whoever has it on the node's own networks, else whoever has it."""
+        """The nodes with an address, seen from a node: those on its own networks, else all."""
         near_by = {at.network for at in near.attachments}
         networks = {
             node.name: {at.network for at in node.attachments if any(found.ip == address for found in at.addresses)}

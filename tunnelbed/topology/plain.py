@@ -1,4 +1,4 @@
-"""Whether a stack means just what it says, so that nobody need ask Compose.
+"""Whether a stack is plain, so that Compose need not resolve it.
 
 Asking costs a tenth of a second, and so every command of Tunnelbed would. A file that uses only what is listed here,
 without a variable, a short form or a number that YAML's two versions read differently, means the same to both:

@@ -30,7 +30,7 @@ NAMED = re.compile(r'\b(service|network|volume|secret|config) "?([\w.-]+)"?(?= (
 
 @dataclass(frozen=True)
 class Stack:
-    """What the files of a scenario's stack say together.
+    """The stack of a scenario, merged from its files.
 
     `services` are all that the first file names, with those that a profile leaves out; `warnings` are Compose's own.
     """

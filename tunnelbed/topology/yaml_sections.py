@@ -135,7 +135,7 @@ _LONGEST = 60
 
 
 class _Loader(yaml.CSafeLoader):
-    """Refuses a key said twice, where YAML would silently keep the last."""
+    """Refuses a key that is there twice, where YAML would silently keep the last."""
 
     def construct_document(self, node: yaml.Node) -> Any:  # noqa: ANN401 # as the parent has it
         """As the parent, after a look at every key as it was written: building merges `<<` into the nodes."""
@@ -173,7 +173,7 @@ def _refuse_twice(node: yaml.Node, passed: set[int]) -> None:
 
 
 def _reason(wrong: Exception) -> str:
-    """What the parser said, in one line with the line's number."""
+    """The parser's error, in one line with the line's number."""
     if isinstance(wrong, yaml.MarkedYAMLError) and wrong.problem_mark:
         context = f"{wrong.context}, " if wrong.context else ""
         return f"{context}{wrong.problem} (line {wrong.problem_mark.line + 1})"

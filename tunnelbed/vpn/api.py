@@ -140,7 +140,7 @@ class Tunnel:
 
 @dataclass(frozen=True)
 class Connection:
-    """What a daemon has loaded: with whom it may have a tunnel, and what each of its children asks for."""
+    """A connection that a daemon has loaded: its peer, and the traffic selectors of its children."""
 
     name: str
     local: tuple[str, ...]
@@ -269,7 +269,7 @@ class Daemon(Protocol):
         """When each connection that is loaded changes keys, asks for signs of life, and sets tunnels up again."""
 
     def start(self, connection: Connection, child: str, seconds: float | None = None) -> None:
-        """Ask the peer for a tunnel, and wait for an end of that; how it ended is seen by whoever needs it."""
+        """Initiate a tunnel with the peer, and wait for success or failure; the result is not judged here."""
 
     def end(self, tunnel: Tunnel, *, politely: bool = False) -> None:
         """End a tunnel at once; `politely`: the peer is asked first, as the protocol has it."""
@@ -281,7 +281,7 @@ class Daemon(Protocol):
         """Load its connections from its files anew, start actions and what is `overlaid` included."""
 
     def load_credentials(self) -> None:
-        """Forget all credentials, and read them from its files anew."""
+        """Unload all credentials, and read them from its files again."""
 
     def forget_peers(self) -> None:
         """Forget what was seen of peers' certificates."""
@@ -319,7 +319,7 @@ class Daemon(Protocol):
         """Let every packet that is dropped while the body runs be logged or counted."""
 
     def complaint(self) -> str:
-        """The last line of its log that says why a tunnel could not be made; empty if there is none."""
+        """The last line of its log with the reason why a tunnel could not be set up; empty if there is none."""
 
     def established(self) -> Sequence[float]:
         """When each child was established for the first time, in Unix time of the node's own clock."""

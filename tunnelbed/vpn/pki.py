@@ -37,7 +37,7 @@ FOLDERS = ("private", "x509", "x509ca", "x509crl")
 
 @dataclass(frozen=True)
 class Leaf:
-    """What a node's certificate shall say: its DN, its subjectAltNames, and its extended key usage; and its key's kind.
+    """The content of a node's certificate: its DN, its subjectAltNames, and its extended key usage; and its key's kind.
 
     `names` are DNS names, or a user's with an @.
     """
@@ -107,7 +107,7 @@ def _address(said: Section, value: object) -> Address:
 
 
 def _kind(said: Section, otherwise: str) -> str:
-    """The kind of a key, which is said or inherited."""
+    """The kind of a key, given or inherited."""
     kind = said.said.get("key", otherwise)
     if not isinstance(kind, str) or kind not in KINDS:
         raise said.bad("key", shown(kind), f"one of: {', '.join(KINDS)}", "choose one of them")
@@ -288,7 +288,7 @@ def _builder(
     *,
     ended: bool = False,
 ) -> x509.CertificateBuilder:
-    """What every certificate says. Valid from an hour ago, since clocks differ."""
+    """The common fields of certificates. Valid from an hour ago, since clocks differ."""
     now = _now()
     return (
         x509.CertificateBuilder()

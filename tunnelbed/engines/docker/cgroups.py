@@ -20,7 +20,7 @@ _FIRST_VERSION = re.compile(r"(\d+)\n(\d+)\n?$")
 
 
 def total(said: Mapping[str, str]) -> Usage:
-    """The sum over all nodes of what `LOOK` said in each; raises `EngineUnavailable` where no peak is counted."""
+    """The sum over all nodes of the output of `LOOK` in each; raises `EngineUnavailable` where no peak is counted."""
     counted = [_counted(node, text) for node, text in said.items()]
     return Usage(sum(one.peak_memory for one in counted), sum(one.cpu_seconds for one in counted))
 

@@ -80,7 +80,7 @@ def carried(plan: Plan, node: Node) -> Path:
 
 
 def scripts(plan: Plan) -> Path:
-    """The folder of node scripts for images of somebody else's."""
+    """The folder of node scripts for images that are not ours."""
     return plan.state / "scripts"
 
 
@@ -160,7 +160,7 @@ class _Override(dict[str, Any]):
 
 
 class _Reset:
-    """In place of what the stack says, nothing (Compose's `!reset`)."""
+    """Removes a key of the stack (Compose's `!reset`)."""
 
 
 class _Dumper(yaml.SafeDumper):

@@ -46,7 +46,7 @@ ID_IN_NAME = 12
 
 
 def connect(root: Path) -> DockerEngine:
-    """The engine that DOCKER_HOST, or else the default socket, leads to; it knows its testbeds by itself."""
+    """The engine that DOCKER_HOST, or else the default socket, leads to; it finds its testbeds by their labels."""
     del root
     try:
         client = docker.from_env(timeout=int(waiting.stretched(60)))
@@ -234,7 +234,7 @@ class DockerEngine:
 
     @in_a_line
     def mark(self, project: str, node: str) -> str:
-        """As `Engine.mark`: when the last line was said, by the engine's clock."""
+        """As `Engine.mark`: the time of the last line, by the engine's clock."""
         return containers.end_of_log(self.client, containers.one(self.client, project, node))
 
     @in_a_line

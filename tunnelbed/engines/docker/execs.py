@@ -27,7 +27,7 @@ class ExecStream:
         self.socket.sendall(data)
 
     def end(self) -> None:
-        """Say that no more input comes."""
+        """Send the end of input."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def receive(self) -> bytes:

@@ -28,7 +28,7 @@ GONE_SECONDS = 20.0
 
 
 def are_needed(client: docker.DockerClient, project: str) -> bool:
-    """Whether Docker fails to make a MACVLAN network by itself; only the attempt tells."""
+    """Whether Docker fails to make a MACVLAN network by itself; only an attempt shows it."""
     try:
         client.networks.create(f"{project}_trial", driver="macvlan", internal=True, labels=_mark(project)).remove()
     except APIError as refused:

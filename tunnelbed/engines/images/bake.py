@@ -98,7 +98,7 @@ def running(lines: Iterable[str]) -> Iterator[str]:
 
 
 def git(*arguments: str) -> str:
-    """What git says about this checkout, empty when it is none."""
+    """The version of this checkout by git, empty if it is none."""
     try:
         return run(["git", "-C", str(ROOT), *arguments]).stdout.strip()
     except CommandFailed:

@@ -20,7 +20,7 @@ REGISTER = f"apt-get install {' '.join(PACKAGES)} && update-binfmts --enable"
 
 
 def runnable(inspected: str) -> frozenset[str]:
-    """The platforms a builder runs, out of what `docker buildx inspect` says about it."""
+    """The platforms of a builder, from the output of `docker buildx inspect`."""
     found = re.search(r"^Platforms:\s*(.*)$", inspected, re.MULTILINE)
     return frozenset(name.rstrip("*") for name in re.split(r",\s*", found[1])) if found else frozenset()
 

@@ -221,7 +221,7 @@ def _supersede(tag: str) -> None:
 
 
 def main(targets: Sequence[str]) -> int:
-    """Make the images named, and say their tags."""
+    """Make the images named, and print their tags."""
     try:
         for target in targets or ("node",):
             print(ensure(target, lambda line: print(line, file=sys.stderr, flush=True)))  # noqa: T201 (a command)

@@ -1,4 +1,4 @@
-"""Images that a stack builds itself (`build:`), made by Compose as the stack says.
+"""Images that a stack builds itself (`build:`), made by Compose.
 
 A Dockerfile there may begin `FROM tunnelbed/node`: that is this checkout's node image, which no registry has. Its steps
 use the machine's own network, as those of the node image do.

@@ -21,7 +21,7 @@ OLDEST = (7, 2)
 
 @dataclass(frozen=True)
 class Architecture:
-    """What QEMU needs to be told of a processor's architecture, in its own words, and Debian's for it."""
+    """A processor architecture: QEMU's options for it, and Debian's name."""
 
     program: str
     package: str
@@ -46,7 +46,7 @@ ARCHITECTURES = {
 
 @dataclass(frozen=True)
 class Accelerator:
-    """An accelerator: what a person calls it, its words for QEMU, and how many times as long everything takes."""
+    """An accelerator: its name, its options for QEMU, and the factor by which all takes longer."""
 
     name: str
     words: Sequence[str]

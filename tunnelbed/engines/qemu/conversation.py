@@ -30,7 +30,7 @@ def message(number: int, what: bytes, data: bytes = b"") -> bytes:
 
 
 def asked(argv: Sequence[str], terminal: tuple[int, int] | None = None) -> bytes:
-    """What a `RUN` says: the command, and its terminal's rows and columns if it has one."""
+    """The content of a `RUN`: the command, and its terminal's rows and columns if it has one."""
     return json.dumps({"argv": list(argv), "terminal": terminal}).encode()
 
 
@@ -64,11 +64,11 @@ class Conversation:
                 self.connection.sendall(message(0, INPUT, piece))
 
     def end(self) -> None:
-        """Say that no more input comes."""
+        """Send the end of input."""
         self._tell(INPUT)
 
     def resize(self, rows: int, columns: int) -> None:
-        """Say that the terminal has another size."""
+        """Send the terminal's new size."""
         self._tell(SIZE, json.dumps({"terminal": [rows, columns]}).encode())
 
     def receive(self) -> bytes:
@@ -111,7 +111,7 @@ class Conversation:
                 self._tell(ACKNOWLEDGE, str(len(data)).encode())
 
     def _one(self) -> tuple[bytes, bytes]:
-        """The next message; where no more come, one that says nothing of the command's status."""
+        """The next message; at the end, one without the command's status."""
         header = self._exactly(HEADER.size)
         if not header:
             return EXIT, b""
@@ -130,7 +130,7 @@ class Conversation:
             self._heard.append(data)
 
     def _tell(self, what: bytes, data: bytes = b"") -> None:
-        """Say something that a command which has ended meanwhile need not hear: its end comes by itself."""
+        """Send a message, which is lost if the command has ended meanwhile: its end comes by itself."""
         with self._writing, contextlib.suppress(ConnectionError):
             self.connection.sendall(message(0, what, data))
 

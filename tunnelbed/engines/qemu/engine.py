@@ -101,7 +101,7 @@ class QemuEngine:
         return {}
 
     def start(self, plan: Plan, progress: Progress) -> None:
-        """As `Engine.start`: a supervisor is started, and told of every machine."""
+        """As `Engine.start`: a supervisor is started, with the list of machines."""
         _refuse_what_cannot_work(plan)
         shared = Path(plan.images[IMAGE])
         self._learn(files.find_accelerator(shared, progress), shared)
@@ -134,13 +134,13 @@ class QemuEngine:
         with contextlib.suppress(*vm_supervisor.UNREADABLE):
             known = vm_supervisor.read(folder)
         shutil.rmtree(folder, ignore_errors=True)
-        return {"VM": len(known), "network": len({network for machine in known for network, _ in machine.feet})}
+        return {"VM": len(known), "network": len({network for machine in known for network, _ in machine.nics})}
 
     def networks(self, project: str) -> Mapping[str, str]:
         """As `Engine.networks`."""
         with contextlib.suppress(*vm_supervisor.UNREADABLE):
             machines_of = vm_supervisor.read(self._folder(project))
-            return {network: "segment" for machine in machines_of for network, _ in machine.feet}
+            return {network: "segment" for machine in machines_of for network, _ in machine.nics}
         return {}
 
     def states(self, project: str) -> Mapping[str, str]:
@@ -187,7 +187,7 @@ class QemuEngine:
         return ["tail", "--lines", "+1", "--follow", str(self._known(project, node).log)]
 
     def log(self, project: str, node: str, since: str = "") -> str:
-        """As `Engine.log`: what the node said and, where a machine did not get that far, what was said of it."""
+        """As `Engine.log`: the node's log and, if its machine did not start, the output of the kernel and of QEMU."""
         machine = self._known(project, node)
         if since:
             with machine.log.open("rb") as log:
@@ -252,7 +252,7 @@ class QemuEngine:
         return self._found or accelerator.emulation()
 
     def believe(self, path: Path) -> None:
-        """What is up says which kernel and accelerator there are."""
+        """Kernel and accelerator, by the testbeds that are up."""
         machine = next(iter(vm_supervisor.read(path.parent)))
         self._learn(machine.accelerator, Path(machine.files))
 
@@ -265,11 +265,11 @@ class QemuEngine:
         every = machines(plan, Path(plan.images[IMAGE]), self._accelerator, folder)
         made = [machine for machine in every if machine.node in nodes]
         for machine in made:
-            vm_supervisor.put(machine.settings, settings(plan, plan.scenario.nodes[machine.node], machine.feet))
+            vm_supervisor.put(machine.settings, settings(plan, plan.scenario.nodes[machine.node], machine.nics))
         return made
 
     def _folder(self, project: str) -> Path:
-        """The folder of a testbed, in which `start` noted its project; one that nobody has where it is not up."""
+        """The folder of a testbed, in which `start` wrote its project; one that does not exist if it is not up."""
         if project not in self._folders or not self._folders[project].exists():
             for note in self.root.glob(f".tunnelbed/*/{FOLDER}/{PROJECT}"):
                 with contextlib.suppress(OSError):  # it has just been taken down

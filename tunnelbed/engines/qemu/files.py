@@ -132,7 +132,7 @@ def boots(folder: Path, candidate: Accelerator) -> bool:
 
 
 def main() -> int:
-    """Make the files, say where they are and who will carry out the machines' instructions."""
+    """Make the files; print their folder and the accelerator."""
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)  # noqa: T201 (a command)

@@ -1,4 +1,4 @@
-"""A node's machine: QEMU's command, and what the first process inside is told.
+"""A node's VM: QEMU's command line, and the arguments of the first process inside.
 
 Everything that is not the node itself is the same for all: the kernel, the initrd, and one root file system that nobody
 writes to. What a node writes stays in its memory.
@@ -38,18 +38,18 @@ KERNEL_WORDS = "console={serial} quiet panic=-1 reboot=t mitigations=off tsc=rel
 
 @dataclass(frozen=True)
 class Ports:
-    """The descriptors that a machine inherits: of its ports, and of its feet in networks, in the order of the stack."""
+    """The descriptors that a machine inherits: of its ports, and of its interfaces, in the order of the stack."""
 
     talk: int
     files: int
-    feet: Sequence[int]
+    nics: Sequence[int]
 
 
 @dataclass(frozen=True)
 class Machine:
-    """One node's machine, as its supervisor is told: as JSON, since the supervisor is another process.
+    """One node's VM, as the supervisor gets it: as JSON, since the supervisor is another process.
 
-    `feet` are pairs of a network and a MAC; `top` the folders it is served; `folder` is where its own files are kept.
+    `nics` are pairs of a network and a MAC; `top` the folders it is served; `folder` is where its own files are kept.
     """
 
     node: str
@@ -58,27 +58,27 @@ class Machine:
     accelerator: Accelerator
     memory: int
     cpus: int
-    feet: Sequence[tuple[str, str]]
+    nics: Sequence[tuple[str, str]]
     top: Mapping[str, str]
 
     @property
     def settings(self) -> Path:
-        """What its first process is told."""
+        """The arguments of its first process."""
         return Path(self.folder) / f"{self.node}.settings"
 
     @property
     def log(self) -> Path:
-        """What the node says; continued when it starts again."""
+        """The node's log; continued when it starts again."""
         return Path(self.folder) / f"{self.node}.log"
 
     @property
     def console(self) -> Path:
-        """What its kernel says: nothing, if all is well."""
+        """The kernel's console: empty, if all is well."""
         return Path(self.folder) / f"{self.node}.console"
 
     @property
     def said(self) -> Path:
-        """What QEMU says: why it refuses, if it does."""
+        """QEMU's output: why it does not start, if so."""
         return Path(self.folder) / f"{self.node}.qemu"
 
     def command(self, ports: Ports) -> list[str]:
@@ -103,8 +103,8 @@ class Machine:
             *("-chardev", f"file,id=log,path={_quoted(self.log)},append=on"),
             *("-device", "virtserialport,chardev=log,name=log"),
         ]
-        for number, ((_, mac), foot) in enumerate(zip(self.feet, ports.feet, strict=True)):
-            command += ["-netdev", f"dgram,id=net{number},local.type=fd,local.str={foot}"]
+        for number, ((_, mac), nic) in enumerate(zip(self.nics, ports.nics, strict=True)):
+            command += ["-netdev", f"dgram,id=net{number},local.type=fd,local.str={nic}"]
             # No boot from the network: the firmware need not look for it.
             command += ["-device", f"virtio-net-pci,netdev=net{number},mac={mac},romfile="]
         return command
@@ -133,13 +133,13 @@ def machines(plan: Plan, files: Path, accelerator: Accelerator, folder: Path) ->
 
 
 def mac(project: str, node: str, network: str) -> str:
-    """The MAC of a node's foot in a network: locally administered (IEEE 802, bit 1), and always the same."""
+    """The MAC of a node's interface on a network: locally administered (IEEE 802, bit 1), and always the same."""
     digest = hashlib.sha256(f"{project} {node} {network}".encode()).hexdigest()
     return ":".join(["02", *(digest[at : at + 2] for at in range(0, 10, 2))])
 
 
-def settings(plan: Plan, node: Node, feet: Sequence[tuple[str, str]]) -> str:
-    """What scripts/vm/init is told of a node: a shell fragment, with the node's command as its arguments."""
+def settings(plan: Plan, node: Node, nics: Sequence[tuple[str, str]]) -> str:
+    """The settings of a node for scripts/vm/init: a shell fragment, with the node's command as its arguments."""
     needs = plan.needed(node.name)
     addresses = {at.network: " ".join(map(str, at.addresses)) for at in node.attachments}
     environment = {
@@ -148,7 +148,7 @@ def settings(plan: Plan, node: Node, feet: Sequence[tuple[str, str]]) -> str:
         **node.environment,
         "TUNNELBED_INTERFACES": "".join(
             f"{plan.scenario.networks[name].interface} {found} {addresses[name]}".rstrip() + "\n"
-            for name, found in feet
+            for name, found in nics
         ),
         **plan.environment(node.name),
     }

@@ -128,7 +128,7 @@ class Served:
         return self.top[path[0]].joinpath(*path[1:])
 
     def _attributes(self, path: tuple[str, ...]) -> bytes:
-        """What stat(2) says, with the node's root as the owner, whoever it is here."""
+        """The result of stat(2), with the node's root as the owner."""
         if not path:
             return ATTRIBUTES.pack(ROOT, 0, 0, 0, 0, 0, 0, 0, 0, stat.S_IFDIR | 0o755, 2, 0, 0, 0, BLOCK, 0)
         place = self._place(path)

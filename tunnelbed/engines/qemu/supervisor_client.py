@@ -36,7 +36,7 @@ class SupervisorClient:
         return listener
 
     def connect(self) -> socket.socket | None:
-        """A connection, or None where nobody listens."""
+        """A connection, or None if no supervisor listens."""
         connection = socket.socket(socket.AF_UNIX)
         try:
             with _address(self.folder) as address:

@@ -58,7 +58,7 @@ def _hand_in(stream: Conversation) -> None:
 
 
 def _hand_on_size(stream: Conversation) -> None:
-    """Say each time that the terminal has another size."""
+    """Send the terminal's size each time it changes."""
     with contextlib.suppress(OSError):
         while True:
             signal.sigwait({signal.SIGWINCH})

@@ -75,7 +75,7 @@ class Supervisor:
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def keep(self, listener: socket.socket) -> None:
-        """Hold everything until told to end."""
+        """Run until the request to end."""
         server = await asyncio.start_unix_server(self.serve, sock=listener, limit=LONGEST_LINE)
         for machine in read(self.folder):
             self.held[machine.node] = Held(machine)
@@ -88,14 +88,14 @@ class Supervisor:
             self.switch_off(held)
 
     async def look(self) -> None:
-        """End when the folder has gone: somebody has removed it by hand."""
+        """End when the folder has gone: it was removed by hand."""
         while (self.folder / SOCKET).exists() and not self.ended.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.ended.wait(), LOOK_SECONDS)
         self.ended.set()
 
     async def boot(self, held: Held) -> None:
-        """Switch a machine on, and return when its guest agent speaks or it is off again."""
+        """Start a VM, and return when its guest agent answers or it is off again."""
         async with self.booting:
             if self.held.get(held.machine.node) is not held:
                 return
@@ -114,7 +114,7 @@ class Supervisor:
         try:
             talk, served, watch = self.start(held)
         except (TunnelbedError, OSError) as refused:
-            for network, mac in held.machine.feet:
+            for network, mac in held.machine.nics:
                 if segment := self.segments.get(network):
                     segment.leave(mac)
             held.state = "exited"
@@ -125,9 +125,9 @@ class Supervisor:
         held.state = "running"
         loop = asyncio.get_running_loop()
         loop.add_reader(watch, self.has_ended, held, watch)
-        for network, mac in held.machine.feet:
-            foot = self.segments[network].foot(mac)
-            loop.add_reader(foot, self.carry, self.segments[network], foot)
+        for network, mac in held.machine.nics:
+            nic = self.segments[network].nic(mac)
+            loop.add_reader(nic, self.carry, self.segments[network], nic)
         reader, held.talk = await asyncio.open_connection(sock=talk)
         held.tasks.append(asyncio.create_task(self.hear(held, reader)))
         held.tasks.append(
@@ -135,16 +135,16 @@ class Supervisor:
         )
 
     def start(self, held: Held) -> tuple[socket.socket, socket.socket, int]:
-        """Start a machine's process; our ends of its ports, and what tells of its end. Nothing is left if it fails."""
+        """Start a VM's process; our ends of its ports, and its pidfd. Nothing is left if it fails."""
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             (talk, talk_theirs), (served, served_theirs) = _pair(ours, theirs), _pair(ours, theirs)
-            feet = [
+            nics = [
                 theirs.enter_context(self.segments.setdefault(network, Segment()).join(mac))
-                for network, mac in held.machine.feet
+                for network, mac in held.machine.nics
             ]
-            ports = Ports(talk_theirs.fileno(), served_theirs.fileno(), [foot.fileno() for foot in feet])
+            ports = Ports(talk_theirs.fileno(), served_theirs.fileno(), [nic.fileno() for nic in nics])
             with held.machine.said.open("wb") as said:
-                fds = [ports.talk, ports.files, *ports.feet]
+                fds = [ports.talk, ports.files, *ports.nics]
                 held.process = shell.start(held.machine.command(ports), fds=fds, output=said)
             ours.callback(held.process.wait)
             ours.callback(held.process.kill)
@@ -152,10 +152,10 @@ class Supervisor:
             ours.pop_all()
             return talk, served, watch
 
-    def carry(self, segment: Segment, foot: socket.socket) -> None:
-        """Frames came to a foot."""
-        if not segment.carry(foot):
-            asyncio.get_running_loop().remove_reader(foot)
+    def carry(self, segment: Segment, nic: socket.socket) -> None:
+        """Frames came to an interface."""
+        if not segment.carry(nic):
+            asyncio.get_running_loop().remove_reader(nic)
 
     def has_ended(self, held: Held, watch: int) -> None:
         """A machine's process is over."""
@@ -165,10 +165,10 @@ class Supervisor:
             held.process.wait()
         held.state = "exited"
         held.off.set()
-        for network, mac in held.machine.feet:
+        for network, mac in held.machine.nics:
             if self.held[held.machine.node] is held:
-                foot = self.segments[network].foot(mac)
-                asyncio.get_running_loop().remove_reader(foot)
+                nic = self.segments[network].nic(mac)
+                asyncio.get_running_loop().remove_reader(nic)
                 self.segments[network].leave(mac)
         for listener in held.listeners.values():
             listener.close()
@@ -190,7 +190,7 @@ class Supervisor:
         await self.switch_on(held)
 
     async def hear(self, held: Held, reader: asyncio.StreamReader) -> None:
-        """Take what a machine's guest agent says to whom it is for."""
+        """Forward what a VM's guest agent sends to its client."""
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 number, what, length = HEADER.unpack(await reader.readexactly(HEADER.size))
@@ -250,7 +250,7 @@ class Supervisor:
     async def converse(
         self, request: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Join who asks to a command on a node, until either has no more to say."""
+        """Connect a client to a command on a node, until one of them ends."""
         held = self.held.get(request["node"])
         if held:
             waits = [asyncio.create_task(event.wait()) for event in (held.answers, held.off)]
@@ -279,13 +279,13 @@ class Supervisor:
 
 
 def read(folder: Path) -> Sequence[Machine]:
-    """The machines that a supervisor is told to hold."""
+    """The VMs that a supervisor runs."""
     said = json.loads((folder / MACHINES).read_text(encoding="utf-8"))
     return [Machine(**{**one, "accelerator": Accelerator(**one["accelerator"])}) for one in said]
 
 
 def write(folder: Path, machines: Sequence[Machine]) -> None:
-    """Tell a supervisor what to hold."""
+    """Write the list of VMs for a supervisor."""
     put(folder / MACHINES, json.dumps([asdict(machine) for machine in machines]))
 
 

@@ -1,4 +1,4 @@
-"""strongSwan: its files, its daemon charon, what its logs say, what its packets look like."""
+"""strongSwan: its files, its daemon charon, the lines of its logs, and its packets."""
 
 from tunnelbed.vpn.strongswan.seam import StrongSwan
 

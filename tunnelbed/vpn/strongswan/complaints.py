@@ -19,7 +19,7 @@ HARMLESS = re.compile(r"INITIAL_CONTACT|AUTH_LFT|MOBIKE|ESP_TFC_PADDING|COOKIE n
 
 
 def complaint(log: str) -> str:
-    """Why charon could make no tunnel, by its log, without the time; nothing if it does not say."""
+    """Why charon could set up no tunnel, by its log, without the time; nothing if no line has a reason."""
     lines = log.splitlines()
     for pattern in COMPLAINTS:
         if found := [line for line in lines if pattern.search(line) and not HARMLESS.search(line)]:

@@ -94,11 +94,11 @@ class StrongSwan:
             self._charon.ask("unload-conn", {"name": name})
 
     def load(self) -> None:
-        """Load what swanctl.conf says, or the last of what is laid over it."""
+        """Load swanctl.conf, or the last file that replaces it for a time."""
         self._swanctl("--load-conns", "--file", [OWN, *self._overlays()][-1])
 
     def load_credentials(self) -> None:
-        """Forget all credentials, and read them from their files anew."""
+        """Unload all credentials, and read them from their files again."""
         self._swanctl("--load-creds", "--clear", "--noprompt")
 
     def forget_peers(self) -> None:

@@ -167,7 +167,7 @@ class _Line:
 
 @dataclass
 class _Agreement:
-    """What the log tells of one IKE_SA."""
+    """What the log has about one IKE_SA."""
 
     spis: tuple[str, str] | tuple[()] = ()
     proposal: str = ""

@@ -1,4 +1,4 @@
-"""What charon writes into its log, and what the kernel counts: the only place that knows their words.
+"""What charon writes into its log, and what the kernel counts: the only module with these texts.
 
 Sources: strongSwan's libcharon and libipsec (esp_packet.c, ipsec_processor.c); the kernel's xfrm_proc.rst.
 """

@@ -1,4 +1,4 @@
-"""Proposals: the keywords of swanctl.conf, in which sentences say them, and the names that charon reports."""
+"""Proposals: the keywords of swanctl.conf, which sentences use, and the names that charon reports."""
 
 from __future__ import annotations
 

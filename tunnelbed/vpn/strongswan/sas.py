@@ -16,13 +16,13 @@ CARRY, CURRENT = ("INSTALLED", "REKEYING"), "INSTALLED"
 
 
 def tunnels(listed: Iterable[Message]) -> tuple[Tunnel, ...]:
-    """The tunnels in what `list-sas` tells, oldest first."""
+    """The tunnels in the reply to `list-sas`, oldest first."""
     found = [_tunnel(name, said) for event in listed for name, said in sections(event).items()]
     return tuple(sorted(found, key=lambda tunnel: int(tunnel.id)))
 
 
 def connections(listed: Iterable[Message]) -> tuple[Connection, ...]:
-    """The connections in what `list-conns` tells."""
+    """The connections in the reply to `list-conns`."""
     return tuple(_connection(name, said) for event in listed for name, said in sections(event).items())
 
 

@@ -12,7 +12,7 @@ AGAIN = {"trap": Again.ON_DEMAND, "start": Again.AT_ONCE, "none": Again.NEVER}
 
 
 def read(listed: Iterable[Message]) -> Sequence[Timing]:
-    """Of every connection in what `list-conns` tells; what is not said there is 0, or never."""
+    """Of every connection in the reply to `list-conns`; what is missing there is 0, or never."""
     return [
         Timing(
             name,

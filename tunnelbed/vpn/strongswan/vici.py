@@ -92,7 +92,7 @@ class Charon:
 
     @contextlib.contextmanager
     def _errors(self, command: str) -> Iterator[None]:
-        """Say as this library does what went wrong."""
+        """Convert errors of the vici library to those of this library."""
         try:
             yield
         except CommandException as refused:
