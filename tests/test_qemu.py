@@ -58,7 +58,7 @@ def test_each_foot_is_a_device_of_qemu_s_with_its_mac_and_descriptor(checkout: C
 
 def test_no_machine_has_a_network_of_qemu_s_own(checkout: Checkout) -> None:
     for machine in machines(plan_of(checkout), Path("/files"), AT_ONCE, Path("/state")):
-        words = machine.command(Ports(7, 8, list(range(9, 9 + len(machine.feet)))))
+        words = machine.command(Ports(7, 8, list(range(9, 9 + len(machine.nics)))))
         assert {"-nodefaults", "-no-user-config"} <= set(words)
         backends = [words[at + 1] for at, word in enumerate(words) if word == "-netdev"]
         assert backends
