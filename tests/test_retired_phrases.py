@@ -35,7 +35,7 @@ def test_an_old_form_has_the_slots_of_the_new_one(retired: list[Matcher]) -> Non
 def test_an_old_form_works_as_behave_s_command_runs_it(tmp_path: Path) -> None:
     feature = tmp_path / "features" / "old.feature"
     feature.parent.mkdir()
-    feature.write_text("@scenario.none\nFeature: x\n  Scenario: y\n    Then x\n", encoding="utf-8")
+    feature.write_text("@scenario.site-to-site\nFeature: x\n  Scenario: y\n    Then x\n", encoding="utf-8")
     script = (
         "import sys, runpy; sys.argv = ['sentences', '--dry-run', sys.argv[1]]\n"
         "try:\n    runpy.run_path('scripts/sentences.py', run_name='__main__')\n"
