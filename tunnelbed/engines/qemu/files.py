@@ -34,7 +34,10 @@ TARGET = "machine-files"
 # Seconds in which a kernel boots on a processor that carries it out itself, several times over.
 TRIAL_SECONDS = 15.0
 # What a machine on trial is told: be a node that does nothing.
-TRIAL = 'node=trial\nlimits=\ntunnel=\nsettings() { :; }\nwithin() { exec env -i PATH=/bin "$@"; }\nset -- rest\n'
+TRIAL = (
+    "node=trial\nlimits=\ntunnel=\nsettings() { :; }\n"
+    'within() { exec env -i PATH=/usr/lib/tunnelbed:/bin "$@"; }\nset -- rest\n'
+)
 
 
 def current() -> Path:
