@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
@@ -15,10 +15,11 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from tests.conftest import MAC
+from tunnelbed import waiting
 from tunnelbed.engines.agents import Agent, Agents, Frame
 from tunnelbed.errors import DeadlinePassed
 from tunnelbed.observe.pcapng import ETHERNET
-from tunnelbed.observe.recording import MARKER, SETTLE_SECONDS, Recording
+from tunnelbed.observe.recording import MARKER, QUIET, SETTLE_SECONDS, Recording
 from tunnelbed.vpn.api import Carried, Listed
 from tunnelbed.vpn.strongswan import wire
 
@@ -60,6 +61,11 @@ class Wires:
         for node in nodes:
             do(cast("Agent", Wire(self, node)))
 
+    def later(self, node: str, tell: Callable[[], None]) -> None:
+        """A node sends something: at once."""
+        del node
+        tell()
+
 
 class Wire:
     """The foot of one node in its networks."""
@@ -72,8 +78,12 @@ class Wire:
 
     def send_frame(self, network: str, data: bytes) -> None:
         self.wires.sent += 1
+        self.wires.later(self.node, lambda: self.leaves(network, data))
+
+    def leaves(self, network: str, data: bytes) -> None:
         for node, networks in WATCHED.items():
-            if network in networks and node != self.wires.deaf:
+            meant = data[:6] == b"\xff" * 6 or node == self.node
+            if meant and network in networks and node != self.wires.deaf:
                 self.wires.recording.hear(Frame(node, network, node == self.node, ETHERNET, time.time(), data))
 
 
@@ -106,7 +116,8 @@ def settling(recording: Recording) -> float:
 def test_a_marker_crosses_every_network_and_is_no_sighting() -> None:
     wires = Wires()
     wires.recording.settle()
-    assert wires.sent == 3
+    # One across each network, and one out of each other interface.
+    assert wires.sent == 6
     assert {seen.network for seen in wires.recording.heard} == {"link_a", "link_b", "inside"}
     assert all(seen.frame.data[12:14] == MARKER.to_bytes(2, "big") for seen in wires.recording.heard)
     assert wires.recording.sightings == []
@@ -116,6 +127,52 @@ def test_a_marker_crosses_every_network_and_is_no_sighting() -> None:
 def test_a_node_that_does_not_see_its_network_is_named(deaf: str, missing: str) -> None:
     with pytest.raises(DeadlinePassed, match=missing):
         Wires(deaf).recording.settle()
+
+
+class SlowWires(Wires):
+    """Each frame waits a while before it leaves, as with netem's `delay`; one packet goes on hop by hop."""
+
+    def __init__(self, delay: float, slow: Collection[str]) -> None:
+        super().__init__()
+        self.delay, self.slow = delay, slow
+        # First in, first out, as a queue is.
+        self.queues = {node: ThreadPoolExecutor(max_workers=1) for node in slow}
+
+    def later(self, node: str, tell: Callable[[], None]) -> None:
+        if node not in self.slow:
+            tell()
+            return
+        due = time.monotonic() + self.delay
+
+        def leave() -> None:
+            threading.Event().wait(max(0.0, due - time.monotonic()))
+            tell()
+
+        self.queues[node].submit(leave)
+
+    def goes_on(self, *hops: str) -> None:
+        """The packet waits at one node after another before it is seen to leave there."""
+        if hops:
+            self.later(hops[0], lambda: self.leaves(hops))
+
+    def leaves(self, hops: Sequence[str]) -> None:
+        data = bytes(Ether(dst="02:00:00:00:00:02") / PING)
+        self.recording.hear(Frame(hops[0], "link_a", True, ETHERNET, time.time(), data))  # noqa: FBT003 # a field
+        self.goes_on(*hops[1:])
+
+
+@pytest.mark.parametrize("slow", [("router",), ("gateway-a", "router", "gateway-b")])
+def test_what_waits_before_it_leaves_a_node_is_waited_for_hop_by_hop(slow: Sequence[str]) -> None:
+    wires = SlowWires(0.15, slow)
+    wires.goes_on(*slow)
+    wires.recording.settle()
+    assert [seen.node for seen in wires.recording.sightings] == list(slow)
+
+
+def test_a_busy_machine_s_quiet_is_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = Wires().recording
+    monkeypatch.setattr(waiting, "crowding", lambda: 10 * waiting.ROOM)
+    assert settling(recording) > waiting.MOST_MOVED * QUIET
 
 
 def test_gateways_that_ask_for_a_sign_of_life_keep_nobody_waiting() -> None:

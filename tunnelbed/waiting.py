@@ -92,6 +92,16 @@ def crowding() -> float:
     return runnable / (os.cpu_count() or 1)
 
 
+def _crowded() -> float:
+    """How many times as long as on a machine that is not busy something takes here now: deadlines move by that."""
+    return min(max(crowding() / ROOM, 1.0), MOST_MOVED)
+
+
+def moved(seconds: float) -> float:
+    """As many seconds as these are on this machine now: `stretched`, and more where it is busy. Raises `BadInput`."""
+    return stretched(seconds) * _crowded()
+
+
 class Allowance:
     """Seconds, `stretched`, that something may take, from now or from a moment on; on a busy machine fewer count."""
 
@@ -109,7 +119,7 @@ class Allowance:
     def left(self) -> float:
         """Seconds that are left; the time since the last call counts as far as the machine had time for it."""
         moment = now()
-        self._spent += (moment - self._seen) / min(max(crowding() / ROOM, 1.0), MOST_MOVED)
+        self._spent += (moment - self._seen) / _crowded()
         self._seen = moment
         return max(0.0, self.seconds - self._spent)
 

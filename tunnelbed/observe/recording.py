@@ -34,10 +34,14 @@ from tunnelbed.observe.pcapng import ETHERNET, Pcapng
 # 10 ms, user-space ESP included (measured 2 to 7 ms on two busy cores).
 QUIET = 0.03
 SETTLE_SECONDS = 2.0
+# In all, where frames wait before they leave, and something always moves.
+SLOW_SECONDS = 10.0
 # IEEE 802's ethertype for local experiments, from a locally administered address.
 MARKER = 0x88B5
 MARKER_MAC = "02:00:00:00:00:01"
 BROADCAST = "ff:ff:ff:ff:ff:ff"
+# Nobody's: who sees such a marker is its sender, where it leaves.
+NOBODY_MAC = "02:00:00:00:00:ff"
 
 
 @dataclass(frozen=True)
@@ -109,14 +113,30 @@ class Recording:
         """Return when no packet is in flight any more, and every node has shown that it sees each of its networks.
 
         A marker crosses every network, and all nodes with an interface there report it; then nothing moves anywhere for
-        `QUIET` seconds, stretched, but gateways that ask each other for a sign of life: of thirty, one always does.
+        `QUIET` seconds, stretched and moved, but gateways that ask each other for a sign of life: of thirty, one
+        always does. Where frames wait longer than that before they leave a node (tc-netem(8), a narrow link), markers
+        wait behind them: then a whole round of markers passes in which nothing moves.
         Afterwards the recording can prove that something did *not* happen. Raises
         `DeadlinePassed` where a marker is not seen, with the networks and nodes.
         """
+        until = waiting.now() + waiting.stretched(SLOW_SECONDS)
+        while self._stirs() and waiting.now() < until:
+            pass
+        self.sync()
+
+    def _stirs(self) -> bool:
+        """Send markers, and wait until nothing moves; whether something may yet come out from where frames wait."""
+        looked, began = len(self.heard), waiting.now()
         self._mark()
+        slow = waiting.now() - began > waiting.stretched(QUIET)
+        self._quieten()
+        return slow and not all(_is_marker(seen) or self._routine(seen) for seen in self.heard[looked:])
+
+    def _quieten(self) -> None:
+        """Return when nothing has moved for a while, or something never ceases to."""
 
         def quiet() -> bool:
-            until = waiting.now() + waiting.stretched(QUIET)
+            until = waiting.now() + waiting.moved(QUIET)
             looked = len(self.heard)
             while True:
                 self._news.clear()
@@ -129,7 +149,6 @@ class Recording:
 
         with contextlib.suppress(DeadlinePassed):  # a busy testbed: what matters was waited for by name
             waiting.until(quiet, SETTLE_SECONDS, "the testbed to be quiet")
-        self.sync()
 
     def _routine(self, seen: Sighting) -> bool:
         """Whether a packet is what gateways send each other at any time."""
@@ -137,16 +156,21 @@ class Recording:
         return carried is not None and carried.routine
 
     def _mark(self) -> None:
-        """Send a marker across every network at once; return when all other nodes there have seen it."""
-        sends: dict[str, dict[str, bytes]] = {}
+        """Send a marker across every network at once; return when all other nodes there have seen it.
+
+        And out of every other interface one for nobody, which its sender sees once it leaves. A firewall may drop that
+        one (nft's egress hook), which no more than costs time.
+        """
+        sends: dict[str, dict[str, bytes]] = {name: {} for name in self.watched}
         unseen: dict[tuple[str, bytes], str] = {}
+        waits: dict[tuple[str, bytes], str] = {}
         for network in dict.fromkeys(name for names in self.watched.values() for name in names):
             # The last node there: the first is more often the one in the middle, which would send most of them.
             *others, sender = [node for node, names in self.watched.items() if network in names]
-            token = secrets.token_bytes(16)
-            sends.setdefault(sender, {})[network] = bytes(
-                Ether(src=MARKER_MAC, dst=BROADCAST, type=MARKER) / Raw(token)
-            )
+            for node in (*others, sender):
+                token, receiver = secrets.token_bytes(16), BROADCAST if node == sender else NOBODY_MAC
+                sends[node][network] = bytes(Ether(src=MARKER_MAC, dst=receiver, type=MARKER) / Raw(token))
+                waits[node, token] = network
             unseen |= {(other, token): network for other in others}
 
         def send(agent: Agent) -> None:
@@ -156,16 +180,20 @@ class Recording:
         looked = len(self.heard)
         self.agents.each(tuple(sends), send)
 
-        def check() -> Sequence[str]:
+        def missing(among: dict[tuple[str, bytes], str]) -> Sequence[str]:
             nonlocal looked
             heard = self.heard[looked:]
             looked += len(heard)
             for seen in heard:
-                unseen.pop((seen.node, seen.frame.data[14:30]), None)
-            return [f"{network} by {other}" for (other, _), network in unseen.items()]
+                for markers in (unseen, waits):
+                    markers.pop((seen.node, seen.frame.data[14:30]), None)
+            return [f"{network} by {other}" for (other, _), network in among.items()]
 
         # Raises with those that are missing.
-        waiting.until(check, SETTLE_SECONDS, "no marker to be missing", every=0.002, good=lambda missing: not missing)
+        what = "no marker to be missing"
+        waiting.until(lambda: missing(unseen), SETTLE_SECONDS, what, every=0.002, good=lambda found: not found)
+        with contextlib.suppress(DeadlinePassed):
+            waiting.until(lambda: missing(waits), SETTLE_SECONDS, what, every=0.002, good=lambda found: not found)
 
     def until(self, wanted: Callable[[Sighting], bool], seconds: float) -> Sighting | None:
         """The first sighting that is wanted, waiting up to `seconds` for it; None if it never came."""
@@ -186,7 +214,7 @@ class Recording:
     @property
     def sightings(self) -> Sequence[Sighting]:
         """Everything but our own markers, in the order of time."""
-        heard = [seen for seen in self.heard if seen.frame.data[12:14] != MARKER.to_bytes(2, "big")]
+        heard = [seen for seen in self.heard if not _is_marker(seen)]
         return sorted(heard, key=lambda seen: seen.frame.at)
 
     def on(self, network: str) -> Sequence[Sighting]:
@@ -227,6 +255,10 @@ class Recording:
             for seen in self.sightings:
                 file.write(seen.frame, f"{seen.node} {seen.network}")
         return path
+
+
+def _is_marker(seen: Sighting) -> bool:
+    return seen.frame.data[12:14] == MARKER.to_bytes(2, "big")
 
 
 @contextlib.contextmanager
