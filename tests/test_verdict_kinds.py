@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.fake_network import FakeNetwork
 from tests.fake_network.beds import Fresh, brought_up
 from tests.fake_network.charon import FakeCharon
 from tests.fake_network.pairs import Pair, network, service
-from tests.fake_network.parts import Sealer
+from tests.fake_network.parts import NotSent, Sealer
 from tests.phrases.speaker import Ending, Speaker
 from tests.refutations import Story
 from tunnelbed.checks import application
@@ -233,6 +234,28 @@ def test_who_is_reached_by_a_second_address_is_reached(pair: Pair, says: Says) -
 
 def test_an_address_that_nobody_has_on_the_source_s_own_network_is_not_reached(says: Says) -> None:
     assert says("host A cannot reach 10.1.0.77").status == "passed"
+
+
+def test_a_blackhole_at_the_source_stops_what_goes_there(pair: Pair, says: Says) -> None:
+    pair.batches["host-a"].append("route replace blackhole 10.2.0.0/24")
+    assert says("host A cannot reach host B").status == "passed"
+    ended = says("host A can reach host B")
+    assert "Invalid argument" in seen(ended), ended
+    nothing = "nothing crosses the ISP link"
+    assert says("host A pings host B", nothing) == Ending(nothing, "passed")
+
+
+@pytest.mark.parametrize("sentence", ["host A cannot reach host B", "host A pings host B"])
+def test_what_could_not_be_sent_for_another_reason_proves_nothing(says: Says, sentence: str) -> None:
+    def broken(network: FakeNetwork) -> None:
+        def refuse(_: Packet) -> None:
+            raise NotSent(errno.EINVAL)
+
+        network.nodes["host-a"].send = refuse  # type: ignore[method-assign]
+
+    ended = says(sentence, change=broken)
+    assert (ended.sentence, ended.status) == (sentence, "error"), ended
+    assert "Invalid argument" in ended.words
 
 
 def clear_on_4500(network: FakeNetwork) -> None:

@@ -214,6 +214,8 @@ def _route_get(node: FakeNode, target: str, rest: Sequence[str]) -> str:
     route, source = node.route(address), node.source_for(address)
     if route is None or source is None:
         raise ValueError("RTNETLINK answers: Network is unreachable")
+    if not route.device:
+        raise ValueError("RTNETLINK answers: Invalid argument")
     said = {"dst": target, "dev": route.device, "prefsrc": str(source), "flags": [], "uid": 0, "cache": []}
     return json.dumps([{**said, **({"gateway": str(route.via)} if route.via else {})}])
 

@@ -222,8 +222,10 @@ class FakeNode:
             self.network.later(lambda: self.deliver(packet, "lo"))
             return
         route = self.route(target, source)
-        if route is None or not route.device:
+        if route is None:
             raise NotSent(errno.ENETUNREACH)
+        if not route.device:  # a blackhole (fib_props of net/ipv4/fib_semantics.c)
+            raise NotSent(errno.EINVAL)
         passing = Passing(self, packet, "", route.device)
         passing.goes_sealed = self.sealer.plane == "kernel" and self._policy(source, target)
         passing.state, passing.entry, passing.back = self.tracked.state(packet)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from scapy.packet import Packet
@@ -165,14 +165,9 @@ def source_address(bed: Testbed, source: Node, target: Address) -> Address:
     Where the kernel has no route it sends nothing, and refuses what we would send: then the source's address on the
     target's subnet, else its first of the same IP version. Raises `TunnelbedError` where it has none of that version.
     """
-    command = ["ip", "-json", "route", "get", str(target)]
-    said = bed.node(source).run(command)
-    if not said.status:
-        chosen = next((route["prefsrc"] for route in json.loads(said.stdout) if "prefsrc" in route), None)
-        if chosen:
-            return ipaddress.ip_address(chosen)
-    elif said.status != NO_ROUTE:
-        raise CommandFailed(command, said.status, said.output, source.name)
+    chosen = next((route["prefsrc"] for route in _routes(bed, source, target) if "prefsrc" in route), None)
+    if chosen:
+        return ipaddress.ip_address(chosen)
     own = [interface for attachment in source.attachments for interface in attachment.addresses]
     candidates = [found.ip for found in own if target in found.network]
     candidates += [found.ip for found in own if found.version == target.version]
@@ -181,3 +176,18 @@ def source_address(bed: Testbed, source: Node, target: Address) -> Address:
             f"{source.name} has no IPv{target.version} address now, so it can send nothing to {target}"
         )
     return candidates[0]
+
+
+def has_route(bed: Testbed, source: Node, target: Address) -> bool:
+    """Whether the node's kernel has a route to an address, and none that refuses."""
+    return bool(_routes(bed, source, target))
+
+
+def _routes(bed: Testbed, source: Node, target: Address) -> Sequence[Mapping[str, str]]:
+    """What the node's kernel says of its route to an address; nothing where it has none, or one that refuses."""
+    command = ["ip", "-json", "route", "get", str(target)]
+    said = bed.node(source).run(command)
+    if said.status not in (0, NO_ROUTE):
+        raise CommandFailed(command, said.status, said.output, source.name)
+    found: Sequence[Mapping[str, str]] = json.loads(said.stdout) if not said.status else []
+    return found

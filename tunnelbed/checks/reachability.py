@@ -17,7 +17,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from tunnelbed import waiting
-from tunnelbed.checks.address_selection import Aim, addressed, aims, every_aim, owners, source_address
+from tunnelbed.checks.address_selection import Aim, addressed, aims, every_aim, has_route, owners, source_address
 from tunnelbed.checks.tunnel_path import Listed, Passage, Via, listed
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import CommandFailed, DeadlinePassed, TunnelbedError
@@ -140,7 +140,7 @@ def _is_stopped(bed: Testbed, source: Node, aim: Aim, probe: Probe, about: str) 
         raise unmet(bed, expected, f"it arrived{about}: {arrived[0]}", recording, gateways, probe.shows)
     if answers := [seen for seen in recording.arrivals(source.name) if probe.answers(seen.packet)]:
         raise unmet(bed, expected, f"it was answered{about}: {answers[0]}", recording, gateways, probe.shows)
-    if refused and not any(f"[Errno {number}]" in refused for number in REFUSALS):
+    if refused and not _by_rule_or_route(bed, source, address, refused):
         raise TunnelbedError(
             f"{expected}: cannot be judged, since {source.name} could not send the probe to {address}: {refused}"
         )
@@ -149,6 +149,13 @@ def _is_stopped(bed: Testbed, source: Node, aim: Aim, probe: Probe, about: str) 
             f"{expected}: cannot be judged, since the probe to {address} did not leave {source.name}; "
             f"see its firewall and routes (`invoke exec`)"
         )
+
+
+def _by_rule_or_route(bed: Testbed, source: Node, address: Address, refused: str) -> bool:
+    """Whether a node's kernel did not send a packet because of a rule or its routes, and not for another reason."""
+    # A blackhole is told as a wrong argument (ip-route(8)), and so is much else.
+    blackhole = f"[Errno {errno.EINVAL}]" in refused and not has_route(bed, source, address)
+    return blackhole or any(f"[Errno {number}]" in refused for number in REFUSALS)
 
 
 def _nobody_has(recording: Recording, source: Node, address: Address) -> bool:
@@ -182,10 +189,15 @@ def is_of(bed: Testbed, face: Node | Address, address: Address, near: Node) -> b
     return face in owners(bed, address, near) if isinstance(face, Node) else face == address
 
 
-def send(bed: Testbed, source: Node, target: Node | Address, probe: Probe) -> str:
-    """Send the probe where the source's routes lead, by each IP version of both; why the source refused, or nothing."""
-    refused = [send_to(bed, source, aim.address, probe) for aim in aims(bed, source, target)]
-    return "; ".join(filter(None, refused))
+def send(bed: Testbed, source: Node, target: Node | Address, probe: Probe) -> None:
+    """Send the probe where the source's routes lead, by each IP version of both, though a rule or a route refuses it.
+
+    Raises `TunnelbedError` where it is not sent for another reason: what is not seen then proves nothing.
+    """
+    for aim in aims(bed, source, target):
+        refused = send_to(bed, source, aim.address, probe)
+        if refused and not _by_rule_or_route(bed, source, aim.address, refused):
+            raise TunnelbedError(f"{source.name} could not send {probe.name} to {aim.address}: {refused}")
 
 
 def answer_again(bed: Testbed, source: Node, target: Node, asked: Ping) -> None:
