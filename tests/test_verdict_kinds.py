@@ -19,7 +19,7 @@ from tests.fake_network.pairs import Pair, network, service
 from tests.fake_network.parts import NotSent, Sealer
 from tests.phrases.speaker import Ending, Speaker
 from tests.refutations import Story
-from tunnelbed.checks import application
+from tunnelbed.checks import application, layer2
 from tunnelbed.errors import BadInput, CommandFailed
 from tunnelbed.shell import Completed
 from tunnelbed.testbed.testbed import Testbed as Bed
@@ -248,7 +248,8 @@ def test_a_blackhole_at_the_source_stops_what_goes_there(pair: Pair, says: Says)
 @pytest.mark.parametrize("sentence", ["host A cannot reach host B", "host A pings host B"])
 def test_what_could_not_be_sent_for_another_reason_proves_nothing(says: Says, sentence: str) -> None:
     def broken(network: FakeNetwork) -> None:
-        def refuse(_: Packet) -> None:
+        def refuse(packet: Packet) -> None:
+            del packet
             raise NotSent(errno.EINVAL)
 
         network.nodes["host-a"].send = refuse  # type: ignore[method-assign]
@@ -256,6 +257,15 @@ def test_what_could_not_be_sent_for_another_reason_proves_nothing(says: Says, se
     ended = says(sentence, change=broken)
     assert (ended.sentence, ended.status) == (sentence, "error"), ended
     assert "Invalid argument" in ended.words
+
+
+def test_a_frame_that_nobody_else_can_see_proves_nothing(pair: Pair) -> None:
+    pair.networks["attic"] = network("", "", "10.8.0.0/24")
+    pair.services["host-b"]["networks"]["attic"] = {"ipv4_address": "10.8.0.2"}
+    with up(pair) as (bed, _):
+        host, attic = bed.scenario.node("host-b"), bed.scenario.networks["attic"]
+        with pytest.raises(BadInput, match=r"networks\.attic: found only host-b, expected two nodes"):
+            layer2.frame_reaches_exactly(bed, host, attic, layer2.BROADCAST, layer2.EXPERIMENT)
 
 
 def clear_on_4500(network: FakeNetwork) -> None:

@@ -9,6 +9,7 @@ from scapy.packet import Raw
 
 from tunnelbed.checks.reachability import ON_ITS_WAY
 from tunnelbed.checks.unmet import Unmet, unmet
+from tunnelbed.errors import BadInput
 from tunnelbed.observe.recording import Sighting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Network, Node
@@ -25,6 +26,9 @@ def frame_reaches_exactly(bed: Testbed, sender: Node, network: Network, destinat
     one is itself a frame to many.
     """
     others = {node.name for node in bed.scenario.on(network.name)} - {sender.name}
+    if not others:
+        found, expected = f"only {sender.name}", "two nodes or more"
+        raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", found, expected, "name another network")
     token = secrets.token_bytes(16)
     frame = Ether(src=bed.node(sender).mac(network.name), dst=destination, type=ethertype) / Raw(token)
     subscribe = ["ip", "maddress", "{}", destination, "dev", network.interface]
