@@ -103,10 +103,12 @@ class Story:
     def __init__(self, bed: Bed, mark: Marked | None = None) -> None:
         self.bed, self.mark = bed, mark or Ping()
         self.frames: list[Frame] = []
+        # Seconds from one thing to the next.
+        self.pace = 1.0
 
     def seen(self, node: str, way: str, network: str, packet: Packet) -> None:
         data = bytes(packet if ARP in packet else Ether(dst=MAC) / packet)
-        self.frames.append(Frame(node, network, way == "out", ETHERNET, float(len(self.frames)), data))
+        self.frames.append(Frame(node, network, way == "out", ETHERNET, len(self.frames) * self.pace, data))
 
     def hop(self, sender: str, receiver: str, network: str, packet: Packet) -> None:
         self.seen(sender, "out", network, packet)
@@ -242,6 +244,23 @@ def test_a_probe_that_is_tried_again_is_judged_by_the_try_that_arrived(bed: Bed)
     through([], [sealed(EAST_WEST)])(story)
     with pytest.raises(Unmet, match="carried the probe"):
         story.judge(Via.TUNNEL)
+
+
+def test_a_question_of_several_packets_is_under_way_until_its_answer_leaves(bed: Bed) -> None:
+    story = Story(bed)
+    story.pace = 0.001
+    story.hop("ann", "west", "lan_a", asks(story.mark))
+    story.hop("west", "east", "uplink", sealed(WEST_EAST))
+    # The second packet leaves before the first arrives, and comes to the gateway afterwards.
+    story.seen("ann", "out", "lan_a", asks(story.mark))
+    story.hop("east", "bob", "lan_b", asks(story.mark))
+    story.seen("west", "in", "lan_a", asks(story.mark))
+    story.hop("west", "east", "uplink", sealed(WEST_EAST))
+    story.hop("east", "bob", "lan_b", asks(story.mark))
+    story.hop("bob", "east", "lan_b", answers(story.mark))
+    story.hop("east", "west", "uplink", sealed(EAST_WEST))
+    story.hop("west", "ann", "lan_a", answers(story.mark))
+    story.judge(Via.TUNNEL)
 
 
 def test_a_hub_between_two_tunnels_carries_it_on(bed: Bed) -> None:

@@ -25,6 +25,8 @@ from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Node, Subnet
 
 INSIDE = "intranet"
+# Seconds between packets of one question; between two tries pass several times as many.
+BURST = 0.05
 
 
 class Via(Enum):
@@ -248,18 +250,29 @@ class Passage:
 
     @cached_property
     def _legs(self) -> Sequence[Leg]:
-        """There and back; of several tries, the last one before the first arrival counts."""
+        """There and back; of several tries, the last one before the first arrival counts.
+
+        A long question is several packets, of which the last may be under way when the first arrives: the answer is
+        under way from where it leaves, or where that cannot be seen (ESP in the kernel) from the arrival on.
+        """
         source, target = self.source.name, self.target.name
         every = [seen.frame.at for seen in self._sightings] or [0.0]
-        came = [seen.frame.at for seen in self._own if seen.node == target and not seen.outgoing]
-        back = [seen.frame.at for seen in self._own if seen.node == source and not seen.outgoing]
+        came, sent = self._times(target, outgoing=False), self._times(target, outgoing=True)
+        back, left = self._times(source, outgoing=False), self._times(source, outgoing=True)
         arrived = came[0] if came else every[-1]
-        left = [seen.frame.at for seen in self._own if seen.node == source and seen.outgoing]
+        answered = next((at for at in sent if at >= arrived), arrived)
         begun = [at for at in left if at <= arrived] or every[:1]
+        begin = begun[-1]
+        for at in reversed(begun):
+            begin = at if begin - at < BURST else begin
         return (
-            Leg(self.source, self.target, begun[-1], arrived, "the probe"),
-            Leg(self.target, self.source, arrived, back[-1] if back else every[-1], "the answer"),
+            Leg(self.source, self.target, begin, arrived, "the probe"),
+            Leg(self.target, self.source, answered, back[-1] if back else every[-1], "the answer"),
         )
+
+    def _times(self, node: str, *, outgoing: bool) -> Sequence[float]:
+        """When a node was seen to send the probe or its answer as it is, or to receive it."""
+        return [seen.frame.at for seen in self._own if seen.node == node and seen.outgoing == outgoing]
 
     @cached_property
     def _private(self) -> tuple[Subnet, ...]:
