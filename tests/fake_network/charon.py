@@ -47,8 +47,8 @@ class FakeCharon(Sealer):
         self.old: dict[int, esp.Sa] = {}
         self.counters = {"XfrmInStateSeqError": 0, "XfrmInStateProtoError": 0, "XfrmInNoStates": 0}
         self._numbers = itertools.count(1)
-        # Its own settings may come from elsewhere: those of an impostor.
-        self.own = OWN
+        # An impostor's settings and credentials come from elsewhere, and it listens on another port.
+        self.own, self.home, self.port = OWN, "", IKE_PORT
 
     def start(self) -> None:
         """Begin anew, with the connections of its own file."""
@@ -232,7 +232,7 @@ class FakeCharon(Sealer):
             self._end(sa, answer)
             return
         sa.name = conf.name
-        if wrong := trust.doubts(self.network, self.node, conf, said):
+        if wrong := trust.doubts(self._credentials(), conf, said):
             self.say("CFG", f"<{sa.name}|{sa.unique}> {wrong}")
             self._end(sa, answer)
             return
@@ -353,7 +353,17 @@ class FakeCharon(Sealer):
         self.sas.remove(sa)
 
     def _shown(self, conf: Connection) -> Mapping[str, Any]:
-        return {"id": conf.identity, **trust.shown(self.network, self.node, conf)}
+        return {"id": conf.identity, **trust.shown(self._credentials(), conf)}
+
+    def _credentials(self) -> trust.Files | None:
+        """Its certificates and CRLs by folder and name; None where everybody is whoever they say."""
+        if self.network.keys is None:
+            return None
+        if self.home:
+            own = {path: text for path, text in self.node.files.items() if path.startswith(f"{self.home}/x509")}
+            return {path.removeprefix(f"{self.home}/"): text for path, text in own.items()}
+        tree = self.network.keys / self.node.name
+        return {str(path.relative_to(tree)): path.read_text(encoding="utf-8") for path in tree.glob("x509*/*.pem")}
 
     def _offer(self, child: Child) -> Mapping[str, Any]:
         return {"local": texts(child.local), "remote": texts(child.remote), "esp": child.proposals}
@@ -364,7 +374,7 @@ class FakeCharon(Sealer):
         flags = (0x20 if answer else 0) | (0x08 if sa.initiator else 0)
         header = HEADER.pack(*sa.spis, 46, 0x20, exchange, flags, 0, HEADER.size + len(body))
         family = IP if sa.local.version == 4 else IPv6
-        packet = family(src=str(sa.local), dst=str(sa.remote)) / UDP(sport=IKE_PORT, dport=IKE_PORT)
+        packet = family(src=str(sa.local), dst=str(sa.remote)) / UDP(sport=self.port, dport=IKE_PORT)
         whole = packet / Raw(header + body)
         self.network.later(lambda: self.node.try_to_send(whole))
 

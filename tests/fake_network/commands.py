@@ -5,16 +5,14 @@ One that is not known raises `ValueError`: an empty answer would pass for what t
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tests.fake_network import application, swanctl
-from tests.fake_network.parts import Link, Route
-from tests.fake_network.passing import TUN
+from tests.fake_network import application, ip, rogue, swanctl
+from tests.fake_network.burst import BURST, burst
 from tests.fake_network.stack import FakeNode
 from tunnelbed.checks.host_isolation import LOOK
 from tunnelbed.faults.changes import STATE
@@ -22,7 +20,8 @@ from tunnelbed.faults.links_and_nodes import KILL
 from tunnelbed.observe import nftrace
 from tunnelbed.shell import Completed
 from tunnelbed.topology import capabilities
-from tunnelbed.topology.model import Interface, Subnet
+from tunnelbed.topology.model import Interface
+from tunnelbed.vpn.strongswan import impostor
 
 if TYPE_CHECKING:
     from tests.fake_network.network import FakeNetwork
@@ -57,6 +56,14 @@ def _said(network: FakeNetwork, node: FakeNode, words: list[str]) -> str | Compl
             return look(node)
         case ["sh", "-c", text, *_] if text.startswith(STATE):
             return state(network, node)
+        case ["sh", "-c", impostor.START]:
+            rogue.start(network, node)
+            return ""
+        case ["sh", "-c", impostor.STOP]:
+            rogue.stop(network, node)
+            return ""
+        case ["sh", "-c", impostor.FIND]:
+            return rogue.found(network, node)
         case ["sh", "-c", text, _, process] if text == KILL:
             return _kill(network, node, process)
         case ["sh", "-c", text, _, *arguments] if text.startswith('printf %s "$1"'):
@@ -67,12 +74,14 @@ def _said(network: FakeNetwork, node: FakeNode, words: list[str]) -> str | Compl
             return ""
         case ["sh", "-c" | "-ec", text]:
             return "".join(_shell(network, node, line) for line in text.splitlines())
+        case [program, *rest] if program == BURST:
+            return burst(network, node, rest)
         case ["swanctl", *rest]:
             return swanctl.run(network.charons[node.name], rest)
         case ["nft", *rest]:
             return _nft(node, rest)
         case ["ip", *rest]:
-            return _ip(network, node, rest)
+            return ip.run(network, node, rest)
         case ["cat", path]:
             return _cat(network, node, path)
         case ["find", folder, "-maxdepth", "1", "-name", pattern]:
@@ -107,7 +116,7 @@ def _shell(network: FakeNetwork, node: FakeNode, line: str) -> str:
     if words[:2] == ["ip", "-batch"]:
         own = network.scenario.configs / node.name / "ip.batch"
         for one in own.read_text(encoding="utf-8").splitlines() if own.exists() else ():
-            ip_change(node, one.partition("#")[0].split())
+            ip.change(node, one.partition("#")[0].split())
         return ""
     if words[:2] == ["nft", "-f"] or words[0] in ("iptables-restore", "ip6tables-restore"):
         file = words[-1].removeprefix(NODE_FILES)
@@ -132,6 +141,9 @@ def _nft(node: FakeNode, words: Sequence[str]) -> str:
     match words:
         case ["-j", "list", "chains"]:
             return json.dumps({"nftables": list(node.rules.listed())})
+        case ["--json", "list", "table", *key]:
+            held = {name: sorted(found) for (*of, name), found in node.rules.sets.items() if of == key}
+            return json.dumps({"nftables": [{"set": {"name": name, "elem": found}} for name, found in held.items()]})
         case ["delete", "table", family, name] if (family, name) not in node.rules.tables:
             raise ValueError("Error: Could not process rule: No such file or directory")
         case ["-f", path]:
@@ -146,6 +158,8 @@ def _cat(network: FakeNetwork, node: FakeNode, path: str) -> str:
         return f"{node.links[found[1]].mac}\n"
     if path in node.files:
         return node.files[path]
+    if path.startswith(NODE_FILES):
+        return (network.scenario.configs / node.name / path.removeprefix(NODE_FILES)).read_text(encoding="utf-8")
     if path.startswith("/proc/sys/"):
         key = path.removeprefix("/proc/sys/").translate(str.maketrans("./", "/."))
         if key not in node.sysctls:
@@ -178,175 +192,12 @@ def _status(node: FakeNode) -> str:
     return f"Name:\tinit\nCapEff:\t{mask:016x}\nCapBnd:\t{mask:016x}\n"
 
 
-# ip(8).
-
-
-def _ip(network: FakeNetwork, node: FakeNode, words: list[str]) -> str:
-    match words:
-        case ["-json" | "-j", "address", *rest]:
-            return json.dumps(
-                links(
-                    node,
-                    [
-                        link
-                        for link in shown(network, node)
-                        if ("global" not in rest or link.name != "lo") and (link.up or "up" not in rest)
-                    ],
-                )
-            )
-        case ["-json", "link", "show", *rest]:
-            return json.dumps([{"ifname": link.name} for link in shown(network, node) if link.up or "up" not in rest])
-        case ["-json", "route", "get", target, *rest]:
-            return _route_get(node, target, rest)
-        case ["-4" | "-6" as version, "--json", "route", "show", "table", "main"]:
-            return json.dumps(list(_routes(node, int(version[1]))))
-        case ["maddress", verb, group, "dev", name]:
-            groups = node.links[name].groups
-            (groups.add if verb == "add" else groups.discard)(group)
-            return ""
-    ip_change(node, words)
-    return ""
-
-
-def _route_get(node: FakeNode, target: str, rest: Sequence[str]) -> str:
-    del rest
-    address = ipaddress.ip_address(target)
-    route, source = node.route(address), node.source_for(address)
-    if route is None or source is None:
-        raise ValueError("RTNETLINK answers: Network is unreachable")
-    if not route.device:
-        raise ValueError("RTNETLINK answers: Invalid argument")
-    said = {"dst": target, "dev": route.device, "prefsrc": str(source), "flags": [], "uid": 0, "cache": []}
-    return json.dumps([{**said, **({"gateway": str(route.via)} if route.via else {})}])
-
-
-def shown(network: FakeNetwork, node: FakeNode) -> Sequence[Link]:
-    """The interfaces that a node shows, lo first."""
-    lo = node.links.get("lo") or Link("lo", "00:00:00:00:00:00")
-    own = [link for link in node.links.values() if link.name != "lo"]
-    tun = [Link(TUN, "")] if network.plane == "user" and node.name in network.charons else []
-    return [lo, *own, *tun]
-
-
-def links(node: FakeNode, found: Sequence[Link]) -> list[Mapping[str, object]]:
-    """Interfaces with their addresses, as `ip -json address show` prints them."""
-    return [
-        {
-            "ifname": link.name,
-            "operstate": "UP" if link.up else "DOWN",
-            "address": link.mac,
-            **({"linkinfo": {"info_kind": "tun"}} if link.name == TUN else {}),
-            "addr_info": [
-                {
-                    "family": "inet" if own.version == 4 else "inet6",
-                    "local": str(own.ip),
-                    "prefixlen": own.network.prefixlen,
-                    "scope": "global",
-                }
-                for own in link.addresses
-            ]
-            + _link_local(node, link),
-        }
-        for link in found
-    ]
-
-
-def _link_local(node: FakeNode, link: Link) -> list[Mapping[str, object]]:
-    """What an interface has by itself where IPv6 is left on."""
-    if node.sysctls.get("net.ipv6.conf.all.disable_ipv6") != "0" or link.name in ("lo", TUN):
-        return []
-    local = f"fe80::{link.mac[9:].replace(':', '')}"
-    return [{"family": "inet6", "local": local, "prefixlen": 64, "scope": "link"}]
-
-
-def _routes(node: FakeNode, version: int) -> Iterator[Mapping[str, str]]:
-    for name, own in node.addresses():
-        if own.version == version and node.links[name].up:
-            yield {"dst": str(own.network), "dev": name, "protocol": "kernel"}
-    for route in node.routes:
-        if route.target.version == version and route.table == "main":
-            target = str(route.target) if route.target.prefixlen else "default"
-            via = {"gateway": str(route.via)} if route.via else {}
-            yield {"dst": target, "dev": route.device, "protocol": "boot", **via}
-
-
-def ip_change(node: FakeNode, words: list[str]) -> None:
-    """A change by ip(8): `address replace 10.1.0.99/16 dev intranet_a`, `route add ... via ...`."""
-    match words:
-        case []:
-            pass
-        case ["address" | "addr", "add" | "replace" as verb, text, *rest]:
-            own, device = ipaddress.ip_interface(text), rest[rest.index("dev") + 1]
-            link = node.links.setdefault(device, Link(device, "00:00:00:00:00:00"))
-            if own in link.addresses and verb == "add":
-                raise ValueError("RTNETLINK answers: File exists")
-            link.addresses += [own] if own not in link.addresses else []
-        case ["address" | "addr", "delete" | "del", text, *rest]:
-            link = node.links[rest[rest.index("dev") + 1]]
-            link.addresses.remove(ipaddress.ip_interface(text))
-        case ["route", verb, *rest]:
-            _change_route(node, verb, rest)
-        case ["rule", "add", *rest]:
-            told = dict(zip(rest[::2], rest[1::2], strict=False))
-            node.steers.append((_subnet(told["from"]), _subnet(told["to"]), told["lookup"]))
-        case ["link", *rest]:
-            _change_link(node, rest)
-        case _:
-            raise ValueError(f"ip {' '.join(words)}")
-
-
-def _change_route(node: FakeNode, verb: str, words: list[str]) -> None:
-    blackhole = words[:1] == ["blackhole"] and bool(words.pop(0))
-    table = "main"
-    if "table" in words:
-        at = words.index("table")
-        table = words[at + 1]
-        del words[at : at + 2]
-    told = dict(zip(words[1::2], words[2::2], strict=False))
-    via = ipaddress.ip_address(told["via"]) if "via" in told else None
-    target = _subnet(words[0] if words[0] != "default" else ("::/0" if via and via.version == 6 else "0.0.0.0/0"))
-    if verb in ("delete", "del", "replace"):
-        node.routes = [one for one in node.routes if (one.target, one.table) != (target, table)]
-    if verb in ("add", "replace"):
-        device = told.get("dev", "")
-        if via is not None and not device:
-            near = [name for name, own in node.addresses() if via in own.network]
-            if not near:
-                raise ValueError("RTNETLINK answers: Network is unreachable")
-            device = near[0]
-        node.routes.append(Route(target, "" if blackhole else device, via, table))
-
-
-def _change_link(node: FakeNode, words: list[str]) -> None:
-    if words[:2] == ["set", "dev"]:
-        del words[1]
-    match words:
-        case ["set", name, "up" | "down" as how]:
-            node.links[name].up = how == "up"
-            if how == "down":
-                node.routes = [route for route in node.routes if route.device != name]
-        case ["set", name, "type", "macvlan", "mode", mode]:
-            node.links[name].private = mode == "private"
-        case ["set", name, "address", mac]:
-            node.links[name].mac = mac
-        case ["add", name, "type", "veth", "peer", "name", other]:
-            node.links |= {name: Link(name, "02:00:00:00:fe:01", private=True), other: Link(other, "02:00:00:00:fe:02")}
-        case ["delete" | "del", name]:
-            node.links = {key: link for key, link in node.links.items() if key not in (name, "other")}
-        case _:
-            raise ValueError(f"ip link {' '.join(words)}")
-
-
-def _subnet(text: str) -> Subnet:
-    return ipaddress.ip_network(text, strict=False)
-
-
 # Scripts of the library's.
 
 
 def look(node: FakeNode) -> str:
     """What `host_isolation.LOOK` prints."""
-    addresses = links(node, shown(node.network, node))
+    addresses = ip.links(node, ip.shown(node.network, node))
     routes: dict[int, list[Mapping[str, str]]] = {4: [], 6: []}
     for name, own in node.addresses():
         routes[own.version].append({"dst": str(own.network), "dev": name})

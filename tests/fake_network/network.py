@@ -12,11 +12,11 @@ import yaml
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-from tests.fake_network import charon, commands, esp
+from tests.fake_network import charon, commands, esp, ip
 from tests.fake_network.application import serving
 from tests.fake_network.clock import LeapingClock
 from tests.fake_network.conversation import Conversation
-from tests.fake_network.nftables import Chain
+from tests.fake_network.nft_reader import Chain
 from tests.fake_network.passing import TUN, Passing
 from tests.fake_network.stack import BROADCAST, FakeNode
 from tests.fake_network.workers import Workers
@@ -69,7 +69,7 @@ class FakeNetwork(FakeEngine):
             node.rules.read((files / "nftables.conf").read_text(encoding="utf-8"))
         if (files / "ip.batch").exists():
             for line in (files / "ip.batch").read_text(encoding="utf-8").splitlines():
-                commands.ip_change(node, line.partition("#")[0].split())
+                ip.change(node, line.partition("#")[0].split())
         serving(node)
         if name in self.charons:
             self.charons[name].start()

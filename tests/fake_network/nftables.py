@@ -8,33 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from tests.fake_network.nft_reader import Chain, Reader
 from tests.fake_network.nft_words import same
 
-PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "srcnat": 100}
-TOKEN = re.compile(r'"[^"]*"|@th,\d+,\d+|[{};]|[^\s{};,"]+|,')
 VERDICTS = ("accept", "drop", "reject", "return", "continue")
-
-
-@dataclass
-class Chain:
-    """A chain, with its hook if it has one."""
-
-    family: str
-    table: str
-    name: str
-    type: str = ""
-    hook: str = ""
-    device: str = ""
-    priority: int = 0
-    policy: str = "accept"
-    rules: list[tuple[str, ...]] = field(default_factory=list)
-
-    @property
-    def called(self) -> str:
-        """As a trace calls it."""
-        return f"{self.family} {self.table} {self.name}"
 
 
 @dataclass(frozen=True)
@@ -51,6 +30,8 @@ class Ruleset:
     def __init__(self) -> None:
         self.chains: dict[tuple[str, str, str], Chain] = {}
         self.tables: set[tuple[str, str]] = set()
+        # What rules have added to the sets of tables.
+        self.sets: dict[tuple[str, str, str], set[int]] = {}
         self._counters: dict[tuple[str, ...], int] = {}
 
     def read(self, text: str) -> None:
@@ -64,7 +45,7 @@ class Ruleset:
 
         text = re.sub(r"^[ \t]*define (\w+) = (.*)$", define, text, flags=re.MULTILINE)
         text = re.sub(r"\$(\w+)", lambda match: defined[match[1]], text)
-        _Reader(self, text).all()
+        Reader(self, text).all()
 
     def command(self, words: Sequence[str]) -> None:
         """Take the arguments of nft."""
@@ -108,7 +89,7 @@ class Ruleset:
     def _through(self, chain: Chain, packet: Packet, told: Callable[[str], None]) -> Decision | None:
         for rule in chain.rules:
             words = " ".join(rule).replace(" , ", ", ").replace("{ ", "{ ").strip()
-            effect = Rule(self, rule, packet).effect()
+            effect = Rule(self, chain, rule, packet).effect()
             if effect is None:
                 continue
             verb, argument = effect
@@ -156,6 +137,14 @@ class Packet:
         """Whether its target is an address of the node."""
         raise NotImplementedError
 
+    def untrack(self) -> None:
+        """Let connection tracking know nothing of it."""
+        raise NotImplementedError
+
+    def mangle(self, name: str, value: int) -> None:
+        """Give a header's field another value."""
+        raise NotImplementedError
+
     def duplicate(self, device: str) -> None:
         """Send a copy out of another device."""
         raise NotImplementedError
@@ -164,8 +153,8 @@ class Packet:
 class Rule:
     """One rule, asked about one packet."""
 
-    def __init__(self, rules: Ruleset, words: tuple[str, ...], packet: Packet) -> None:
-        self.rules, self.whole, self.words, self.packet = rules, words, list(words), packet
+    def __init__(self, rules: Ruleset, chain: Chain, words: tuple[str, ...], packet: Packet) -> None:
+        self.rules, self.chain, self.whole, self.words, self.packet = rules, chain, words, list(words), packet
 
     def effect(self) -> tuple[str, str] | None:
         """The verdict and its argument; None where the rule does not match."""
@@ -186,7 +175,10 @@ class Rule:
         """Whether the expression that begins with this word matches; takes its words away."""
         packet = self.packet
         match word:
-            case "counter" | "log" | "notrack" | ",":
+            case "notrack":
+                packet.untrack()
+                return True
+            case "counter" | "log" | ",":
                 return True
             case "iifname" | "oifname":
                 return self.fits(packet.came if word == "iifname" else packet.goes)
@@ -196,6 +188,8 @@ class Rule:
                 del self.words[:2]
                 modulus = int(self.words.pop(0))
                 return self.rules.counted(self.whole) % modulus == int(self.value())
+            case "add":
+                return self.added()
             case "dup":
                 packet.duplicate(self.words[1])
                 self.words.clear()
@@ -203,7 +197,9 @@ class Rule:
             case "ip" | "ip6" | "tcp" | "udp" | "th" | "icmp" | "icmpv6":
                 name = self.words.pop(0)
                 if self.words[:1] == ["set"]:
-                    raise ValueError(f"mangling is not known here: {self.whole}")
+                    packet.mangle(f"{word} {name}", int(self.words[1]))
+                    del self.words[:2]
+                    return True
                 return self.fits(packet.field(f"{word} {name}"))
         if found := re.fullmatch(r"@th,(\d+),(\d+)", word):
             return packet.raw(int(found[1]), int(found[2])) == int(self.value(), 0)
@@ -235,6 +231,15 @@ class Rule:
                 return packet.for_us()
         raise ValueError(f"{word} {what} is not known here: {' '.join(self.whole)}")
 
+    def added(self) -> bool:
+        """Add bits of the packet to a set: `add @name { @th,48,16 }`."""
+        into = self.rules.sets[self.chain.family, self.chain.table, self.words.pop(0).removeprefix("@")]
+        _, offset, length = self.value().split(",")
+        found = self.packet.raw(int(offset), int(length))
+        if found is not None:
+            into.add(found)
+        return found is not None
+
     def value(self) -> str:
         """The next value, `a`, `a,b` or `{ a, b }`, its parts with commas between."""
         if self.words[0] in ("==", "&"):
@@ -259,119 +264,3 @@ class Rule:
         if sign in (">", "<"):
             return int(str(found)) > int(wanted[0]) if sign == ">" else int(str(found)) < int(wanted[0])
         return any(same(found, one) for one in wanted) != (sign == "!=")
-
-
-class _Reader:
-    """Reads a file or a command of nft into a ruleset."""
-
-    def __init__(self, rules: Ruleset, text: str) -> None:
-        self.rules = rules
-        # A line's end ends a rule, but not within a set.
-        self.tokens: list[str] = []
-        depth = 0
-        for line in text.splitlines():
-            found = TOKEN.findall(line)
-            self.tokens += found
-            depth = 0 if found[-1:] == ["{"] else depth
-            if found and found[-1] not in ("{", ";"):
-                self.tokens.append("\n")
-
-    def all(self) -> None:
-        while self.tokens:
-            self.statement()
-
-    def take(self, count: int = 1) -> list[str]:
-        found, self.tokens = self.tokens[:count], self.tokens[count:]
-        return found
-
-    def statement(self) -> None:
-        (word,) = self.take()
-        match word:
-            case "\n" | ";":
-                pass
-            case "flush":
-                self.flush()
-            case "delete":
-                _, family, name = self.take(3)
-                self.drop_table(family, name)
-            case "table":
-                self.table(*self.take(2))
-            case "chain":
-                self.chain(*self.take(3))
-            case "add" | "insert":
-                self.add(word)
-            case _:
-                raise ValueError(f"Error: syntax error, unexpected {word}")
-
-    def drop_table(self, family: str, name: str) -> None:
-        if (family, name) not in self.rules.tables:
-            raise ValueError("Error: Could not process rule: No such file or directory")
-        self.rules.tables.discard((family, name))
-        self.rules.chains = {key: one for key, one in self.rules.chains.items() if key[:2] != (family, name)}
-
-    def flush(self) -> None:
-        (what,) = self.take()
-        if what == "ruleset":
-            self.rules.chains, self.rules.tables = {}, set()
-        else:
-            family, table, name = self.take(3)
-            self.rules.chains[family, table, name].rules = []
-
-    def add(self, how: str) -> None:
-        (what,) = self.take()
-        if what == "table":
-            self.table(*self.take(2))
-        elif what == "chain":
-            self.chain(*self.take(3))
-        else:
-            family, table, name = self.take(3)
-            rules = self.rules.chains[family, table, name].rules
-            rules.insert(0 if how == "insert" else len(rules), self.rule())
-
-    def rule(self) -> tuple[str, ...]:
-        found: list[str] = []
-        depth = 0
-        while self.tokens:
-            token = self.tokens[0]
-            if token in ("\n", ";") and not depth:
-                break
-            if token == "}" and not depth:
-                break
-            depth += (token == "{") - (token == "}")
-            found += self.take() if token != "\n" else self.take()[:0]
-        return tuple(found)
-
-    def table(self, family: str, name: str) -> None:
-        self.rules.tables.add((family, name))
-        if self.tokens[:1] != ["{"]:
-            return
-        self.take()
-        while (word := self.take()[0]) != "}":
-            if word == "chain":
-                self.chain(family, name, *self.take())
-
-    def chain(self, family: str, table: str, name: str) -> None:
-        chain = self.rules.chains.setdefault((family, table, name), Chain(family, table, name))
-        if self.tokens[:1] != ["{"]:
-            return
-        self.take()
-        while self.tokens[0] != "}":
-            words = self.rule()
-            if words[:1] == ("type",):
-                self.hook(chain, words)
-            elif words[:1] == ("policy",):
-                chain.policy = words[1]
-            elif words:
-                chain.rules.append(words)
-            if self.tokens[0] in ("\n", ";"):
-                self.take()
-        self.take()
-
-    def hook(self, chain: Chain, words: tuple[str, ...]) -> None:
-        known = dict(zip(words[::2], words[1::2], strict=False))
-        chain.type, chain.hook = known["type"], known["hook"]
-        chain.device = known.get("device", "").strip('"')
-        number = words[words.index("priority") + 1]
-        rest = "".join(words[words.index("priority") + 2 :])
-        chain.priority = PRIORITIES[number] if number in PRIORITIES else int(number)
-        chain.priority += int(rest) if rest else 0

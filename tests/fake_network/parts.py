@@ -50,7 +50,7 @@ class Policy:
 class Sealer:
     """What seals and opens packets on a node (a charon); one that does nothing."""
 
-    plane = ""
+    plane, port = "", 500
 
     def policies(self) -> Sequence[Policy]:
         """What is to be sealed now."""

@@ -109,6 +109,15 @@ class Passing(nftables.Packet):
     def for_us(self) -> bool:
         return self.node.has(ends_of(self.packet)[1])
 
+    def untrack(self) -> None:
+        self.state, self.entry = "untracked", None
+
+    def mangle(self, name: str, value: int) -> None:
+        if name not in ("udp sport", "udp dport"):
+            raise ValueError(f"mangling of {name} is not known here")
+        setattr(self.packet[UDP], name.partition(" ")[2], value)
+        conntrack.fresh(self.packet)
+
     def duplicate(self, device: str) -> None:
         if self.frame:
             self.node.network.transmit(self.node, device, self.frame)

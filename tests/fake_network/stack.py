@@ -194,7 +194,7 @@ class FakeNode:
         elif TCP in packet:
             self._tcp(packet)
         elif UDP in packet:
-            if packet[UDP].dport in (500, NAT_T) and self.sealer.plane:
+            if packet[UDP].dport in (self.sealer.port, NAT_T) and self.sealer.plane:
                 self.sealer.hear(packet)
             elif ("udp", packet[UDP].dport) not in self.inboxes:
                 self.complain(packet, "port")

@@ -4,40 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.fake_network.settings import Connection
-from tests.fake_network.stack import FakeNode
 
-if TYPE_CHECKING:
-    from tests.fake_network.network import FakeNetwork
+# Certificates and CRLs: `x509ca/root.pem` and what it holds.
+Files = Mapping[str, str]
 
 
-def shown(network: FakeNetwork, node: FakeNode, conf: Connection) -> Mapping[str, str]:
+def shown(files: Files | None, conf: Connection) -> Mapping[str, str]:
     """The certificate that a connection presents, if it has one and there are keys."""
-    if network.keys is None or not conf.certificate:
+    if files is None or not conf.certificate:
         return {}
-    return {"certificate": (network.keys / node.name / "x509" / conf.certificate).read_text(encoding="utf-8")}
+    return {"certificate": files[f"x509/{conf.certificate}"]}
 
 
-def doubts(network: FakeNetwork, node: FakeNode, conf: Connection, said: Mapping[str, Any]) -> str:
+def doubts(files: Files | None, conf: Connection, said: Mapping[str, Any]) -> str:
     """Why a peer is not believed, in charon's words; nothing, if it is."""
-    if network.keys is None or not conf.certificate:
+    if files is None or not conf.certificate:
         return ""
-    tree = network.keys / node.name
     certificate = x509.load_pem_x509_certificate(said.get("certificate", "").encode())
-    authorities = _all(tree / "x509ca")
+    authorities = [x509.load_pem_x509_certificate(pem) for pem in _within(files, "x509ca/")]
     issuer = next((one for one in authorities if _signed(certificate, one)), None)
     if issuer is None:
         return f"no issuer certificate found for {certificate.subject.rfc4514_string()}"
     if certificate.not_valid_after_utc < datetime.now(UTC):
         return f"subject certificate invalid (valid from {certificate.not_valid_before_utc})"
-    lists = [x509.load_pem_x509_crl(path.read_bytes()) for path in sorted((tree / "x509crl").glob("*.pem"))]
+    lists = [x509.load_pem_x509_crl(pem) for pem in _within(files, "x509crl/")]
     crl = next((one for one in lists if one.issuer == certificate.issuer), None)
     if crl is None and conf.strict:
         return "constraint check failed: RULE_CRL_VALIDATION is FAILED, but requires at least GOOD"
@@ -46,8 +43,8 @@ def doubts(network: FakeNetwork, node: FakeNode, conf: Connection, said: Mapping
     return ""
 
 
-def _all(folder: Path) -> list[x509.Certificate]:
-    return [x509.load_pem_x509_certificate(path.read_bytes()) for path in sorted(folder.glob("*.pem"))]
+def _within(files: Files, folder: str) -> list[bytes]:
+    return [text.encode() for path, text in sorted(files.items()) if path.startswith(folder)]
 
 
 def _signed(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

@@ -48,7 +48,7 @@ REFUTATIONS = (
     impossible(
         "gateway B poses as gateway S",
         possible="the router poses as gateway S",
-        says="site-to-site: gateway-b: found a gateway, expected a node that runs no strongSwan of its own; *",
+        says="site-to-site: gateway-b: found a gateway, expected a node that runs no VPN of its own; *",
     ),
     impossible(
         "the router poses as client A1",
