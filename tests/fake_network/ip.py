@@ -90,7 +90,7 @@ def _link_local(node: FakeNode, link: Link) -> list[Mapping[str, object]]:
     """What an interface has by itself where IPv6 is left on."""
     if node.sysctls.get("net.ipv6.conf.all.disable_ipv6") != "0" or link.name in ("lo", TUN):
         return []
-    local = f"fe80::{link.mac[9:].replace(':', '')}"
+    local = f"fe80::{link.mac[12:].replace(':', '')}"
     return [{"family": "inet6", "local": local, "prefixlen": 64, "scope": "link"}]
 
 

@@ -63,8 +63,9 @@ def describe(bed: Testbed, ports: Sequence[int], progress: Progress) -> str:
                         try:
                             found += _facts(bed, source, target, port)
                         except (Unmet, TunnelbedError) as doubt:
+                            pair = f"{source.name} to {target.name}{f' on TCP port {port}' if port else ''}"
                             told = str(doubt).splitlines()[:2]
-                            doubts.append(" ".join(" ".join(told).split()))
+                            doubts.append(" ".join([f"{pair}:", *" ".join(told).split()]))
             progress("reading security associations")
             agreed = list(_agreed(bed))
             progress("reading capabilities and networks of nodes")
