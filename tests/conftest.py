@@ -17,6 +17,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
+from tests.fake_network.pairs import Pair
+
 # How long an example takes says how busy the machine is.
 settings.register_profile("tunnelbed", deadline=None)
 settings.load_profile("tunnelbed")
@@ -94,6 +96,13 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     made = Checkout(tmp_path / "checkout")
     monkeypatch.chdir(made.root)
     return made
+
+
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
+    """Two sites with a tunnel, for the fake network; the current folder is another one."""
+    monkeypatch.chdir(tmp_path)
+    return Pair(tmp_path / "checkout")
 
 
 def processes() -> dict[int, str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from tests.conftest import Checkout
 from tests.fake_network import FakeNetwork
-from tunnelbed.errors import NodeFailed
-from tunnelbed.faults.changes import difference, lines, state, well
+from tests.fake_network.beds import brought_up
+from tests.fake_network.pairs import Pair
+from tunnelbed.errors import NodeFailed, TunnelbedError
+from tunnelbed.faults.changes import Changes, difference, lines, state, well
 from tunnelbed.shell import Completed
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
@@ -91,3 +94,62 @@ def test_a_check_that_fails_does_not_pass_whatever_it_says(
     assert set(asked) == {"client"}
     status = 0
     well(bed, 0.05)
+
+
+@contextlib.contextmanager
+def address_added(bed: Bed, *, taken_back: bool) -> Iterator[None]:
+    """host A has one more address, and perhaps keeps it."""
+    words = ["10.1.0.99/24", "dev", "intranet_a"]
+    bed.node("host-a").run(["ip", "address", "add", *words], check=True)
+    yield
+    if taken_back:
+        bed.node("host-a").run(["ip", "address", "delete", *words], check=True)
+
+
+def test_changes_that_are_taken_back_leave_the_testbed_as_it_was_found(pair: Pair) -> None:
+    with brought_up(pair.load(), pair.root) as (bed, _):
+        before = state(bed)
+        changes = Changes(bed)
+        changes.make(address_added(bed, taken_back=True))
+        assert state(bed) != before
+        changes.undo()
+        changes.undo()
+        assert difference(before, state(bed)) == []
+
+
+def test_what_a_change_leaves_behind_is_named(pair: Pair) -> None:
+    with brought_up(pair.load(), pair.root) as (bed, _):
+        changes = Changes(bed)
+        changes.make(address_added(bed, taken_back=False))
+        with pytest.raises(TunnelbedError) as left:
+            changes.undo()
+    assert str(left.value) == (
+        "pair is not in the state it was in before: "
+        "host-a has more: address intranet_a inet 10.1.0.99/24 scope global intranet_a; "
+        "take it down, then bring it up again"
+    )
+
+
+def test_a_node_whose_check_fails_after_changes_is_named_with_what_it_printed(pair: Pair) -> None:
+    pair.services["host-a"]["healthcheck"] = {"test": ["CMD", "ask", "once"]}
+    pair.services["host-b"]["healthcheck"] = {"test": ["CMD", "ask", "twice"]}
+    with brought_up(pair.load(), pair.root) as (bed, network):
+        answers = {"once": ["not yet\n", "", "no\n"], "twice": ["", "", ""]}
+
+        def answer(_: str, command: Sequence[str]) -> Completed | None:
+            if command[0] != "ask":
+                return None
+            said = answers[command[1]]
+            text = said.pop(0) if len(said) > 1 else said[0]
+            return Completed(tuple(command), 1 if text else 0, text, "")
+
+        network.answers.append(answer)
+        well(bed, 2.0)
+        with pytest.raises(NodeFailed, match="host-a: its check does not pass: no; see `invoke logs`"):
+            well(bed, 2.0)
+        answers["once"] = [" \n"]
+        with pytest.raises(NodeFailed, match="its check does not pass: it ends with 1"):
+            well(bed, 2.0)
+        bed.state.mkdir(parents=True)
+        bed._failing.write_text("host-a", encoding="utf-8")
+        well(bed, 2.0)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-
-import pytest
 
 from tests.fake_network import FakeNetwork
 from tests.fake_network.beds import brought_up
@@ -16,12 +13,6 @@ NAT = """table inet n { chain post {
     type nat hook postrouting priority 100; policy accept; oifname isp_link masquerade;
 } }"""
 MUTE = "table inet n { chain out { type filter hook output priority 0; policy drop; } }"
-
-
-@pytest.fixture
-def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
-    monkeypatch.chdir(tmp_path)
-    return Pair(tmp_path / "checkout")
 
 
 def nothing(network: FakeNetwork) -> None:
@@ -35,7 +26,7 @@ def described(pair: Pair, *ports: int, change: Callable[[FakeNetwork], None] = n
         bed.patience = 2.0
         captures = bed.captures
         text = describe(bed, ports, lambda _: None)
-        assert (bed.captures, bed.hasty) == (captures, False)
+        assert (bed.captures, bed.fail_fast) == (captures, False)
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         said = line.strip()
@@ -106,7 +97,7 @@ def test_who_is_seen_as_another_has_a_sentence_that_says_so(pair: Pair) -> None:
     pair.tunnel = False
     pair.batches["gateway-b"] = ["route replace blackhole 10.1.0.0/24"]
     found = described(pair, change=lambda network: network.nodes["gateway-a"].rules.read(NAT))
-    assert found["As whom somebody is seen"] == [
+    assert found["Source addresses after NAT"] == [
         "host A reaches gateway B and is seen there as gateway A",
         "host A reaches host B and is seen there as gateway A",
     ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.fake_network.beds import brought_up
@@ -13,12 +11,6 @@ from tunnelbed.errors import ChecksFailed
 from tunnelbed.topology.model import Node
 
 WHICH = ["--scenario", "pair"]
-
-
-@pytest.fixture
-def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
-    monkeypatch.chdir(tmp_path)
-    return Pair(tmp_path / "checkout")
 
 
 def checked(pair: Pair, *command: str) -> None:
@@ -45,9 +37,7 @@ def test_a_check_is_explained_by_the_path_of_a_ping_to_the_address_it_names(pair
     pair.tunnel = False
     pair.batches["gateway-a"].append("route replace blackhole 10.2.0.0/24")
     found = lines_of(pair, "1 packets transmitted,\n0 received")
-    assert found[0] == (
-        "host-a: its check `ping -c 1 10.2.0.2` does not pass: 1 packets transmitted, 0 received"
-    )
+    assert found[0] == ("host-a: its check `ping -c 1 10.2.0.2` does not pass: 1 packets transmitted, 0 received")
     assert found[1] == "  a ping from host-a to 10.2.0.2:"
     assert any("gateway-a" in line and "unreachable" in line for line in found[2:-5]), found
     assert found[-5:] == [
@@ -70,10 +60,11 @@ def test_a_check_that_printed_nothing_is_said_to(pair: Pair) -> None:
 
 def test_a_ping_that_cannot_be_traced_is_said_why(pair: Pair) -> None:
     checked(pair, "ping", "2001:db8::1")
-    assert [line for line in lines_of(pair, "no") if "could not be traced" in line] == [
+    (said,) = (line for line in lines_of(pair, "no") if "could not be traced" in line)
+    assert said == (
         "  a ping from host-a to 2001:db8::1 could not be traced: --to: found 2001:db8::1, "
-        "expected an address of an IP version that host-a speaks; name another address"
-    ]
+        "expected an address of an IP version that host-a has; name another address"
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
 
 import pytest
 
 from tests.conftest import Checkout
+from tests.fake_network.beds import brought_up
+from tests.fake_network.pairs import Pair, dual
 from tunnelbed.checks import firewall
+from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.fake import FakeEngine
-from tunnelbed.errors import BadInput
+from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.observe import nftrace
 from tunnelbed.observe.probes import PacketTooBig, Ping, TcpSyn
 from tunnelbed.testbed.testbed import Testbed as Bed
@@ -153,3 +158,85 @@ def test_a_kind_of_packet_is_made_for_its_name(kind: str, name: str) -> None:
 def test_a_kind_that_cannot_be_sent_is_answered_with_those_that_can(kind: str) -> None:
     with pytest.raises(BadInput, match="ESP, ICMP, TCP port N or UDP port N"):
         firewall.probe_of(kind)
+
+
+EARLY = "type filter hook prerouting priority -150; policy accept;"
+BACK = f"table inet f {{ chain pre {{ {EARLY} fib saddr . iif oif missing drop; }} }}"
+CLOSED = """table inet f {
+    chain in { type filter hook input priority 0; policy accept; tcp dport 22 drop; }
+    chain through { type filter hook forward priority 0; policy accept; }
+}"""
+OPEN = CLOSED.replace("tcp dport 22 drop;", "")
+
+
+@contextmanager
+def up(pair: Pair, **rules: str) -> Iterator[Bed]:
+    """The pair, with rules of nft(8) on some of its nodes."""
+    with brought_up(pair.load(), pair.root) as (bed, network):
+        bed.patience = 2.0
+        for node, text in rules.items():
+            network.nodes[node.replace("_", "-")].rules.read(text)
+        yield bed
+
+
+def test_a_source_that_cannot_come_from_there_is_refused_by_a_rule_or_is_not(pair: Pair) -> None:
+    dual(pair)
+    names = ("gateway-a", "host-a")
+    with up(pair, gateway_a=BACK) as bed:
+        gateway, host = map(bed.scenario.node, names)
+        firewall.refuses_source(bed, gateway, host, bed.scenario.networks["isp_link"])
+        with pytest.raises(BadInput, match="found no interface on it, expected one of: isp_link, intranet_a"):
+            firewall.refuses_source(bed, gateway, host, bed.scenario.networks["intranet_b"])
+    for rules in (OPEN, BACK.replace("fib saddr . iif oif missing drop", "drop")):
+        with up(pair, gateway_a=rules) as bed:
+            gateway, host = map(bed.scenario.node, names)
+            with pytest.raises(Unmet) as failed:
+                firewall.refuses_source(bed, gateway, host, bed.scenario.networks["isp_link"])
+        # Dropped for another reason, it proves nothing about its source.
+        assert failed.value.expected == "gateway-a accepts no packet from host-a on isp_link"
+        assert failed.value.seen.endswith(" was not dropped for its source address")
+
+
+@pytest.mark.parametrize(("source", "verdict"), [("gateway-b", "drop"), ("host-a", "drop"), ("gateway-b", "accept")])
+def test_a_gateway_s_firewall_decides_about_another_gateway_s_packets_and_a_host_s(
+    pair: Pair, source: str, verdict: str
+) -> None:
+    with up(pair, gateway_a=CLOSED) as bed:
+        gateway, sender = bed.scenario.node("gateway-a"), bed.scenario.node(source)
+        kind, other = ("TCP port 22", "TCP port 23") if verdict == "drop" else ("TCP port 23", "TCP port 22")
+        firewall.decides(bed, gateway, firewall.flows(bed, sender, gateway), [kind], verdict)
+        with pytest.raises(Unmet) as failed:
+            firewall.decides(bed, gateway, firewall.flows(bed, sender, gateway), [kind, other], verdict)
+    assert failed.value.expected == f"the firewall of gateway-a {verdict}s {other} from {source} to gateway-a"
+    assert failed.value.seen == {"drop": "accept", "accept": "drop"}[verdict]
+
+
+def test_another_gateway_s_packet_that_only_passes_goes_by_the_next_hop(pair: Pair) -> None:
+    pair.services["gateway-b"]["labels"].pop("tunnelbed.role")
+    with up(pair, gateway_a=CLOSED) as bed:
+        gateway, sender = bed.scenario.node("gateway-a"), bed.scenario.node("gateway-b")
+        passing = firewall.flows(bed, sender, bed.scenario.node("host-a"))
+        firewall.decides(bed, gateway, passing, ["TCP port 22"], "accept")
+
+
+def test_what_never_comes_to_a_firewall_has_no_verdict(pair: Pair) -> None:
+    with up(pair) as bed:
+        gateway, hosts = bed.scenario.node("gateway-b"), [bed.scenario.node(name) for name in ("host-a", "gateway-a")]
+        with pytest.raises(TunnelbedError, match="is not seen by the firewall of gateway-b: see the sender's routes"):
+            firewall.decides(bed, gateway, firewall.flows(bed, *hosts), ["TCP port 22"], "drop")
+
+
+def test_a_target_is_left_as_it_is_and_dropped_or_handed_on(pair: Pair) -> None:
+    address = ip_address("192.0.2.1")
+    hook = "type nat hook prerouting priority -100; policy accept;"
+    away = f"table ip n {{ chain pre {{ {hook} tcp dport 22 dnat to 10.1.0.2; }} }}"
+    for rules, seen in ((CLOSED, ""), (OPEN, "accept"), (OPEN + away, "dnat to 10.1.0.2")):
+        with up(pair, gateway_a=rules) as bed:
+            nodes = bed.scenario.node("gateway-a"), bed.scenario.node("host-b")
+            if not seen:
+                firewall.hands_nothing_on(bed, *nodes, address, ["TCP port 22"])
+                continue
+            with pytest.raises(Unmet) as failed:
+                firewall.hands_nothing_on(bed, *nodes, address, ["TCP port 22"])
+        assert failed.value.expected == "gateway-a does not redirect TCP port 22 from host-b to 192.0.2.1"
+        assert seen in failed.value.seen

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
@@ -20,7 +23,12 @@ from scapy.packet import Packet, Raw
 
 from tests.conftest import MAC, Checkout
 from tests.fake_charon import tunnel
+from tests.fake_network import FakeNetwork
+from tests.fake_network.beds import brought_up
+from tests.fake_network.pairs import Pair, service
+from tests.fake_network.stack import FakeNode
 from tunnelbed.checks import confidentiality
+from tunnelbed.checks.application import Request
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
@@ -256,3 +264,77 @@ def test_what_moves_by_itself_proves_nothing_about_private_addresses(bed: Bed) -
     confidentiality.no_inside_address_is_seen(bed, seen, [client])
     with pytest.raises(TunnelbedError, match="nothing is shown"):
         confidentiality.no_inside_address_is_seen(bed, seen, [server])
+
+
+def test_what_another_node_sends_is_none_of_this_one_s(bed: Bed) -> None:
+    outside = bed.scenario.networks["outside"]
+    seen = recorded(bed, PING)
+    confidentiality.nothing_crosses(bed, seen, outside, bed.scenario.node("server"))
+    for source in (None, bed.scenario.node("gateway")):
+        with pytest.raises(Unmet) as unmet:
+            confidentiality.nothing_crosses(bed, seen, outside, source)
+        assert "ICMP" in unmet.value.seen
+
+
+def test_a_text_that_was_read_nowhere_proves_nothing(bed: Bed) -> None:
+    outside = bed.scenario.networks["outside"]
+    with pytest.raises(TunnelbedError, match="found nowhere, not even where it was sent") as judged:
+        confidentiality.text_is_unreadable(bed, recorded(bed, PING), [Request()], [outside])
+    assert not isinstance(judged.value, Unmet)
+
+
+def test_where_no_network_is_a_site_s_own_no_address_is_from_inside(checkout: Checkout) -> None:
+    del checkout.stack["networks"]["inside"]["labels"]
+    checkout.write()
+    bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
+    with pytest.raises(BadInput, match="found none of a site, expected networks labelled"):
+        confidentiality.no_inside_address_is_seen(bed, recorded(bed, PING), [])
+
+
+def test_a_gateway_that_stands_alone_on_a_network_guards_what_is_behind_it(checkout: Checkout) -> None:
+    bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
+    outside, server = bed.scenario.networks["outside"], bed.scenario.node("server")
+    assert confidentiality.gateway_on(bed, outside, server).name == "gateway"
+    with pytest.raises(BadInput, match="found one node, expected two or more"):
+        confidentiality._attacker_on(bed, replace(outside, name="elsewhere"), server)
+
+
+def forged(pair: Pair, change: Callable[[FakeNetwork], None], face: str = "host-b") -> None:
+    """A ping as from a node, put on the ISP's link for host A, does not arrive there once something is changed."""
+    with brought_up(pair.load(), pair.root) as (bed, network):
+        change(network)
+        nodes = bed.scenario.node(face), bed.scenario.node("host-a")
+        confidentiality.forged_does_not_arrive(bed, *nodes, bed.scenario.networks["isp_link"], Ping())
+
+
+def test_a_forged_packet_arrives_where_its_gateway_lets_it_in(pair: Pair) -> None:
+    only = "table inet f { chain f { type filter hook forward priority 0; policy accept; iifname isp_link drop; } }"
+    forged(pair, lambda network: network.nodes["gateway-a"].rules.read(only))
+    with pytest.raises(Unmet) as unmet:
+        forged(pair, lambda _: None)
+    assert unmet.value.expected == "a plain packet forged as from host-b and put on isp_link does not reach host-a"
+    assert unmet.value.seen.startswith("it arrived: ")
+
+
+def test_a_forged_packet_that_does_not_enter_the_gateway_is_no_verdict(pair: Pair) -> None:
+    def other_mac(network: FakeNetwork) -> None:
+        # What is put there for the gateway is for a MAC that it has no more.
+        transmit = network.transmit
+
+        def lost(node: FakeNode, name: str, data: bytes) -> None:
+            if IP in Ether(data) and Ether(data)[IP].src == "10.2.0.2" and name == "isp_link":
+                return
+            transmit(node, name, data)
+
+        network.transmit = lost  # type: ignore[method-assign]
+
+    with pytest.raises(TunnelbedError, match="cannot be judged, since it was not seen to enter gateway-a") as judged:
+        forged(pair, other_mac)
+    assert not isinstance(judged.value, Unmet)
+
+
+def test_a_face_of_another_ip_version_is_one_line(pair: Pair) -> None:
+    pair.networks["six"] = {"ipam": {"config": [{"subnet": "2001:db8::/64"}]}}
+    pair.services["six"] = service("", "", {"six": {"ipv6_address": "2001:db8::6"}})
+    with pytest.raises(BadInput, match="expected a node with an address of an IP version of host-a"):
+        forged(pair, lambda _: None, face="six")

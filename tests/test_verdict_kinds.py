@@ -15,7 +15,7 @@ from scapy.packet import Packet, Raw
 from tests.fake_network import FakeNetwork
 from tests.fake_network.beds import Fresh, brought_up
 from tests.fake_network.charon import FakeCharon
-from tests.fake_network.pairs import Pair, network, service
+from tests.fake_network.pairs import Pair, dual, network, service
 from tests.fake_network.parts import NotSent, Sealer
 from tests.phrases.speaker import Ending, Speaker
 from tests.refutations import Story
@@ -32,12 +32,6 @@ Says = Callable[..., Ending]
 @pytest.fixture(scope="module")
 def speaker() -> Speaker:
     return Speaker()
-
-
-@pytest.fixture
-def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
-    monkeypatch.chdir(tmp_path)
-    return Pair(tmp_path / "checkout")
 
 
 @pytest.fixture
@@ -82,22 +76,7 @@ def test_esp_that_hides_nothing_is_no_tunnel(pair: Pair, says: Says, plane: str)
 
 
 def test_a_tunnel_for_one_ip_version_is_none_for_the_other(pair: Pair, says: Says) -> None:
-    six = {
-        ("gateway-a", "isp_link"): "2001:db8:ff::1",
-        ("gateway-b", "isp_link"): "2001:db8:ff::2",
-        ("gateway-a", "intranet_a"): "2001:db8:a::1",
-        ("gateway-b", "intranet_b"): "2001:db8:b::1",
-        ("host-a", "intranet_a"): "2001:db8:a::2",
-        ("host-b", "intranet_b"): "2001:db8:b::2",
-    }
-    for (node, name), address in six.items():
-        pair.services[node]["networks"][name]["ipv6_address"] = address
-    for name, subnet in (("isp_link", "ff"), ("intranet_a", "a"), ("intranet_b", "b")):
-        pair.networks[name]["ipam"]["config"].append({"subnet": f"2001:db8:{subnet}::/64"})
-    pair.batches["host-a"].append("route replace default via 2001:db8:a::1")
-    pair.batches["host-b"].append("route replace default via 2001:db8:b::1")
-    pair.batches["gateway-a"].append("route replace 2001:db8:b::/64 via 2001:db8:ff::2")
-    pair.batches["gateway-b"].append("route replace 2001:db8:a::/64 via 2001:db8:ff::1")
+    dual(pair)
     assert says("host A can reach host B").status == "passed"
     ended = says(THROUGH)
     assert seen(ended).startswith("readable on isp_link"), ended

@@ -105,3 +105,23 @@ class Pair:
         path = self.root / "configs" / "pair" / node / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def dual(pair: Pair) -> None:
+    """Give the pair IPv6 besides, on every network, and routes for it; the tunnel carries IPv4 alone."""
+    six = {
+        ("gateway-a", "isp_link"): "2001:db8:ff::1",
+        ("gateway-b", "isp_link"): "2001:db8:ff::2",
+        ("gateway-a", "intranet_a"): "2001:db8:a::1",
+        ("gateway-b", "intranet_b"): "2001:db8:b::1",
+        ("host-a", "intranet_a"): "2001:db8:a::2",
+        ("host-b", "intranet_b"): "2001:db8:b::2",
+    }
+    for (node, name), address in six.items():
+        pair.services[node]["networks"][name]["ipv6_address"] = address
+    for name, subnet in (("isp_link", "ff"), ("intranet_a", "a"), ("intranet_b", "b")):
+        pair.networks[name]["ipam"]["config"].append({"subnet": f"2001:db8:{subnet}::/64"})
+    pair.batches["host-a"].append("route replace default via 2001:db8:a::1")
+    pair.batches["host-b"].append("route replace default via 2001:db8:b::1")
+    pair.batches["gateway-a"].append("route replace 2001:db8:b::/64 via 2001:db8:ff::2")
+    pair.batches["gateway-b"].append("route replace 2001:db8:a::/64 via 2001:db8:ff::1")

@@ -28,7 +28,7 @@ def stop(network: FakeNetwork, node: FakeNode) -> None:
         del network.charons[node.name]
     node.sealer = Sealer()
     node.processes.discard("charon")
-    node.rules.read("destroy table inet tunnelbed_stranger")
+    node.rules.read("destroy table inet tunnelbed_rogue")
     node.files = {path: text for path, text in node.files.items() if not path.startswith(f"{HOME}/")}
 
 
