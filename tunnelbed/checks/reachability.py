@@ -11,6 +11,7 @@ import contextlib
 import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from itertools import product
 
 from scapy.layers.l2 import Ether
@@ -275,7 +276,8 @@ def _reached(bed: Testbed, recording: Recording, target: Node | None, probe: Pro
         nodes = bed.scenario.nodes
         asked = [seen for seen in recording.sightings if not seen.outgoing and probe.asks(seen.packet)]
         plain = [seen for seen in asked if seen.node in nodes and not _guards_itself(bed, nodes[seen.node])]
-        return [seen for seen in plain if (found := ends(seen.packet)) and found[1] in nodes[seen.node].addresses]
+        has = {name: _has_now(bed, nodes[name]) for name in {seen.node for seen in plain}}
+        return [seen for seen in plain if (found := ends(seen.packet)) and found[1] in has[seen.node]]
     if _guards_itself(bed, target):
         return [
             seen
@@ -283,6 +285,12 @@ def _reached(bed: Testbed, recording: Recording, target: Node | None, probe: Pro
             if seen.node == target.name and seen.outgoing and probe.shows(seen.packet)
         ]
     return [seen for seen in recording.arrivals(target.name) if probe.asks(seen.packet)]
+
+
+def _has_now(bed: Testbed, node: Node) -> frozenset[Address]:
+    """The addresses of a node as its kernel has them now: what a stack does not give it may have been added."""
+    infos = [info for link in bed.node(node).interfaces() for info in link.get("addr_info", ())]
+    return frozenset(ip_address(info["local"]) for info in infos if "local" in info)
 
 
 def _guards_itself(bed: Testbed, node: Node) -> bool:
