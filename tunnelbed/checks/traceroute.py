@@ -12,7 +12,7 @@ from scapy.layers.inet6 import ICMPv6TimeExceeded
 from scapy.packet import Packet
 
 from tunnelbed.checks.address_selection import addressed
-from tunnelbed.checks.reachability import ON_ITS_WAY, gateways_of, how_far
+from tunnelbed.checks.reachability import NEGOTIATED, ON_ITS_WAY, gateways_of, how_far
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import TunnelbedError
 from tunnelbed.observe.packets import claims_to_be_sealed, ends, ip_of
@@ -69,9 +69,14 @@ def _hops_to(bed: Testbed, source: Node, gateway: Node, packet: Packet, probe: P
         return seen.node == gateway.name and not seen.outgoing and clear
 
     with bed.record() as recording:
-        bed.node(source).send_packet(bytes(packet))
-        came = recording.until(comes, ON_ITS_WAY)
-        recording.settle()
+        for _ in range(NEGOTIATED):
+            looked = len(recording.heard)
+            bed.node(source).send_packet(bytes(packet))
+            came = recording.until(comes, ON_ITS_WAY)
+            recording.settle()
+            # The first packet may be lost while its tunnel is set up.
+            if came or recording.stalls(looked, probe.shows) is not None:
+                break
     return (_left(packet) - _left(came.packet) + 1, recording) if came else (0, recording)
 
 
