@@ -12,7 +12,7 @@ import pytest
 from tests.fake_network import FakeNetwork
 from tests.fake_network.beds import brought_up
 from tests.fake_network.pairs import Pair
-from tunnelbed.checks import attempt, packet_trace, reachability
+from tunnelbed.checks import packet_trace, reachability
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput
 from tunnelbed.observe.evidence import PacketPath
@@ -109,23 +109,6 @@ def test_a_tunnel_s_gateway_lacks_none_for_what_it_never_tunnels(pair: Pair) -> 
     path = traced(pair, with_more_selectors, "10.9.0.9")
     assert "no tunnel" not in path.cause
     assert path.cause.startswith("gateway-b answers: ")
-
-
-@pytest.mark.parametrize(
-    ("selectors", "address", "covers"),
-    [
-        (["10.1.0.0/24"], "10.1.0.2", True),
-        (["10.1.0.0/24"], "10.2.0.2", False),
-        (["10.1.0.0/24", "10.2.0.2/32[tcp/http]"], "10.2.0.2", True),
-        (["10.2.0.0/24|/0"], "10.2.0.2", True),
-        (["2001:db8::/64"], "10.2.0.2", False),
-        # Of what cannot be read, nothing is said: it may.
-        (["10.1.0.1..10.1.0.9"], "10.2.0.2", True),
-        ([], "10.2.0.2", False),
-    ],
-)
-def test_a_selector_covers_an_address_or_not(selectors: list[str], address: str, *, covers: bool) -> None:
-    assert attempt._covers(selectors, ip_address(address)) is covers
 
 
 def test_what_is_sent_to_its_own_sender_or_by_no_version_of_it_cannot_be_asked(pair: Pair) -> None:

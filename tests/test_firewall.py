@@ -226,6 +226,16 @@ def test_what_never_comes_to_a_firewall_has_no_verdict(pair: Pair) -> None:
             firewall.decides(bed, gateway, firewall.flows(bed, *hosts), ["TCP port 22"], "drop")
 
 
+def test_what_no_chain_decides_about_is_not_said_to_have_got_lost(pair: Pair) -> None:
+    no_forward = "table inet f { chain in { type filter hook input priority 0; policy drop; } }"
+    with up(pair, gateway_a=no_forward) as bed:
+        hosts = bed.scenario.node("host-a"), bed.scenario.node("host-b")
+        told = "arrives at gateway-a, and no chain of its firewall decides about it: see `nft list ruleset`"
+        with pytest.raises(TunnelbedError, match=f"TCP port 22 from host-a to host-b {told}") as judged:
+            firewall.decides(bed, bed.scenario.node("gateway-a"), firewall.flows(bed, *hosts), ["TCP port 22"], "drop")
+    assert not isinstance(judged.value, Unmet)
+
+
 def test_a_target_is_left_as_it_is_and_dropped_or_handed_on(pair: Pair) -> None:
     address = ip_address("192.0.2.1")
     hook = "type nat hook prerouting priority -100; policy accept;"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.refutations.table import REFUTATIONS
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology.compose_file import load
+from tunnelbed.topology.model import Scenario
 
 HOME = Path(__file__).parents[1]
 Tell = Callable[[str, Story], Ending]
@@ -29,12 +31,18 @@ def judged(refuted: Refutation) -> bool:
 HERE = [refuted for refuted in REFUTATIONS if judged(refuted)]
 
 
+@functools.cache
+def scene(name: str) -> Scenario:
+    """A scenario, read once."""
+    return load(name, HOME)
+
+
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Certificates for each scenario, made once."""
     found = {}
     for name in {refuted.scenario for refuted in HERE}:
-        bed = Bed(load(name, HOME), tmp_path_factory.mktemp(name), FakeEngine())
+        bed = Bed(scene(name), tmp_path_factory.mktemp(name), FakeEngine())
         bed.state.mkdir(parents=True)
         bed.make_keys()
         found[name] = bed.state / "pki"
@@ -54,7 +62,7 @@ def tell(speaker: Speaker, keys: dict[str, Path], tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
 
     def told(scenario: str, story: Story) -> Ending:
-        with brought_up(load(scenario, HOME), tmp_path, keys=keys[scenario]) as (bed, _):
+        with brought_up(scene(scenario), tmp_path, keys=keys[scenario]) as (bed, _):
             speaker.changes[bed.name] = Fresh(bed)
             try:
                 return speaker.says(bed, story)

@@ -195,9 +195,13 @@ def _trace(
     try:
         waiting.until(attempt, bed.patience, "a trace")
     except DeadlinePassed as late:
-        raise TunnelbedError(
-            f"{probe.name} {packets.said} is not seen by the firewall of {gateway.name}: see the sender's routes"
-        ) from late
+        about = f"{probe.name} {packets.said}"
+        if {name for name, _ in nftrace.told(lines)} - earlier:
+            cause = f"arrives at {gateway.name}, and no chain of its firewall decides about it"
+            advice = "see `nft list ruleset`, routes and rp_filter there"
+        else:
+            cause, advice = f"is not seen by the firewall of {gateway.name}", "see the sender's routes"
+        raise TunnelbedError(f"{about} {cause}: {advice}") from late
     return found
 
 
