@@ -9,6 +9,9 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from tests.conftest import MAC
+from tests.fake_network.beds import brought_up
+from tests.fake_network.pairs import Pair
+from tunnelbed.errors import BadInput
 from tunnelbed.faults import esp_attacks
 
 
@@ -42,3 +45,10 @@ def test_what_was_recorded_is_never_changed(recorded: Packet) -> None:
     esp_attacks.altered(recorded)
     esp_attacks.of_no_tunnel(recorded)
     assert bytes(recorded) == before
+
+
+def test_gateways_of_sites_without_clients_send_no_esp_that_could_be_recorded(pair: Pair) -> None:
+    with brought_up(pair.load(), pair.root) as (bed, _):
+        ends = bed.scenario.node("gateway-a"), bed.scenario.node("gateway-b")
+        with pytest.raises(BadInput, match="expected gateways of a site with clients, on networks labelled"):
+            esp_attacks.recorded_esp(bed, *ends)
