@@ -77,6 +77,12 @@ def test_each_child_has_its_selectors_and_numbers() -> None:
     assert (first.children[0].bytes_in, first.children[0].bytes_out) == (1748, 1848)
 
 
+@pytest.mark.parametrize(("mode", "unseen"), [("TUNNEL", False), ("TRANSPORT", True)])
+def test_in_transport_mode_the_ends_own_packets_are_seen_nowhere(mode: str, *, unseen: bool) -> None:
+    (found,) = sas.tunnels([as_sent({"a": {"uniqueid": "1", "child-sas": {"web-1": {"name": "web", "mode": mode}}}})])
+    assert [child.unseen for child in found.children] == [unseen]
+
+
 def test_a_rekeyed_child_stays_listed_beside_its_successor() -> None:
     (tunnel,) = answer("rekeyed-child")
     assert [(child.state, child.carries, child.replaced) for child in tunnel.children] == [

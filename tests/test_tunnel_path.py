@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -15,14 +16,17 @@ from scapy.packet import Packet, Raw
 
 from tests.conftest import MAC, Checkout
 from tests.fake_charon import tunnel
+from tunnelbed.checks import reachability
 from tunnelbed.checks.tunnel_path import Listed, Passage, Via
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.agents import Agents, Frame
 from tunnelbed.engines.fake import FakeEngine
+from tunnelbed.errors import TunnelbedError
 from tunnelbed.observe.pcapng import ETHERNET
 from tunnelbed.observe.probes import Datagram, Marked, Ping, Probe, TcpSyn
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.daemons import Daemons
+from tunnelbed.testbed.node_handle import NodeHandle
 from tunnelbed.testbed.options import Options
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
@@ -413,3 +417,19 @@ def test_the_captures_of_a_failure_are_the_testbed_s(bed: Bed, tmp_path: Path) -
     with pytest.raises(Unmet):
         story.judge(Via.TUNNEL)
     assert list(tmp_path.glob("*.pcapng"))
+
+
+@pytest.mark.parametrize(("unseen", "said"), [(True, "the kernel encrypts packets between west and east"), (False, "")])
+def test_what_the_kernel_hides_between_two_ends_is_no_failure_of_the_network(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch, *, unseen: bool, said: str
+) -> None:
+    (listed,) = (replace(child, unseen=unseen) for child in tunnel(EAST_WEST, WEST_EAST).children)
+    monkeypatch.setattr(NodeHandle, "tunnels", lambda *_: (replace(tunnel(1, 2), children=(listed,)),))
+    west, east = bed.scenario.nodes["west"], bed.scenario.nodes["east"]
+    if said:
+        with pytest.raises(TunnelbedError, match=said):
+            reachability.refuse_unseen(bed, "it", west, east)
+    else:
+        reachability.refuse_unseen(bed, "it", west, east)
+    # Between others it hides nothing.
+    reachability.refuse_unseen(bed, "it", bed.scenario.nodes["ann"], east)

@@ -38,6 +38,8 @@ class Field:
         """How `invoke verify` ends."""
         if not self.sentences:
             return 2
+        if any(wanted.startswith("error") for wanted in self.sentences.values()):
+            return 2
         return 0 if all(wanted == HOLDS for wanted in self.sentences.values()) else 1
 
 

@@ -93,10 +93,12 @@ def _reaches(  # what, how, and how long
         answer, refused = _ask(bed, source, aim.address, probe, recording, patience)
         recording.sync()
     gateways = gateways_of(bed, source, *([aim.node] if aim.node else ()))
+    whose = aim.node or _answerer(bed, recording, probe)
+    if whose and not (answer and any(probe.asks(seen.packet) for seen in recording.arrivals(whose.name))):
+        refuse_unseen(bed, expected, source, whose)
     if answer is None:
         why = f"{source.name} does not send it: {refused}" if refused else how_far(recording, probe.asks)
         raise unmet(bed, expected, f"no answer{about}; {why}", recording, gateways, probe=probe)
-    whose = aim.node or _answerer(bed, recording, probe)
     if whose is None or not any(probe.asks(seen.packet) for seen in recording.arrivals(whose.name)):
         missing = whose.name if whose else "no node"
         seen = f"{aim.address} answered, and {missing} {'did not receive' if whose else 'is seen to answer'} the probe"
@@ -157,6 +159,18 @@ def _by_rule_or_route(bed: Testbed, source: Node, address: Address, refused: str
     # A blackhole is told as a wrong argument (ip-route(8)), and so is much else.
     blackhole = f"[Errno {errno.EINVAL}]" in refused and not has_route(bed, source, address)
     return blackhole or any(f"[Errno {number}]" in refused for number in REFUSALS)
+
+
+def refuse_unseen(bed: Testbed, expected: str, source: Node, target: Node) -> None:
+    """Raise `TunnelbedError` where a tunnel between these two hides what they send each other: that proves nothing."""
+    if source not in bed.gateways() or target not in bed.gateways():
+        return
+    tunnels = bed.node(source).tunnels(bed.node(target))
+    if any(child.carries and child.unseen for tunnel in tunnels for child in tunnel.children):
+        raise TunnelbedError(
+            f"{expected}: cannot be judged, since the kernel encrypts packets between {source.name} and {target.name} "
+            "in transport mode, where no capture sees them in clear; ask for a node behind one of them"
+        )
 
 
 def _nobody_has(recording: Recording, source: Node, address: Address) -> bool:

@@ -82,8 +82,9 @@ class Drop(Enum):
 class Child:
     """What a tunnel carries: traffic between these selectors, with a number on the wire for each direction.
 
-    `state` is the daemon's own word. `replaced` is one whose successor is being made or is there. `details` are what
-    only this VPN has, such as the proposal.
+    `state` is the daemon's own word. `replaced` is one whose successor is being made or is there. `unseen` is one whose
+    ends encrypt their own packets where no capture sees them in clear (IPsec's transport mode: RFC 4303, 3.1.1, done by
+    the kernel). `details` are what only this VPN has, such as the proposal.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Child:
     number_in: int
     number_out: int
     replaced: bool = False
+    unseen: bool = False
     bytes_in: int = 0
     bytes_out: int = 0
     details: Mapping[str, str] = field(default_factory=dict)

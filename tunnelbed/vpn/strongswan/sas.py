@@ -64,6 +64,7 @@ def _child(said: Message) -> Child:
         number(said, "spi-in", 16),
         number(said, "spi-out", 16),
         state != CURRENT,
+        text(said, "mode") == "TRANSPORT",
         number(said, "bytes-in"),
         number(said, "bytes-out"),
         {"proposal": _proposal(said), "reqid": text(said, "reqid")},
