@@ -1,8 +1,7 @@
 """The commands. `invoke --list` names the tasks, `invoke --help TASK` explains one.
 
-A task's parameters are its options: type, help and default of each stand there, or in `tunnelbed/testbed/options.py`
-where several tasks have it. A task parses, calls, prints; every decision is the library's. An expected failure is one
-line and an exit code (`scripts/declared_task.py`).
+A task's parameters are its options, with type, help and default; those of several tasks are in
+`tunnelbed/testbed/options.py`. A task parses, calls, prints; an expected failure is a line (`scripts/declared_task.py`).
 """
 
 from __future__ import annotations

@@ -100,3 +100,27 @@ def test_a_command_that_judges_no_packet_does_not_wait_for_scapy() -> None:
     found = "import sys, tasks; print(sorted({'scapy', 'cryptography', 'matplotlib', 'behave'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", found], cwd=LIBRARY.parent, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# Where a VPN may be known by name: its own folder, what changes its files on purpose, and what writes a first one.
+KNOW_VPNS = ("vpn.", "mutation.", "topology.scaffold")
+WORDS = ("charon", "swanctl", "ipsec0", "strongswan")
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not f"{module}.".startswith(KNOW_VPNS)])
+def test_a_module_outside_its_folder_knows_no_vpn_by_name(module: str) -> None:
+    path = LIBRARY.joinpath(*module.split("."))
+    text = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
+    assert [word for word in WORDS if word in text] == []
+
+
+def test_a_module_is_one_noun() -> None:
+    """In 400 lines at most; whatever has more has a second noun inside."""
+    home = LIBRARY.parent
+    files = [
+        *LIBRARY.rglob("*.py"),
+        *(home / "steps").glob("*.py"),
+        *home.glob("*.py"),
+        *(home / "scripts").glob("*.py"),
+    ]
+    assert [path.name for path in files if len(path.read_text(encoding="utf-8").splitlines()) > 400] == []

@@ -29,8 +29,8 @@ MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 # What an image is called that the stack builds and gives no name of its own; those made here begin with OURS.
 BUILT, OURS = "tunnelbed-built/{scenario}-{node}", "tunnelbed/"
 
-# What a node reads of its folder in configs/ (scripts/node/boot and vpn).
-NATIVE_FILES = ("nftables.conf", "iptables.rules", "ip6tables.rules", "ip.batch", "swanctl.conf", "strongswan.conf")
+# How the names end of native files that a node reads of its folder in configs/ (scripts/node).
+NATIVE = (".conf", ".rules", ".batch")
 
 
 def names(root: Path) -> tuple[str, ...]:
@@ -290,11 +290,11 @@ def _configs_have_nodes(stack: Section, configs: Path, nodes: Mapping[str, Node]
                 f"a node of {stack.file}: {', '.join(nodes)}",
                 "rename the folder or add the service",
             )
-        for name in NATIVE_FILES:
+        for inner in sorted(folder.iterdir()):
             # A node would boot without it: a firewall that is a folder is no firewall.
-            if (folder / name).is_dir():
-                where = yaml_sections.shorten(folder / name)
-                raise BadInput(where, "", "a folder", f"the file {name}", "rename the folder, or move its content here")
+            if inner.suffix in NATIVE and inner.is_dir():
+                where, expected = yaml_sections.shorten(inner), f"the file {inner.name}"
+                raise BadInput(where, "", "a folder", expected, "rename the folder, or move its content here")
 
 
 def _check(healthcheck: Section) -> tuple[str, ...]:
