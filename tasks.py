@@ -1,7 +1,7 @@
 """The commands. `invoke --list` names the tasks, `invoke --help TASK` explains one.
 
 A task's parameters are its options, with type, help and default; those of several tasks are in
-`tunnelbed/testbed/options.py`. A task parses, calls, prints; an expected failure is a line (`scripts/declared_task.py`).
+`tunnelbed/testbed/options.py`. A task parses, calls and prints. A failure is one line (`scripts/declared_task.py`).
 """
 
 from __future__ import annotations
