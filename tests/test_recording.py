@@ -17,7 +17,7 @@ from scapy.packet import Packet, Raw
 from tests.conftest import MAC
 from tunnelbed import waiting
 from tunnelbed.engines.agents import Agent, Agents, Frame
-from tunnelbed.errors import DeadlinePassed
+from tunnelbed.errors import CommandFailed, DeadlinePassed
 from tunnelbed.observe.pcapng import ETHERNET
 from tunnelbed.observe.recording import MARKER, QUIET, SETTLE_SECONDS, Recording
 from tunnelbed.vpn.api import Carried, Listed
@@ -53,8 +53,8 @@ def classify(packet: Packet) -> Carried | None:
 class Wires:
     """Agents whose frames reach everybody else on the network, but for who is deaf."""
 
-    def __init__(self, deaf: str = "") -> None:
-        self.deaf, self.sent = deaf, 0
+    def __init__(self, deaf: str = "", mute: str = "") -> None:
+        self.deaf, self.mute, self.sent = deaf, mute, 0
         self.recording = Recording(cast("Agents", self), WATCHED, classify=classify)
 
     def each(self, nodes: Sequence[str], do: Callable[[Agent], object]) -> None:
@@ -77,6 +77,8 @@ class Wire:
         """All is told at once."""
 
     def send_frame(self, network: str, data: bytes) -> None:
+        if self.node == self.wires.mute:
+            raise CommandFailed(["agent"], 1, "OSError: [Errno 105] No buffer space available", self.node)
         self.wires.sent += 1
         self.wires.later(self.node, lambda: self.leaves(network, data))
 
@@ -127,6 +129,18 @@ def test_a_marker_crosses_every_network_and_is_no_sighting() -> None:
 def test_a_node_that_does_not_see_its_network_is_named(deaf: str, missing: str) -> None:
     with pytest.raises(DeadlinePassed, match=missing):
         Wires(deaf).recording.settle()
+
+
+def test_a_node_that_lets_nothing_out_keeps_nobody_waiting() -> None:
+    """As with a drop at nft's egress hook, or an interface that is down: the kernel refuses its marker."""
+    assert settling(Wires(mute="router").recording) < SETTLE_SECONDS
+
+
+def test_a_marker_that_all_are_to_see_must_leave() -> None:
+    """Else nothing that was not seen would be known to be absent."""
+    last = list(WATCHED)[-1]
+    with pytest.raises(CommandFailed, match="No buffer space"):
+        Wires(mute=last).recording.settle()
 
 
 class SlowWires(Wires):

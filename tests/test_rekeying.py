@@ -23,6 +23,7 @@ from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import CommandFailed, TunnelbedError
 from tunnelbed.observe.probes import Ping
 from tunnelbed.observe.recording import Recording
+from tunnelbed.testbed.node_handle import NodeHandle
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
 from tunnelbed.vpn.api import Child, Tunnel
@@ -166,3 +167,17 @@ def test_new_esp_keys_come_from_a_key_exchange_of_their_own_or_not(bed: Bed) -> 
         with pytest.raises(Unmet) as unmet:
             rekeying.keeps_secrecy(renewed(proposal), "ecp384")
         assert (unmet.value.expected, unmet.value.seen) == ("the new ESP keys come from ECP_384", proposal)
+
+
+@pytest.mark.parametrize("layer", ["ESP", "IKE"])
+def test_a_child_that_is_being_replaced_has_no_new_keys_yet(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch, layer: str
+) -> None:
+    """charon lists it as REKEYING until its peer agrees, which a peer that hears nothing never does."""
+    under_way = tunnel(child(0xC1, "REKEYING"))
+    monkeypatch.setattr(NodeHandle, "tunnels", lambda *_: (under_way,))
+    monkeypatch.setattr(rekeying, "EXCHANGE_SECONDS", 0.1)
+    monkeypatch.setattr(rekeying, "unmet", lambda _, expected, seen, **__: Unmet(expected, seen))
+    gateway = bed.scenario.nodes["gateway"]
+    with pytest.raises(Unmet, match="the old keys"):
+        rekeying._renewed(bed, gateway, tunnel(child(0xC1)), {"0"}, layer)

@@ -145,7 +145,8 @@ def _renewed(bed: Testbed, gateway: Node, before: Tunnel, known: Collection[str]
                 new = found.name == before.name and found.id not in known
             else:
                 new = found.id == before.id and not found.numbers & before.numbers
-            if found.carries and new:
+            # While a child is being replaced, none has new keys yet.
+            if found.carries and found.children and new:
                 return found
         return None
 

@@ -26,7 +26,7 @@ from scapy.packet import Packet, Raw
 
 from tunnelbed import waiting
 from tunnelbed.engines.agents import Agent, Agents, Frame
-from tunnelbed.errors import DeadlinePassed
+from tunnelbed.errors import CommandFailed, DeadlinePassed
 from tunnelbed.observe.carried import Classify, Kind, nobodys
 from tunnelbed.observe.pcapng import ETHERNET, Pcapng
 
@@ -86,6 +86,10 @@ class Sighting:
         """One line: when, who, where, what."""
         way = "out" if self.outgoing else "in"
         return f"{self.frame.at % 60:09.6f} {self.node:12} {way:3} {self.network:15} {self.packet.summary()}"
+
+
+# A node that sends one, the network, and what makes it unlike any other.
+Marker = tuple[str, str, bytes]
 
 
 @dataclass
@@ -161,24 +165,27 @@ class Recording:
         And out of every other interface one for nobody, which its sender sees once it leaves. A firewall may drop that
         one (nft's egress hook), which no more than costs time.
         """
-        sends: dict[str, dict[str, bytes]] = {name: {} for name in self.watched}
-        unseen: dict[tuple[str, bytes], str] = {}
-        waits: dict[tuple[str, bytes], str] = {}
-        for network in dict.fromkeys(name for names in self.watched.values() for name in names):
-            # The last node there: the first is more often the one in the middle, which would send most of them.
-            *others, sender = [node for node, names in self.watched.items() if network in names]
-            for node in (*others, sender):
-                token, receiver = secrets.token_bytes(16), BROADCAST if node == sender else NOBODY_MAC
-                sends[node][network] = bytes(Ether(src=MARKER_MAC, dst=receiver, type=MARKER) / Raw(token))
-                waits[node, token] = network
-            unseen |= {(other, token): network for other in others}
+        broadcasts, others = self._markers()
+        unseen = {
+            (node, token): network
+            for sender, network, token in broadcasts
+            for node, names in self.watched.items()
+            if network in names and node != sender
+        }
+        waits = {(node, token): network for node, network, token in (*broadcasts, *others)}
 
         def send(agent: Agent) -> None:
-            for network, frame in sends[agent.node].items():
-                agent.send_frame(network, frame)
+            for _, network, token in (marker for marker in broadcasts if marker[0] == agent.node):
+                agent.send_frame(network, _marker(BROADCAST, token))
+            for node, network, token in (marker for marker in others if marker[0] == agent.node):
+                try:
+                    agent.send_frame(network, _marker(NOBODY_MAC, token))
+                except CommandFailed:
+                    # An interface that is down, or lets nothing out (ENOBUFS): nothing of this node waits there.
+                    waits.pop((node, token), None)
 
         looked = len(self.heard)
-        self.agents.each(tuple(sends), send)
+        self.agents.each(tuple(self.watched), send)
 
         def missing(among: dict[tuple[str, bytes], str]) -> Sequence[str]:
             nonlocal looked
@@ -194,6 +201,16 @@ class Recording:
         waiting.until(lambda: missing(unseen), SETTLE_SECONDS, what, every=0.002, good=lambda found: not found)
         with contextlib.suppress(DeadlinePassed):
             waiting.until(lambda: missing(waits), SETTLE_SECONDS, what, every=0.002, good=lambda found: not found)
+
+    def _markers(self) -> tuple[Sequence[Marker], Sequence[Marker]]:
+        """Who sends which marker where: for each network one that all there see, and those of its other interfaces."""
+        broadcasts, own = [], []
+        for network in dict.fromkeys(name for names in self.watched.values() for name in names):
+            # The last node there: the first is more often the one in the middle, which would send most of them.
+            *others, sender = [node for node, names in self.watched.items() if network in names]
+            broadcasts.append((sender, network, secrets.token_bytes(16)))
+            own += [(node, network, secrets.token_bytes(16)) for node in others]
+        return broadcasts, own
 
     def until(self, wanted: Callable[[Sighting], bool], seconds: float) -> Sighting | None:
         """The first sighting that is wanted, waiting up to `seconds` for it; None if it never came."""
@@ -259,6 +276,10 @@ class Recording:
 
 def _is_marker(seen: Sighting) -> bool:
     return seen.frame.data[12:14] == MARKER.to_bytes(2, "big")
+
+
+def _marker(receiver: str, token: bytes) -> bytes:
+    return bytes(Ether(src=MARKER_MAC, dst=receiver, type=MARKER) / Raw(token))
 
 
 @contextlib.contextmanager
