@@ -68,7 +68,7 @@ def test_a_second_up_only_checks(up: Person) -> None:
 def test_other_options_are_refused(up: Person) -> None:
     answer = up.up("--data-plane", "user")
     assert len(answer.errors) == 1
-    assert "as it is up now; take it down first" in answer.errors[0]
+    assert "which the running testbed has; take it down first" in answer.errors[0]
     assert answer.code == 2
 
 
