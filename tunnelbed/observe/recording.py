@@ -12,8 +12,10 @@ ended. Frames come with the machine's one clock.
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -130,9 +132,8 @@ class Recording:
 
     def _stirs(self) -> bool:
         """Send markers, and wait until nothing moves; whether something may yet come out from where frames wait."""
-        looked, began = len(self.heard), waiting.now()
-        self._mark()
-        slow = waiting.now() - began > waiting.stretched(QUIET)
+        looked = len(self.heard)
+        slow = self._mark() > QUIET
         self._quieten()
         return slow and not all(_is_marker(seen) or self._routine(seen) for seen in self.heard[looked:])
 
@@ -159,8 +160,11 @@ class Recording:
         carried = self.classify(seen.packet)
         return carried is not None and carried.routine
 
-    def _mark(self) -> None:
+    def _mark(self) -> float:
         """Send a marker across every network at once; return when all other nodes there have seen it.
+
+        Returns for how many seconds a marker waited in its sender's queue at most: from where the kernel took it to
+        where it left. What our own requests take is no part of that.
 
         And out of every other interface one for nobody, which its sender sees once it leaves. A firewall may drop that
         one (nft's egress hook), which no more than costs time.
@@ -173,18 +177,21 @@ class Recording:
             if network in names and node != sender
         }
         waits = {(node, token): network for node, network, token in (*broadcasts, *others)}
+        taken: dict[bytes, float] = {}
 
         def send(agent: Agent) -> None:
             for _, network, token in (marker for marker in broadcasts if marker[0] == agent.node):
                 agent.send_frame(network, _marker(BROADCAST, token))
+                taken[token] = time.time()
             for node, network, token in (marker for marker in others if marker[0] == agent.node):
                 try:
                     agent.send_frame(network, _marker(NOBODY_MAC, token))
+                    taken[token] = time.time()
                 except CommandFailed:
                     # An interface that is down, or lets nothing out (ENOBUFS): nothing of this node waits there.
                     waits.pop((node, token), None)
 
-        looked = len(self.heard)
+        looked = first = len(self.heard)
         self.agents.each(tuple(self.watched), send)
 
         def missing(among: dict[tuple[str, bytes], str]) -> Sequence[str]:
@@ -201,6 +208,10 @@ class Recording:
         waiting.until(lambda: missing(unseen), SETTLE_SECONDS, what, every=0.002, good=lambda found: not found)
         with contextlib.suppress(DeadlinePassed):
             waiting.until(lambda: missing(waits), SETTLE_SECONDS, what, every=0.002, good=lambda found: not found)
+        if waits:
+            return math.inf
+        left = ((seen, taken.get(seen.frame.data[14:30])) for seen in self.heard[first:] if seen.outgoing)
+        return max((seen.frame.at - at for seen, at in left if at is not None), default=0.0)
 
     def _markers(self) -> tuple[Sequence[Marker], Sequence[Marker]]:
         """Who sends which marker where: for each network one that all there see, and those of its other interfaces."""
