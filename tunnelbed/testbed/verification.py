@@ -61,10 +61,12 @@ class Outcome:
 
     @property
     def code(self) -> int:
-        """The exit code: 0 all hold, 1 one failed, 2 something could not be run."""
+        """The exit code, the worst that happened: 2 something could not be judged or run, 1 one failed, 0 all hold."""
+        if self.errors:
+            return COULD_NOT_RUN
         if self.failed:
             return FAILED
-        return COULD_NOT_RUN if self.errors or self.status or not self.passed else HOLDS
+        return COULD_NOT_RUN if self.status or not self.passed else HOLDS
 
 
 def run(asked: Asked, jobs: int, progress: Progress) -> Sequence[Outcome]:
