@@ -110,10 +110,27 @@ def test_each_sentence_has_its_result_and_its_evidence(written: dict[str, Any]) 
 def test_what_ran_is_told_with_it(written: dict[str, Any]) -> None:
     tiny, gone = written["testbeds"]
     assert (written["version"], written["status"]) == (1, "could not be judged")
-    assert (tiny["status"], tiny["testbed"]["options"]["engine"]) == ("fails", "fake")
+    assert (tiny["status"], tiny["testbed"]["options"]["engine"]) == ("could not be judged", "fake")
     assert {node["node"] for node in tiny["testbed"]["nodes"]} == {"client", "gateway", "server"}
     assert (gone["status"], gone["testbed"], gone["instance"]) == ("could not be judged", None, "2")
     assert gone["error"] == "behave wrote no report"
+
+
+@pytest.mark.parametrize(
+    ("passed", "failed", "errors", "status", "code"),
+    [
+        (1, [], [], 0, 0),
+        (1, ["it fails"], [], 1, 1),
+        (1, [], ["nobody is there"], 1, 2),
+        (1, ["it fails"], ["nobody is there"], 1, 2),
+        (1, [], [], 1, 2),
+        (0, [], [], 0, 2),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst_sentence(
+    passed: int, failed: list[str], errors: list[str], status: int, code: int
+) -> None:
+    assert verification.Outcome("tiny", passed, failed, errors, 1.0, status, "").code == code
 
 
 def test_the_page_names_every_key_and_no_other(written: dict[str, Any]) -> None:
