@@ -22,16 +22,15 @@ from tunnelbed.bench.benchmark import Benchmark
 from tunnelbed.engines import Progress
 from tunnelbed.engines.images import node_images
 from tunnelbed.errors import BadInput, ChecksFailed, TunnelbedError
+from tunnelbed.mutation.mutating import Mutating
 from tunnelbed.testbed import report_file, status_report, verification
 from tunnelbed.testbed.options import (
     Asked,
-    DataPlane,
     Engine,
     Instance,
     NetworkName,
     NodeName,
     Option,
-    Options,
     Ports,
     Root,
     Scenario,
@@ -130,6 +129,23 @@ def logs(
     for name in [bed.scenario.node(node).name] if node else bed.scenario.nodes:
         for line in bed.engine.log(bed.project, name).splitlines():
             print(line if node else f"{name:12} {line}")
+
+
+@task
+def collect(
+    _: Context,
+    scenario: Scenario,
+    node: NodeName = "",
+    json: Annotated[str, Option("write all of it to this file as JSON (docs/collect.md), and print nothing")] = "",
+    instance: Instance = "",
+    path: Root = ROOT,
+) -> None:
+    """Print the state of each node: addresses, routes, firewall, SAs, log, no keys. `--node`: all of one node."""
+    from tunnelbed.testbed import node_state  # noqa: PLC0415 # Scapy, as above
+
+    bed = _testbed(scenario, instance, path)
+    found = node_state.collect(bed, node)
+    print(node_state.text(found)) if not json else node_state.write(Path(json), bed, found)
 
 
 @task
@@ -348,44 +364,25 @@ def draw(_: Context, scenario: Scenario, path: Root = ROOT) -> None:
 
 
 @task
-def mutate(
-    _: Context,
-    scenario: Scenario = "",
-    operator: Annotated[str, Option("make only this kind of mistake; `invoke mutate --list` names them")] = "",
-    jobs: Annotated[int, Option("the number of testbeds used in parallel, by default 3 for each processor")] = 0,
-    sample: Annotated[int, Option("try this number of the mistakes, spread over all kinds; by default all")] = 0,
-    junit: Annotated[str, Option("write JUnit XML into this folder, for a CI system")] = "",
-    list: Annotated[bool, Option("only list the mistakes")] = False,  # noqa: A002 # the word people type
-    equivalent: Annotated[bool, Option("try the mistakes that equivalent.yaml lists as impossible to notice")] = False,
-    fresh: Annotated[bool, Option("start again; by default an interrupted run is continued")] = False,
-    note: Annotated[
-        bool,
-        Option("write what noticed each mistake to features/NAME/noticed.json; later runs try that first"),
-    ] = False,
-    path: Root = ROOT,
-    engine: Engine = "docker",
-    data_plane: DataPlane = "auto",
-) -> None:
+def mutate(_: Context, asked: Mutating, path: Root = ROOT) -> None:
     """Make small mistakes in a scenario, one at a time; do its features notice? Exit code 1: one was not noticed."""
     # behave and Scapy take a second to import, which no other task should wait for.
     from scripts import acceptance  # noqa: PLC0415
     from tunnelbed.mutation import campaign, summary  # noqa: PLC0415
     from tunnelbed.mutation.verdicts import KILLED, SURVIVED  # noqa: PLC0415
 
-    options = Options(engine=engine, data_plane=data_plane)
     outcomes = []
-    for name in [scenario] if scenario else names(path):
-        plan = campaign.Campaign(load(name, path), path, options, operator, sample, jobs, equivalent, fresh, note)
-        if list:
+    for plan in asked.campaigns(path):
+        if asked.list:
             print("\n".join(f"{mutant.name}\n    {mutant.sentence}" for mutant in campaign.chosen(plan)))
             continue
         outcomes.append(campaign.run(plan, acceptance.Features, acceptance.code(path), _progress()))
         if not outcomes[-1].of(KILLED, SURVIVED):
-            raise TunnelbedError(f"{name}: no mistake could be tried, so nothing is shown; see `--list`")
+            raise TunnelbedError(f"{plan.scenario.name}: no mistake could be tried, so nothing is shown; see `--list`")
     for outcome in outcomes:
         print("\n".join(part(outcome) for part in (summary.table, summary.survivors, summary.score)))
-    if junit:
-        summary.junit(outcomes, Path(junit) / "mutation.xml")
+    if asked.junit:
+        summary.junit(outcomes, Path(asked.junit) / "mutation.xml")
     if any(outcome.of(SURVIVED) for outcome in outcomes):
         raise Exit(code=1)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from behave.model_type import Status
 from behave.runner import Context
 
 from tunnelbed.checks.unmet import Unmet
-from tunnelbed.errors import TunnelbedError
+from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.observe import evidence_json
-from tunnelbed.testbed import report_file
+from tunnelbed.observe.evidence import Evidence, Text
+from tunnelbed.testbed import node_state, report_file
 from tunnelbed.testbed.report_file import JUDGED, NOT_RUN
 from tunnelbed.testbed.verification import COULD_NOT_RUN, FAILED, HOLDS
 
+States = Mapping[int, Sequence[Evidence]]
 KEY = "report"
 STATUS = {
     Status.passed: JUDGED[HOLDS],
@@ -41,6 +43,20 @@ class RunReport(Formatter):  # type: ignore[misc] # behave ships no types
         self._runner = context._runner  # noqa: SLF001 # a hook has no other way to it
         super().__init__(StreamOpener(str(path)), self._runner.config)
         self._facts: dict[str, Mapping[str, Any]] = {}
+        # The state of all nodes at the first sentence of each scenario that does not hold, by that sentence.
+        self._states: dict[int, Sequence[Evidence]] = {}
+        self._collected = False
+
+    def scenario(self, scenario: Scenario) -> None:
+        """A scenario begins: none of its sentences has failed yet."""
+        del scenario
+        self._collected = False
+
+    def result(self, step: Step) -> None:
+        """A sentence has ended: at the first that does not hold, collect, before the scenario's changes are undone."""
+        if step.status in (Status.failed, Status.error) and not self._collected and not _is_wrong(step):
+            self._collected = True
+            self._states[id(step)] = _collected(self._runner.context)
 
     def eof(self) -> None:
         """A feature has ended: look at its testbed while that is up."""
@@ -53,7 +69,7 @@ class RunReport(Formatter):  # type: ignore[misc] # behave ships no types
         chosen = [feature for feature in self._runner.features if feature.status != Status.skipped]
         # Of one testbed, where `verify` runs it.
         facts = next(iter(self._facts.values()), None) if len(self._facts) < 2 else self._facts
-        whole = {"testbed": facts, "error": "", "features": [_feature(feature) for feature in chosen]}
+        whole = {"testbed": facts, "error": "", "features": [_feature(feature, self._states) for feature in chosen]}
         self.open().write(json.dumps(whole))
         self.close_stream()
 
@@ -64,28 +80,43 @@ def add(context: Context) -> None:
         context._runner.formatters.append(RunReport(context, Path(path)))  # noqa: SLF001 # likewise
 
 
-def _feature(feature: Feature) -> Mapping[str, Any]:
+def _is_wrong(step: Step) -> bool:
+    """Whether the sentence itself is wrong, so that no node has to do with it."""
+    return isinstance(step.exception, BadInput | StepParseError)
+
+
+def _collected(context: Context) -> Sequence[Evidence]:
+    """The state of all nodes, or why there is none: a failure is reported either way."""
+    if "bed" not in context:
+        return ()
+    try:
+        return node_state.collect(context.bed)
+    except TunnelbedError as wrong:
+        return [Text((f"state of the nodes: {wrong}",))]
+
+
+def _feature(feature: Feature, states: States) -> Mapping[str, Any]:
     return {
         "feature": feature.name,
         "file": str(feature.filename),
         "tags": [str(tag) for tag in feature.tags],
         "error": _error(feature),
-        "scenarios": [_scenario(one) for one in feature.walk_scenarios() if one.status != Status.skipped],
+        "scenarios": [_scenario(one, states) for one in feature.walk_scenarios() if one.status != Status.skipped],
     }
 
 
-def _scenario(scenario: Scenario) -> Mapping[str, Any]:
+def _scenario(scenario: Scenario, states: States) -> Mapping[str, Any]:
     return {
         "scenario": scenario.name,
         "line": scenario.line,
         "tags": [str(tag) for tag in scenario.tags],
         "status": _status(scenario.status),
         "error": _error(scenario),
-        "sentences": [_sentence(step) for step in scenario.all_steps],
+        "sentences": [_sentence(step, states.get(id(step), ())) for step in scenario.all_steps],
     }
 
 
-def _sentence(step: Step) -> Mapping[str, Any]:
+def _sentence(step: Step, nodes: Sequence[Evidence]) -> Mapping[str, Any]:
     failed = step.exception if isinstance(step.exception, Unmet) else None
     return {
         "keyword": step.keyword,
@@ -97,7 +128,7 @@ def _sentence(step: Step) -> Mapping[str, Any]:
         "seen": failed.seen if failed else "",
         "cause": failed.cause if failed else "",
         "error": "" if failed else _error(step),
-        "evidence": evidence_json.plain(failed.evidence) if failed else [],
+        "evidence": evidence_json.plain([*(failed.evidence if failed else ()), *nodes]),
     }
 
 

@@ -49,6 +49,7 @@ class FakeVpn:
     data, handshake = "FAKEDATA", "FAKEHELLO"
     devices: tuple[str, ...] = ("fake0",)
     state = "echo '== fake'; echo one\n"
+    listed = "echo '== fake: tunnels'; echo none\n"
 
     def setup(self, file: Path) -> Setup:
         return Setup(tuple(file.read_text(encoding="utf-8").split()))

@@ -37,6 +37,7 @@ EVERY = (
     evidence.CaptureFile(Path("reports/x.pcapng")),
     evidence.LogTail("gateway", ("ready", "no more")),
     evidence.FirewallTrace("gateway", ("inet filter forward policy drop",)),
+    evidence.NodeState("client", "running", (evidence.Section("routes", ("default via 10.1.0.1",)),)),
     evidence.Text(("TCP: 80",)),
 )
 
@@ -59,6 +60,9 @@ def test_a_failure_says_what_was_expected_and_seen_then_why_then_all_evidence() 
         "  no more",
         "trace:",
         "  inet filter forward policy drop",
+        "client: running",
+        "  routes:",
+        "    default via 10.1.0.1",
         "TCP: 80",
     ]
 
@@ -72,7 +76,15 @@ def test_where_no_path_shows_a_cause_none_is_said() -> None:
 
 def test_json_has_each_kind_of_evidence_with_all_its_fields() -> None:
     plain = json.loads(json.dumps(evidence_json.plain(EVERY)))
-    assert [one["kind"] for one in plain] == ["path", "packets", "capture", "log", "firewall trace", "text"]
+    assert [one["kind"] for one in plain] == [
+        "path",
+        "packets",
+        "capture",
+        "log",
+        "firewall trace",
+        "node state",
+        "text",
+    ]
     assert plain[0]["cause"] == PATH.cause
     assert plain[0]["steps"][0] == {
         "node": "client",

@@ -119,6 +119,12 @@ class VpnContract(ABC):
         done = subprocess.run(["sh", "-c", f"{self.vpn().state}\nexit 0"], capture_output=True, text=True, check=True)
         assert done.stderr == ""
 
+    def test_what_is_listed_for_people_is_in_sections_on_any_node(self) -> None:
+        script = f"{self.vpn().listed}\nexit 0"
+        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=30)
+        assert done.stdout.startswith("== ")
+        assert done.stderr == ""
+
     def test_a_daemon_that_does_not_answer_is_an_error_and_never_no_tunnel(self) -> None:
         host = FakeHost(FakeCharon())
         host.charon.listens = False

@@ -19,6 +19,7 @@ from tunnelbed.faults.changes import STATE
 from tunnelbed.faults.links_and_nodes import KILL
 from tunnelbed.observe import nftrace
 from tunnelbed.shell import Completed
+from tunnelbed.testbed import node_state
 from tunnelbed.topology import capabilities
 from tunnelbed.topology.model import Interface
 from tunnelbed.vpn.strongswan import impostor
@@ -56,6 +57,9 @@ def _said(network: FakeNetwork, node: FakeNode, words: list[str]) -> str | Compl
             return look(node)
         case ["sh", "-c", text, *_] if text.startswith(STATE):
             return state(network, node)
+        case ["sh", "-c", text] if text.startswith(node_state.SCRIPT):
+            told = state(network, node).partition("== connection")[0]
+            return told.replace("== address\n", "== addresses\n").replace("== route\n", "== routes\n")
         case ["sh", "-c", impostor.START]:
             rogue.start(network, node)
             return ""

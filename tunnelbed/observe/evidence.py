@@ -73,6 +73,27 @@ class LogTail:
 
 
 @dataclass(frozen=True)
+class Section:
+    """One part of a node's state: its `name` (`addresses`, `routes`, ...), and the lines that a tool printed there."""
+
+    name: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """The state of a node at one moment; `state` is `running` or the engine's word for anything else.
+
+    `missing` says why there are no sections, or not all, and is empty where nothing is missing. No key is in it.
+    """
+
+    node: str
+    state: str
+    sections: tuple[Section, ...] = ()
+    missing: str = ""
+
+
+@dataclass(frozen=True)
 class CaptureFile:
     """What all nodes saw meanwhile, as pcapng."""
 
@@ -94,4 +115,4 @@ class Text:
     lines: tuple[str, ...]
 
 
-Evidence = Packets | PacketPath | LogTail | CaptureFile | FirewallTrace | Text
+Evidence = Packets | PacketPath | LogTail | CaptureFile | FirewallTrace | NodeState | Text

@@ -7,7 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tunnelbed.observe.evidence import CaptureFile, Evidence, FirewallTrace, LogTail, PacketPath, Packets, Text
+from tunnelbed.observe.evidence import (
+    CaptureFile,
+    Evidence,
+    FirewallTrace,
+    LogTail,
+    NodeState,
+    PacketPath,
+    Packets,
+    Text,
+)
 
 # Part of the format: a class may be renamed, its word here may not.
 KINDS: dict[type[Evidence], str] = {
@@ -16,6 +25,7 @@ KINDS: dict[type[Evidence], str] = {
     LogTail: "log",
     CaptureFile: "capture",
     FirewallTrace: "firewall trace",
+    NodeState: "node state",
     Text: "text",
 }
 

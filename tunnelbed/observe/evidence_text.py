@@ -9,8 +9,10 @@ from tunnelbed.observe.evidence import (
     Evidence,
     FirewallTrace,
     LogTail,
+    NodeState,
     PacketPath,
     Packets,
+    Section,
     SeenPacket,
     Text,
 )
@@ -18,7 +20,7 @@ from tunnelbed.observe.evidence import (
 
 def lines(evidence: Iterable[Evidence]) -> Sequence[str]:
     """All of it, one after the other, each with its heading."""
-    return [line for one in evidence for line in _lines(one)]
+    return [line for one in evidence for line in (_node(one) if isinstance(one, NodeState) else _lines(one))]
 
 
 def path(found: PacketPath) -> Sequence[str]:
@@ -38,7 +40,7 @@ def packet(seen: SeenPacket) -> str:
     return f"{seen.at % 60:09.6f} {seen.node:12} {seen.direction:3} {seen.network:15} {seen.summary}"
 
 
-def _lines(one: Evidence) -> Sequence[str]:
+def _lines(one: Packets | PacketPath | LogTail | CaptureFile | FirewallTrace | Text) -> Sequence[str]:
     match one:
         case Packets(seen):
             return ["last packets:", *_under(map(packet, seen) if seen else ["none"])]
@@ -52,6 +54,17 @@ def _lines(one: Evidence) -> Sequence[str]:
             return ["trace:", *_under(decisions)]
         case Text(said):
             return said
+
+
+def _node(one: NodeState) -> Sequence[str]:
+    """Its name and state, and the sections below."""
+    heading = f"{one.node}: {one.state}" + (f"; {one.missing}" if one.missing else "")
+    return [heading, *_under(line for part in one.sections for line in _section(part))]
+
+
+def _section(part: Section) -> Sequence[str]:
+    """Its lines, or in the same line as its name that there is none."""
+    return [f"{part.name}:", *_under(part.lines)] if part.lines else [f"{part.name}: none"]
 
 
 def _under(rows: Iterable[str]) -> Sequence[str]:

@@ -339,7 +339,9 @@ class Vpn(Protocol):
     A node that has one of `files` runs it: a name in the node's own folder below configs/, or a path at which the stack
     mounts it; the first that is there counts. `data` and `handshake` are what its packets are called.
     `devices` are interfaces that it may make on a node. `state` is a shell script that prints what of it outlives a
-    test on a node, sections headed `== word`; it runs on every node and must fail on none.
+    test on a node, sections headed `== word`; it runs on every node and must fail on none. `listed` is another such
+    script, for people: what its daemon and the kernel list of tunnels, in sections headed `== words`. It ends in
+    seconds though the daemon is silent, and prints no key: keys are never asked for.
     """
 
     name: str
@@ -349,6 +351,7 @@ class Vpn(Protocol):
     handshake: str
     devices: tuple[str, ...]
     state: str
+    listed: str
 
     def setup(self, file: Path) -> Setup:
         """What a node's file (one of `files`) asks for."""

@@ -21,6 +21,20 @@ STATE = """
 [ ! -S /run/charon.vici ] || { echo '== connection'; swanctl --list-conns --raw; }
 echo '== settings'; stat -c %N "${STRONGSWAN_CONF:-}" "${SWANCTL_DIR:-}"/overlay-*.conf 2>/dev/null
 """
+# A silent charon lets swanctl wait for ever. `nokeys` omits the keys from the kernel's list (ip-xfrm(8)); an `ip` that
+# does not know that word prints an error and no list. A kernel without IPsec answers `Operation not permitted`.
+LISTED = """
+patience=${TUNNELBED_PATIENCE:-1}
+if [ -S /run/charon.vici ]; then
+    for what in sas pols conns pools certs; do
+        echo "== strongSwan: $what"
+        timeout $((2 * ${patience%.*})) swanctl --list-$what 2>/dev/null || { echo 'charon does not answer'; break; }
+    done
+fi
+echo '== kernel: SAs, without keys'; ip -s xfrm state list nokeys 2>&1
+echo '== kernel: policies'; ip xfrm policy list 2>&1
+echo '== kernel: errors of IPsec'; grep -v '[^0-9]0$' /proc/net/xfrm_stat 2>/dev/null
+"""
 
 
 class StrongSwan:
@@ -33,6 +47,7 @@ class StrongSwan:
     data, handshake = "ESP", "IKE"
     devices = ("ipsec0",)
     state = STATE
+    listed = LISTED
 
     def setup(self, file: Path) -> Setup:
         """What a node's swanctl.conf asks for."""
