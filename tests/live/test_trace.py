@@ -98,7 +98,8 @@ def test_a_sentence_that_does_not_hold_tells_the_rule_that_stopped_the_packet(mi
     assert (path["kind"], path["steps"][-1]["event"], path["answered"]) == ("path", "rule", False)
     assert {seen["node"] for seen in packets["seen"]} >= {"host-a", "gateway-a"}
     assert capture["kind"] == "capture"
-    assert [log["kind"] for log in logs] == ["log", "log"]
+    assert [one["kind"] for one in logs] == ["log", "log", *["node state"] * 4]
+    assert {"host-a", "gateway-a"} < {one["node"] for one in logs[2:]}
     assert testbed["testbed"]["engine"].startswith("Docker ")
 
 
