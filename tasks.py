@@ -145,7 +145,10 @@ def collect(
 
     bed = _testbed(scenario, instance, path)
     found = node_state.collect(bed, node)
-    print(node_state.text(found)) if not json else node_state.write(Path(json), bed, found)
+    if json:
+        node_state.write(Path(json), bed, found)
+    else:
+        print(node_state.text(found))
 
 
 @task

@@ -8,20 +8,18 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from behave.model import Feature, Scenario, Step
+from behave.model import Scenario, Step
 from behave.model_type import Status
 from behave.parser import parse_feature
-from behave.runner import Context
 
-from scripts import run_report
 from tests.conftest import Checkout
 from tests.fake_network import FakeNetwork
 from tests.fake_network.beds import brought_up
 from tests.fake_network.pairs import Pair
+from tests.reported import Reported
 from tunnelbed import vpn
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.fake import FakeEngine
@@ -178,31 +176,17 @@ def test_hex_dumps_of_a_log_stay_on_the_node() -> None:
     )
 
 
-class Runner:
-    """As much of behave's own as a report looks at."""
-
-    def __init__(self, feature: Feature) -> None:
-        self.formatters: list[run_report.RunReport] = []
-        self.config, self.features = None, [feature]
-        self.context = SimpleNamespace(beds={})
-
-
 class Run:
-    """A run of behave with a report, of one scenario on one testbed."""
+    """A run of one scenario on one testbed."""
 
     def __init__(self, bed: Bed | None, folder: Path) -> None:
-        self.feature = parse_feature(TEXT, filename="features/reach.feature")
-        self.scenario: Scenario = next(iter(self.feature.walk_scenarios()))
+        feature = parse_feature(TEXT, filename="features/reach.feature")
+        self.scenario: Scenario = next(iter(feature.walk_scenarios()))
         self.path = folder / "report.json"
-        self.runner = Runner(self.feature)
-        self.context = Context(self.runner)
-        self.runner.context = self.context
-        self.context.config = SimpleNamespace(userdata={"report": str(self.path)})
-        self.context.beds = {}
+        self.run = Reported(feature, {}, self.path)
+        self.report = self.run.report
         if bed:
-            self.context.bed = bed
-        run_report.add(self.context)
-        (self.report,) = self.runner.formatters
+            self.run.context.bed = bed
         self.report.scenario(self.scenario)
 
     def ends(self, number: int, status: Status, wrong: Exception | None = None) -> None:

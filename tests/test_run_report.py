@@ -6,17 +6,15 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from behave.model import Feature
 from behave.model_type import Status
 from behave.parser import parse_feature
-from behave.runner import Context
 
-from scripts import run_report
 from tests.conftest import Checkout
+from tests.reported import Reported
 from tests.test_evidence import EVERY
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.fake import FakeEngine
@@ -57,29 +55,15 @@ def ended() -> Feature:
     return feature
 
 
-class Run:
-    """A run of behave with one feature and one testbed."""
-
-    def __init__(self, bed: Bed, path: Path) -> None:
-        feature = ended()
-        self.context = SimpleNamespace(beds={"tiny": bed}, config=SimpleNamespace(userdata={"report": str(path)}))
-        self.runner = SimpleNamespace(formatters=[], config=None, features=[feature], context=self.context)
-        self.context._runner = self.runner
-
-    def report(self) -> None:
-        run_report.add(cast("Context", self.context))
-        reporting = cast("run_report.RunReport", self.runner.formatters[-1])
-        reporting.eof()
-        reporting.close()
-
-
 @pytest.fixture
 def written(checkout: Checkout) -> dict[str, Any]:
     """The file of a run with one scenario that came so far, and one of which behave wrote nothing."""
     bed = Bed(compose_file.load("tiny", checkout.root), checkout.root, FakeEngine())
     bed.up(Options(engine="fake"), lambda _: None)
     path = checkout.root / "reports" / "verify" / "tiny.evidence.json"
-    Run(bed, path).report()
+    run = Reported(ended(), {"tiny": bed}, path)
+    run.report.eof()
+    run.report.close()
     file = ReportFile(checkout.root / "report.json", checkout.root)
     found = json.loads(path.read_text(encoding="utf-8"))
     file.write(

@@ -20,7 +20,7 @@ from tunnelbed.observe.evidence import (
 
 def lines(evidence: Iterable[Evidence]) -> Sequence[str]:
     """All of it, one after the other, each with its heading."""
-    return [line for one in evidence for line in (_node(one) if isinstance(one, NodeState) else _lines(one))]
+    return [line for one in evidence for line in _lines(one)]
 
 
 def path(found: PacketPath) -> Sequence[str]:
@@ -40,26 +40,26 @@ def packet(seen: SeenPacket) -> str:
     return f"{seen.at % 60:09.6f} {seen.node:12} {seen.direction:3} {seen.network:15} {seen.summary}"
 
 
-def _lines(one: Packets | PacketPath | LogTail | CaptureFile | FirewallTrace | Text) -> Sequence[str]:
+def _lines(one: Evidence) -> Sequence[str]:
+    """Its heading, and its rows below that."""
+    rows: Iterable[str] = ()
     match one:
         case Packets(seen):
-            return ["last packets:", *_under(map(packet, seen) if seen else ["none"])]
+            heading, rows = "last packets:", map(packet, seen) if seen else ["none"]
         case PacketPath():
-            return ["path of another such packet:" if one.traced else "path of the packet:", *_under(path(one))]
+            heading, rows = "path of another such packet:" if one.traced else "path of the packet:", path(one)
         case LogTail(node, said):
-            return [f"log of {node}:", *_under(said)]
+            heading, rows = f"log of {node}:", said
         case CaptureFile(where):
-            return [f"capture:  {where}"]
+            heading = f"capture:  {where}"
         case FirewallTrace(_, decisions):
-            return ["trace:", *_under(decisions)]
+            heading, rows = "trace:", decisions
+        case NodeState(node, state, sections, missing):
+            heading = f"{node}: {state}" + (f"; {missing}" if missing else "")
+            rows = [line for part in sections for line in _section(part)]
         case Text(said):
             return said
-
-
-def _node(one: NodeState) -> Sequence[str]:
-    """Its name and state, and the sections below."""
-    heading = f"{one.node}: {one.state}" + (f"; {one.missing}" if one.missing else "")
-    return [heading, *_under(line for part in one.sections for line in _section(part))]
+    return [heading, *_under(rows)]
 
 
 def _section(part: Section) -> Sequence[str]:

@@ -18,6 +18,7 @@ from tunnelbed.errors import BadInput, CommandFailed, TunnelbedError
 from tunnelbed.observe import evidence_json, evidence_text
 from tunnelbed.observe.evidence import NodeState, Section
 from tunnelbed.testbed.node_handle import NodeHandle
+from tunnelbed.testbed.report_file import unwritable
 from tunnelbed.testbed.testbed import Testbed
 
 # Of the file that `write` makes; docs/collect.md describes it.
@@ -75,8 +76,7 @@ def write(file: Path, bed: Testbed, found: Sequence[NodeState]) -> None:
     try:
         file.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
     except OSError as wrong:
-        expected = f"a file that can be written ({wrong.strerror})"
-        raise BadInput("--json", "", file, expected, "name another") from wrong
+        raise unwritable(file, wrong) from wrong
 
 
 def text(found: Sequence[NodeState]) -> str:

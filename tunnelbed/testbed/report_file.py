@@ -41,9 +41,7 @@ class ReportFile:
         try:
             self.write([])
         except OSError as wrong:
-            raise BadInput(
-                "--json", "", self.path, f"a file that can be written ({wrong.strerror})", "name another"
-            ) from wrong
+            raise unwritable(self.path, wrong) from wrong
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Write what came of it, all at once."""
@@ -59,6 +57,11 @@ class ReportFile:
             "testbeds": [_testbed(outcome) for outcome in outcomes],
         }
         self.path.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+
+
+def unwritable(file: Path, wrong: OSError) -> BadInput:
+    """What `--json` is told where its file cannot be written."""
+    return BadInput("--json", "", file, f"a file that can be written ({wrong.strerror})", "name another")
 
 
 def _testbed(outcome: Outcome) -> Mapping[str, Any]:
