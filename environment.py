@@ -17,9 +17,9 @@ from behave.model import Feature, Scenario
 from behave.runner import Context
 
 from scripts import one_line, run_report
-from tunnelbed import shell
 from tunnelbed.errors import BadInput, ChecksFailed, TunnelbedError
 from tunnelbed.faults.changes import Changes
+from tunnelbed.host import shell
 from tunnelbed.testbed import options as given
 from tunnelbed.testbed.options import Asked
 from tunnelbed.testbed.testbed import Testbed, open_testbed

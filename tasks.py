@@ -17,7 +17,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from scripts.declared_task import INVOKE, task
-from tunnelbed import shell, vpn
+from tunnelbed import vpn
 from tunnelbed.bench.benchmark import Benchmark
 from tunnelbed.engines import Progress
 from tunnelbed.engines.images import node_images
@@ -182,7 +182,7 @@ def capture(
         if unnamed := done.keys.write(folder):
             say(f"Wireshark does not support {', '.join(unnamed)}: not written")
         say(f"{done.keys} in {folder}; to decrypt the capture:")
-        print(shell.quoted(["env", f"WIRESHARK_CONFIG_DIR={folder}", "wireshark", str(file)]))
+        print(capturing.wireshark(folder, file))
     if done.lost:
         raise done.lost[0]
 

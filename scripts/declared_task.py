@@ -17,8 +17,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
-from tunnelbed import shell
 from tunnelbed.errors import TunnelbedError
+from tunnelbed.host import shell
 from tunnelbed.testbed.options import OPTIONS, Asked, Declared, Option, declared
 
 INVOKE = (sys.executable, "-m", "invoke", "--search-root", str(Path(__file__).resolve().parent.parent))

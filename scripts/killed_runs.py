@@ -30,11 +30,11 @@ import docker
 HOME = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HOME))
 
-from tunnelbed import waiting  # noqa: E402 # found by the line above
 from tunnelbed.engines.docker import links  # noqa: E402
 from tunnelbed.engines.docker.containers import PROJECT  # noqa: E402
 from tunnelbed.engines.docker.engine import DockerEngine  # noqa: E402
 from tunnelbed.errors import DeadlinePassed  # noqa: E402
+from tunnelbed.host import waiting  # noqa: E402 # found by the line above
 from tunnelbed.testbed.testbed import Testbed  # noqa: E402
 from tunnelbed.topology import compose_file  # noqa: E402
 

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 from behave.runner import Context
 
-from tunnelbed import waiting
 from tunnelbed.checks.node_logs import Journal
 from tunnelbed.errors import BadInput
+from tunnelbed.host import waiting
 
 
 def change(context: Context, what: AbstractContextManager[object] = nullcontext()) -> None:  # noqa: B008 # holds nothing

@@ -11,7 +11,7 @@ from vici.protocol import FiniteStream, Message, Packet
 
 from tunnelbed.engines.agents import NodeSocket
 from tunnelbed.errors import CommandFailed
-from tunnelbed.shell import Completed
+from tunnelbed.host.shell import Completed
 from tunnelbed.vpn.api import Child, Tunnel
 
 DATA = Path(__file__).parent / "data"

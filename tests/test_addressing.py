@@ -25,7 +25,7 @@ from tunnelbed.checks.address_selection import (
 from tunnelbed.engines.agents import Agents
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, CommandFailed, TunnelbedError
-from tunnelbed.shell import Completed
+from tunnelbed.host.shell import Completed
 from tunnelbed.testbed import testbed
 from tunnelbed.topology import compose_file
 from tunnelbed.topology.model import Attachment

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tunnelbed import waiting
 from tunnelbed.engines.agents import Agent, Frame
 from tunnelbed.engines.docker.execs import ExecStream
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import CommandFailed, NodeFailed
+from tunnelbed.host import waiting
 
 LATE = 500.0
 
@@ -133,6 +133,40 @@ def test_a_conversation_that_has_ended_is_not_waited_for() -> None:
     waiting.until(lambda: agent._ended, 5.0, "the end of the conversation")
     with pytest.raises(NodeFailed, match=r"^late: the connection to its agent ended; see `invoke status`"):
         agent.sync()
+
+
+class Choosy(Late):
+    """A node that answers when it has heard three requests to send, and sends nothing by `down`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[dict[str, object]] = []
+
+    def send(self, data: bytes) -> None:
+        request = json.loads(data)
+        if request["do"] != "link":
+            super().send(data)
+            return
+        self.sent.append(request)
+        if len(self.sent) == 3:
+            for each in reversed(self.sent):
+                refused = {"error": "OSError: [Errno 100] Network is down"} if each["on"] == "down" else {"ok": True}
+                self._say({"id": each["id"], **refused})
+
+
+def test_frames_are_sent_without_waiting_for_one_after_the_other() -> None:
+    node = Choosy()
+    agent = Agent(OneNode(node, own_clocks=False), "project", "quick")
+    before = time.time()
+    first, refused, last = agent.send_frames([("up", b"one"), ("down", b"two"), ("up", b"three")])
+    assert [(each["on"], each["data"]) for each in node.sent] == [("up", "b25l"), ("down", "dHdv"), ("up", "dGhyZWU=")]
+    # Of each, when the node's answer came, or why it did not send it.
+    assert isinstance(first, float)
+    assert isinstance(last, float)
+    assert before <= last <= first <= time.time()
+    assert isinstance(refused, CommandFailed)
+    assert "Network is down" in str(refused)
+    agent.close()
 
 
 # Tells its process number and something more, and goes on.

@@ -12,9 +12,9 @@ import pytest
 from tests.fake_network import FakeNetwork
 from tests.fake_network.conversation import Conversation
 from tests.fake_network.pairs import Pair
-from tunnelbed import waiting
 from tunnelbed.engines.agents import Agent, Agents
 from tunnelbed.errors import NodeFailed
+from tunnelbed.host import waiting
 
 THREADS = 4
 

@@ -14,10 +14,10 @@ from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapNgReader
 
 from tests.conftest import MAC, Checkout
-from tunnelbed import waiting
 from tunnelbed.engines.agents import Frame
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, NodeFailed
+from tunnelbed.host import waiting
 from tunnelbed.observe.pcapng import ETHERNET
 from tunnelbed.testbed.capture import File, Wanted, capture
 from tunnelbed.testbed.testbed import Testbed as Bed

@@ -13,7 +13,7 @@ from tests.fake_network.beds import brought_up
 from tests.fake_network.pairs import Pair
 from tunnelbed.errors import NodeFailed, TunnelbedError
 from tunnelbed.faults.changes import Changes, difference, lines, state, well
-from tunnelbed.shell import Completed
+from tunnelbed.host.shell import Completed
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
 

@@ -16,7 +16,7 @@ from tunnelbed.engines import Plan
 from tunnelbed.engines.fake import ENGINE as FAKE_ENGINE
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, EngineUnavailable
-from tunnelbed.shell import Completed
+from tunnelbed.host.shell import Completed
 from tunnelbed.testbed import readiness
 from tunnelbed.testbed.options import Asked, Options
 from tunnelbed.testbed.testbed import Testbed as Bed

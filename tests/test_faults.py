@@ -10,7 +10,7 @@ from tests.conftest import Checkout
 from tests.fake_network import FakeNetwork
 from tunnelbed.errors import TunnelbedError
 from tunnelbed.faults import links_and_nodes
-from tunnelbed.shell import Completed
+from tunnelbed.host.shell import Completed
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
 

@@ -14,7 +14,7 @@ from tests.conftest import Checkout
 from tunnelbed.checks import host_isolation, node_hardening
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, TunnelbedError
-from tunnelbed.shell import Completed
+from tunnelbed.host.shell import Completed
 from tunnelbed.testbed import testbed
 from tunnelbed.topology.compose_file import load
 

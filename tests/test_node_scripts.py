@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tunnelbed.waiting import until
+from tunnelbed.host.waiting import until
 
 SCRIPTS = Path(__file__).parent.parent / "scripts" / "node"
 SHELL = [path for path in sorted(SCRIPTS.iterdir()) if path.read_bytes().startswith(b"#!/bin/sh")]

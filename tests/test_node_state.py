@@ -24,8 +24,8 @@ from tunnelbed import vpn
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, NodeFailed
+from tunnelbed.host.shell import Completed
 from tunnelbed.observe.evidence import NodeState, Text
-from tunnelbed.shell import Completed
 from tunnelbed.testbed import node_state
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file

@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout, processes
-from tunnelbed import waiting
 from tunnelbed.engines import Plan
 from tunnelbed.engines.agents import Agent
 from tunnelbed.engines.qemu import accelerator, engine, files, vm_supervisor
 from tunnelbed.engines.qemu.engine import FOLDER, QemuEngine
 from tunnelbed.engines.qemu.machine import MEMORY
 from tunnelbed.errors import CommandFailed, EngineUnavailable, NodeFailed, TunnelbedError
+from tunnelbed.host import waiting
 from tunnelbed.topology import compose_file
 
 HERE = Path(__file__).parent

@@ -16,9 +16,9 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from tests.conftest import MAC
-from tunnelbed import waiting
 from tunnelbed.engines.agents import Agent, Agents, Frame
 from tunnelbed.errors import CommandFailed, DeadlinePassed
+from tunnelbed.host import waiting
 from tunnelbed.observe.pcapng import ETHERNET
 from tunnelbed.observe.recording import MARKER, QUIET, SETTLE_SECONDS, Recording
 from tunnelbed.vpn.api import Carried, Listed
@@ -77,11 +77,15 @@ class Wire:
     def sync(self) -> None:
         """All is told at once."""
 
-    def send_frame(self, network: str, data: bytes) -> None:
+    def send_frames(self, frames: Sequence[tuple[str, bytes]]) -> Sequence[float | CommandFailed]:
+        return [self.sent(network, data) for network, data in frames]
+
+    def sent(self, network: str, data: bytes) -> float | CommandFailed:
         if self.node == self.wires.mute:
-            raise CommandFailed(["agent"], 1, "OSError: [Errno 105] No buffer space available", self.node)
+            return CommandFailed(["agent"], 1, "OSError: [Errno 105] No buffer space available", self.node)
         self.wires.sent += 1
         self.wires.later(self.node, lambda: self.leaves(network, data))
+        return time.time()
 
     def leaves(self, network: str, data: bytes) -> None:
         for node, networks in WATCHED.items():

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunnelbed import shell
 from tunnelbed.errors import CommandFailed
-from tunnelbed.waiting import until
+from tunnelbed.host import shell
+from tunnelbed.host.waiting import until
 
 
 def is_alive(process: int) -> bool:
@@ -101,7 +101,7 @@ def test_a_command_that_will_not_end_is_made_to(monkeypatch: pytest.MonkeyPatch)
 def test_an_interrupt_ends_the_command_too() -> None:
     script = "echo $$; exec sleep 60"
     program = (
-        f"from tunnelbed import shell\nfor line in shell.follow(['sh', '-c', '{script}']): print(line, flush=True)"
+        f"from tunnelbed.host import shell\nfor line in shell.follow(['sh', '-c', '{script}']): print(line, flush=True)"
     )
     words = [sys.executable, "-c", program]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as caller:
@@ -115,7 +115,7 @@ def test_an_interrupt_ends_the_command_too() -> None:
 def test_a_lock_is_held_until_the_command_ends_even_if_its_caller_is_killed(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     program = (
-        "import fcntl, os; from tunnelbed import shell\n"
+        "import fcntl, os; from tunnelbed.host import shell\n"
         f"held = os.open({str(tmp_path)!r}, os.O_RDONLY); os.set_inheritable(held, True)\n"
         "fcntl.flock(held, fcntl.LOCK_EX)\n"
         f"shell.run(['sh', '-c', 'echo $$ >{note}; exec sleep 60'])"
@@ -151,7 +151,7 @@ def test_a_logged_command_can_be_pasted(words: list[str]) -> None:
 
 
 def test_every_command_is_logged_as_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "tunnelbed.shell")
+    caplog.set_level(logging.INFO, "tunnelbed.host.shell")
     shell.run(["echo", "a b"])
     list(shell.follow(["true"]))
     assert caplog.messages == ["echo 'a b'", "true"]

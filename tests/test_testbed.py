@@ -23,7 +23,7 @@ from tunnelbed.engines.agents import Agents
 from tunnelbed.engines.fake import ENGINE as FAKE_ENGINE
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, ChecksFailed, DeadlinePassed, EngineUnavailable, NodeFailed, TunnelbedError
-from tunnelbed.shell import Completed
+from tunnelbed.host.shell import Completed
 from tunnelbed.testbed import readiness, status_report, testbed
 from tunnelbed.testbed.options import Options
 from tunnelbed.testbed.status import NodeStatus

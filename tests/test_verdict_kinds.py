@@ -21,7 +21,7 @@ from tests.phrases.speaker import Ending, Speaker
 from tests.refutations import Story
 from tunnelbed.checks import application, layer2
 from tunnelbed.errors import BadInput, CommandFailed
-from tunnelbed.shell import Completed
+from tunnelbed.host.shell import Completed
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tunnelbed import shell
 from tunnelbed.engines.qemu import vm_supervisor
 from tunnelbed.engines.qemu.accelerator import Accelerator
 from tunnelbed.engines.qemu.machine import Machine
 from tunnelbed.engines.qemu.vm_supervisor import Held, Supervisor
+from tunnelbed.host import shell
 
 
 def machine(folder: Path) -> Machine:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tunnelbed import waiting
 from tunnelbed.errors import BadInput, DeadlinePassed, MachineBusy
-from tunnelbed.waiting import PATIENCE_VARIABLE, be_patient, measured_by, now, own_patience, stretched, told, until
+from tunnelbed.host import waiting
+from tunnelbed.host.waiting import PATIENCE_VARIABLE, be_patient, measured_by, now, own_patience, stretched, told, until
 
 
 def test_what_is_so_already_is_not_waited_for() -> None:

@@ -2,7 +2,8 @@
 
 The library in rooms. A room knows only those above it in this list; tests/test_layers.py holds it to that.
 
-    errors, shell, waiting   what can go wrong; commands; waiting for a condition
+    errors                   what can go wrong
+    host/                    this machine: its commands, signals and clock; waiting for a condition
     topology/                the stack as Compose reads it: networks, nodes, their names; scaffolds, drawings
     engines/                 what runs nodes: docker/, qemu/, their images, and the conversation with a node
     observe/                 packets, probes, recordings, captures, the kernel's firewall trace

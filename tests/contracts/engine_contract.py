@@ -20,9 +20,10 @@ from typing import ClassVar
 import pytest
 
 from tests.conftest import Checkout
-from tunnelbed import engines, waiting
+from tunnelbed import engines
 from tunnelbed.engines import Engine, Plan
 from tunnelbed.errors import CommandFailed, NodeFailed
+from tunnelbed.host import waiting
 from tunnelbed.testbed.options import OPTIONS
 from tunnelbed.testbed.readiness import READY
 from tunnelbed.topology import compose_file

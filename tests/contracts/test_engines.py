@@ -11,13 +11,14 @@ import pytest
 
 from tests.conftest import Checkout
 from tests.contracts.engine_contract import EngineContract, Subject, covered, plan_of, silent
-from tunnelbed import engines, waiting
+from tunnelbed import engines
 from tunnelbed.engines import Usage
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.engines.qemu import accelerator, files
 from tunnelbed.engines.qemu import engine as qemu
 from tunnelbed.engines.qemu.supervisor_client import SupervisorClient
-from tunnelbed.shell import Completed
+from tunnelbed.host import waiting
+from tunnelbed.host.shell import Completed
 
 TESTS = Path(__file__).parents[1]
 

@@ -14,7 +14,7 @@ from scapy.packet import Packet, Raw
 
 from tests.fake_network.parts import NotSent
 from tests.fake_network.stack import FakeNode
-from tunnelbed.shell import Completed
+from tunnelbed.host.shell import Completed
 
 PORT = 8080
 SEGMENT = 1200

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.fake_network.network import FakeNetwork
-from tunnelbed import waiting
 from tunnelbed.faults.changes import Changes
+from tunnelbed.host import waiting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Scenario
 

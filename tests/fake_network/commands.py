@@ -17,8 +17,8 @@ from tests.fake_network.stack import FakeNode
 from tunnelbed.checks.host_isolation import LOOK
 from tunnelbed.faults.changes import STATE
 from tunnelbed.faults.links_and_nodes import KILL
+from tunnelbed.host.shell import Completed
 from tunnelbed.observe import nftrace
-from tunnelbed.shell import Completed
 from tunnelbed.testbed import node_state
 from tunnelbed.topology import capabilities
 from tunnelbed.topology.model import Interface

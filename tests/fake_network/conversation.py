@@ -16,7 +16,7 @@ from scapy.layers.inet6 import IPv6
 from tests.fake_network import commands
 from tests.fake_network.stack import FakeNode
 from tests.fake_network.vici import SOCKET, Session
-from tunnelbed.shell import Completed
+from tunnelbed.host.shell import Completed
 
 if TYPE_CHECKING:
     from tests.fake_network.network import FakeNetwork

@@ -24,7 +24,7 @@ from tunnelbed.engines import Plan
 from tunnelbed.engines.agents import AGENT
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import CommandFailed, NodeFailed
-from tunnelbed.shell import Completed
+from tunnelbed.host.shell import Completed
 from tunnelbed.topology.model import Address, Scenario
 
 ETHERNET, NONE = 1, 65534  # linux/if_arp.h

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tunnelbed.engines.images import node_images
-from tunnelbed.shell import Completed, run
+from tunnelbed.host.shell import Completed, run
 
 FOREIGN = {"linux/amd64": "linux/arm64"}
 MEGABYTE = 1_000_000

@@ -15,7 +15,7 @@ from scapy.layers.inet import ICMP
 from scapy.utils import rdpcap
 
 from tests.live.conftest import HOME, Person
-from tunnelbed import waiting
+from tunnelbed.host import waiting
 
 Kill = Callable[[int, int], None]
 # Seconds in which an interrupted proof has ended, its testbed taken down.

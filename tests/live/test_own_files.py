@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.live.conftest import Person
-from tunnelbed import waiting
+from tunnelbed.host import waiting
 from tunnelbed.vpn import pki
 
 CONNECTION = """

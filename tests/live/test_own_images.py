@@ -9,7 +9,7 @@ import pytest
 
 from tests.live.conftest import Person
 from tunnelbed.engines.images import node_images
-from tunnelbed.shell import run
+from tunnelbed.host.shell import run
 
 MINE = "test.example/mine"
 

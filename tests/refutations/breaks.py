@@ -13,9 +13,9 @@ from unittest.mock import patch
 import yaml
 
 from tests.refutations import Break
-from tunnelbed import waiting
 from tunnelbed.checks import security_associations
 from tunnelbed.faults import credentials, open_firewall
+from tunnelbed.host import waiting
 from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.readiness import READY
 from tunnelbed.testbed.testbed import Testbed

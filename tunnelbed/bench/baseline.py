@@ -13,10 +13,10 @@ from pathlib import Path
 
 import yaml
 
-from tunnelbed import shell
 from tunnelbed.engines.docker import compose
 from tunnelbed.engines.docker.engine import DockerEngine
 from tunnelbed.errors import BadInput
+from tunnelbed.host import shell
 from tunnelbed.testbed.options import Options
 from tunnelbed.testbed.testbed import Testbed
 

@@ -15,11 +15,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tunnelbed import shell
 from tunnelbed.engines import ENGINES, Progress
 from tunnelbed.engines.images.bake import RECIPE, ROOT
 from tunnelbed.engines.images.node_images import OURS
 from tunnelbed.errors import BadInput
+from tunnelbed.host import shell
 
 # All that such a module reads.
 PARTS = ("tunnelbed", "compose", "scripts")

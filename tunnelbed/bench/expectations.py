@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from tunnelbed import shell
 from tunnelbed.errors import BadInput
+from tunnelbed.host import shell
 from tunnelbed.testbed import verification
 from tunnelbed.topology.model import Scenario
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from tunnelbed import shell
 from tunnelbed.bench import baseline, machine
 from tunnelbed.bench.measured import Results, Runs, Series
 from tunnelbed.bench.phases import DOWN, MB, NODES_MEMORY, UP, VERIFICATION
@@ -19,6 +18,7 @@ from tunnelbed.bench.stopwatch import timed
 from tunnelbed.bench.subjects import DOCKER, PLAIN, Subject
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput
+from tunnelbed.host import shell
 from tunnelbed.testbed.testbed import open_testbed
 from tunnelbed.topology import scaffold
 from tunnelbed.topology.compose_file import load

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from tunnelbed import shell, waiting
 from tunnelbed.bench import baseline, environment, expectations, machine, tunnels
 from tunnelbed.bench.measured import Results, Runs, Series
 from tunnelbed.bench.stopwatch import timed
 from tunnelbed.bench.subjects import PLAIN, Subject, is_emulated
 from tunnelbed.engines import Progress, Usage
 from tunnelbed.errors import BadInput
+from tunnelbed.host import shell, waiting
 from tunnelbed.testbed.testbed import Testbed, open_testbed
 from tunnelbed.topology.compose_file import load
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from tunnelbed import shell
+from tunnelbed.host import shell
 
 
 def timed(command: Sequence[str]) -> float:

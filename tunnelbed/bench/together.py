@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tunnelbed import shell
 from tunnelbed.bench import machine
 from tunnelbed.bench.measured import Results, Runs, Series
 from tunnelbed.bench.stopwatch import timed
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput
+from tunnelbed.host import shell
 from tunnelbed.testbed.testbed import open_testbed
 from tunnelbed.topology.compose_file import load, names
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunnelbed import waiting
 from tunnelbed.errors import CommandFailed
+from tunnelbed.host import waiting
 from tunnelbed.testbed.testbed import Testbed
 
 SECONDS = 5

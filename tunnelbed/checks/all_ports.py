@@ -26,7 +26,6 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from tunnelbed import waiting
 from tunnelbed.checks.address_selection import (
     addresses_towards,
     every_address_towards,
@@ -37,6 +36,7 @@ from tunnelbed.checks.reachability import ON_ITS_WAY, REFUSALS
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.agents import Agent
 from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
+from tunnelbed.host import waiting
 from tunnelbed.observe.evidence import Text
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed

@@ -13,7 +13,6 @@ from functools import cached_property
 from scapy.layers.inet import TCP
 from scapy.packet import Packet
 
-from tunnelbed import waiting
 from tunnelbed.checks.reachability import (
     ATTEMPT,
     NEGOTIATED,
@@ -27,8 +26,9 @@ from tunnelbed.checks.reachability import (
 from tunnelbed.checks.tunnel_path import Listed, Passage, Via, listed
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.host import waiting
+from tunnelbed.host.shell import Completed
 from tunnelbed.observe.recording import Recording, Sighting
-from tunnelbed.shell import Completed
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Address, Node
 

@@ -6,9 +6,9 @@ import contextlib
 import ipaddress
 from collections.abc import Iterator, Sequence
 
-from tunnelbed import shell
 from tunnelbed.checks import packet_trace
 from tunnelbed.errors import ChecksFailed, TunnelbedError
+from tunnelbed.host import shell
 from tunnelbed.observe import evidence_text
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import naming

@@ -12,10 +12,10 @@ from scapy.layers.inet import IP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-from tunnelbed import waiting
 from tunnelbed.checks.address_selection import address_towards, addresses_towards, source_address
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.host import waiting
 from tunnelbed.observe import nftrace
 from tunnelbed.observe.evidence import FirewallTrace
 from tunnelbed.observe.packets import IKE_PORT

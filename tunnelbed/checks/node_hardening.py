@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from scapy.layers.l2 import Ether
 
-from tunnelbed import waiting
 from tunnelbed.checks import host_isolation
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import BadInput, DeadlinePassed, TunnelbedError
+from tunnelbed.host import waiting
 from tunnelbed.observe.probes import Ping
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import capabilities

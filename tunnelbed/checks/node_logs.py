@@ -11,9 +11,9 @@ import contextlib
 import re
 from collections.abc import Callable, Sequence
 
-from tunnelbed import waiting
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import DeadlinePassed
+from tunnelbed.host import waiting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Node
 from tunnelbed.vpn.api import Refusal, Since

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from tunnelbed import waiting
 from tunnelbed.checks.address_selection import address_towards, aims, away, source_address
 from tunnelbed.checks.attempt import Attempt
 from tunnelbed.checks.reachability import ATTEMPT
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.host import waiting
 from tunnelbed.observe import nftrace
 from tunnelbed.observe.clocks import in_order
 from tunnelbed.observe.evidence import PacketPath

@@ -17,11 +17,11 @@ from itertools import product
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
-from tunnelbed import waiting
 from tunnelbed.checks.address_selection import Aim, addressed, aims, every_aim, has_route, owners, source_address
 from tunnelbed.checks.tunnel_path import Listed, Passage, Via, listed
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.host import waiting
 from tunnelbed.observe.packets import answered_for, asked_for, ends
 from tunnelbed.observe.probes import Ping, Probe
 from tunnelbed.observe.recording import Recording, Sighting

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from tunnelbed import waiting
 from tunnelbed.checks import application, security_associations
 from tunnelbed.checks.address_selection import address_towards
 from tunnelbed.checks.unmet import Unmet, unmet
 from tunnelbed.errors import CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.host import waiting
 from tunnelbed.observe.recording import Recording, Sighting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Network, Node

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
-from tunnelbed import waiting
 from tunnelbed.checks.unmet import unmet
 from tunnelbed.errors import DeadlinePassed
+from tunnelbed.host import waiting
 from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Node

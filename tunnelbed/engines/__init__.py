@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
 
-from tunnelbed import waiting
 from tunnelbed.engines.registration import Registration
 from tunnelbed.errors import BadInput
-from tunnelbed.shell import Completed
+from tunnelbed.host import waiting
+from tunnelbed.host.shell import Completed
 from tunnelbed.topology.model import Scenario
 
 DATA_PLANES = ("auto", "kernel", "user")

@@ -17,10 +17,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from tunnelbed import waiting
 from tunnelbed.engines import Engine
 from tunnelbed.errors import CommandFailed, NodeFailed, TunnelbedError
-from tunnelbed.shell import Completed
+from tunnelbed.host import waiting
+from tunnelbed.host.shell import Completed
 
 AGENT = ("/usr/lib/tunnelbed/agent",)
 ANSWER_SECONDS = 30.0
@@ -96,6 +96,26 @@ class Agent:
         """Send a frame as it is into a network, or out of an interface of another name, past the node's firewall."""
         self._ask("link", on=self._interfaces.get(network, network), data=base64.b64encode(data).decode())
 
+    def send_frames(self, frames: Sequence[tuple[str, bytes]]) -> Sequence[float | CommandFailed]:
+        """Send frames, each into its network as `send_frame` does, without waiting for one after the other.
+
+        Of each, when the node's kernel had taken it (seconds since the epoch), or why it did not.
+        """
+        posted = []
+        for network, data in frames:
+            on = self._interfaces.get(network, network)
+            answer = self._post("link", on=on, data=base64.b64encode(data).decode())
+            posted.append((answer, _time_of(answer)))
+        found: list[float | CommandFailed] = []
+        for answer, taken in posted:
+            try:
+                self._answer("link", answer)
+            except CommandFailed as refused:
+                found.append(refused)
+            else:
+                found.append(taken.result())
+        return found
+
     def send_packet(self, data: bytes) -> None:
         """Send an IP packet where the node's routes lead; raises `CommandFailed` if they lead nowhere."""
         self._ask("ip", data=base64.b64encode(data).decode())
@@ -170,6 +190,10 @@ class Agent:
         return behind
 
     def _ask(self, what: str, *, wait: float = ANSWER_SECONDS, **said: object) -> Any:  # noqa: ANN401 # as JSON has it
+        return self._answer(what, self._post(what, **said), wait)
+
+    def _post(self, what: str, **said: object) -> Future[Any]:
+        """Send a request; what the node will answer."""
         answer: Future[Any] = Future()
         with self._lock:
             if self._ended:
@@ -182,6 +206,10 @@ class Agent:
                 self._stream.send(line.encode())
             except OSError as gone:
                 raise self._lost() from gone
+        return answer
+
+    def _answer(self, what: str, answer: Future[Any], wait: float = ANSWER_SECONDS) -> Any:  # noqa: ANN401 # likewise
+        """Wait for what a node answers to a request."""
         wait = waiting.stretched(wait)
         try:
             return answer.result(wait)
@@ -332,6 +360,13 @@ class Agents:
             self.forget(node)
         self._opening.shutdown()
         self._talking.shutdown()
+
+
+def _time_of(answer: Future[Any]) -> Future[float]:
+    """When an answer comes (seconds since the epoch), whoever waits for it."""
+    time_of: Future[float] = Future()
+    answer.add_done_callback(lambda _: time_of.set_result(time.time()))
+    return time_of
 
 
 def _frame(node: str, where: str, said: Mapping[str, Any], behind: float) -> Frame:

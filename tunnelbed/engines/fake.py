@@ -17,7 +17,7 @@ from pathlib import Path
 from tunnelbed.engines import Plan, Progress, Usage
 from tunnelbed.engines.registration import Registration
 from tunnelbed.errors import CommandFailed, NodeFailed
-from tunnelbed.shell import Completed
+from tunnelbed.host.shell import Completed
 from tunnelbed.topology.model import Scenario
 
 ENGINE = Registration(

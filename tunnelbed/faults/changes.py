@@ -12,8 +12,9 @@ import re
 from collections.abc import Mapping
 from typing import TypeVar
 
-from tunnelbed import vpn, waiting
+from tunnelbed import vpn
 from tunnelbed.errors import DeadlinePassed, NodeFailed, TunnelbedError
+from tunnelbed.host import waiting
 from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Node

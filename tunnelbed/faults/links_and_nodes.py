@@ -9,12 +9,12 @@ import contextlib
 import secrets
 from collections.abc import Iterator, Sequence
 
-from tunnelbed import waiting
 from tunnelbed.checks import application
 from tunnelbed.checks.node_logs import Journal
 from tunnelbed.checks.tunnel_path import Via
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.host import waiting
 from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.readiness import READY
 from tunnelbed.testbed.testbed import Testbed

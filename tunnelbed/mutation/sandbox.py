@@ -23,11 +23,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunnelbed import vpn, waiting
+from tunnelbed import vpn
 from tunnelbed.engines import Progress
 from tunnelbed.engines.agents import Agent
 from tunnelbed.errors import DeadlinePassed, NodeFailed, TunnelbedError
 from tunnelbed.faults.changes import CREDENTIAL, READ_AGAIN, difference, state, well
+from tunnelbed.host import waiting
 from tunnelbed.mutation import Mutant
 from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.options import Options

@@ -15,7 +15,6 @@ import contextlib
 import math
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,9 +25,9 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from tunnelbed import waiting
 from tunnelbed.engines.agents import Agent, Agents, Frame
-from tunnelbed.errors import CommandFailed, DeadlinePassed
+from tunnelbed.errors import DeadlinePassed
+from tunnelbed.host import waiting
 from tunnelbed.observe.carried import Classify, Kind, nobodys
 from tunnelbed.observe.pcapng import ETHERNET, Pcapng
 
@@ -180,16 +179,17 @@ class Recording:
         taken: dict[bytes, float] = {}
 
         def send(agent: Agent) -> None:
-            for _, network, token in (marker for marker in broadcasts if marker[0] == agent.node):
-                agent.send_frame(network, _marker(BROADCAST, token))
-                taken[token] = time.time()
-            for node, network, token in (marker for marker in others if marker[0] == agent.node):
-                try:
-                    agent.send_frame(network, _marker(NOBODY_MAC, token))
-                    taken[token] = time.time()
-                except CommandFailed:
+            mine = [(network, token, BROADCAST) for node, network, token in broadcasts if node == agent.node]
+            mine += [(network, token, NOBODY_MAC) for node, network, token in others if node == agent.node]
+            sent = agent.send_frames([(network, _marker(receiver, token)) for network, token, receiver in mine])
+            for (_, token, receiver), at in zip(mine, sent, strict=True):
+                if isinstance(at, float):
+                    taken[token] = at
+                elif receiver == BROADCAST:
+                    raise at
+                else:
                     # An interface that is down, or lets nothing out (ENOBUFS): nothing of this node waits there.
-                    waits.pop((node, token), None)
+                    waits.pop((agent.node, token), None)
 
         looked = first = len(self.heard)
         self.agents.each(tuple(self.watched), send)

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunnelbed import waiting
 from tunnelbed.engines import Progress
 from tunnelbed.engines.agents import Agent, Frame
 from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.host import shell, waiting
 from tunnelbed.observe.pcapng import Pcapng
 from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.testbed import Testbed
@@ -64,6 +64,11 @@ def target(bed: Testbed, output: str, *, keys: bool, terminal: bool) -> Path | N
         raise BadInput(str(folder), "", "a file", "a folder for the keys, or a free name", "rename the file")
     file.parent.mkdir(parents=True, exist_ok=True)
     return file
+
+
+def wireshark(folder: Path, file: Path) -> str:
+    """The command that opens a capture with the keys of a folder."""
+    return shell.quoted(["env", f"WIRESHARK_CONFIG_DIR={folder}", "wireshark", str(file)])
 
 
 def keys_beside(file: Path) -> Path:

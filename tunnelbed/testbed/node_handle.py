@@ -18,7 +18,7 @@ from tunnelbed import vpn
 from tunnelbed.engines import Engine
 from tunnelbed.engines.agents import ANSWER_SECONDS, Agent, Agents, NodeSocket
 from tunnelbed.errors import BadInput, NodeFailed
-from tunnelbed.shell import Completed
+from tunnelbed.host.shell import Completed
 from tunnelbed.testbed.daemons import Daemons
 from tunnelbed.topology.model import Interface, Node, Scenario
 from tunnelbed.vpn.api import Daemon, Feature, Tunnel, Vpn

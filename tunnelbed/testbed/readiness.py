@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tunnelbed import waiting
 from tunnelbed.engines import Engine, Progress
 from tunnelbed.errors import DeadlinePassed, EngineUnavailable, NodeFailed, TunnelbedError
+from tunnelbed.host import waiting
 from tunnelbed.topology import yaml_sections
 from tunnelbed.topology.model import Node, Scenario
 

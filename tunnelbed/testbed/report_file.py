@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import tunnelbed
-from tunnelbed import shell
 from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.host import shell
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.testbed.verification import COULD_NOT_RUN, FAILED, HOLDS, Outcome
 

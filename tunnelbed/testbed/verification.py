@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunnelbed import shell
 from tunnelbed.engines import Progress
 from tunnelbed.errors import BadInput
+from tunnelbed.host import shell
 from tunnelbed.topology.model import Scenario, testbed_name
 
 HOLDS, FAILED, COULD_NOT_RUN = 0, 1, 2

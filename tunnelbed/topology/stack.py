@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunnelbed import shell
 from tunnelbed.errors import BadInput, CommandFailed, EngineUnavailable
+from tunnelbed.host import shell
 from tunnelbed.topology import yaml_sections
 from tunnelbed.topology.plain import is_plain
 from tunnelbed.topology.yaml_sections import Section, line_of

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from tunnelbed.engines import Needs
 from tunnelbed.engines.agents import NodeSocket
+from tunnelbed.host.shell import Completed
 from tunnelbed.observe.carried import Carried, Classify, Kind
-from tunnelbed.shell import Completed
 from tunnelbed.topology.model import Address
 
 if TYPE_CHECKING:

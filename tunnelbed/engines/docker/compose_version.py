@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from tunnelbed import shell
 from tunnelbed.errors import CommandFailed, EngineUnavailable
+from tunnelbed.host import shell
 
 # `!override` in a Compose file is understood from 2.24.4 on (Compose release notes).
 OLDEST = (2, 24, 4)

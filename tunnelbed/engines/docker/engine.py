@@ -13,7 +13,6 @@ from pathlib import Path
 import docker
 from docker.errors import APIError, DockerException, NotFound
 
-from tunnelbed import shell, waiting
 from tunnelbed.engines import Plan, Progress, Stream, Usage
 from tunnelbed.engines.docker import ENGINE, cgroups, complaints, compose, compose_version, containers, drivers, links
 from tunnelbed.engines.docker.complaints import in_a_line
@@ -29,7 +28,8 @@ from tunnelbed.errors import (
     NodeFailed,
     TunnelbedError,
 )
-from tunnelbed.shell import Completed
+from tunnelbed.host import shell, waiting
+from tunnelbed.host.shell import Completed
 from tunnelbed.topology.model import Scenario
 
 NETWORK = "com.docker.compose.network"

@@ -16,8 +16,8 @@ from pathlib import Path
 import docker
 from docker.errors import APIError, DockerException
 
-from tunnelbed import waiting
 from tunnelbed.errors import EngineUnavailable
+from tunnelbed.host import waiting
 
 SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "node" / "parents"
 # The driver options by which a network uses one of these links.

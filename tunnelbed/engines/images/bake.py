@@ -13,7 +13,7 @@ from tunnelbed import __version__
 from tunnelbed.engines.images import binfmt
 from tunnelbed.engines.images.rootfs import MIRROR_VARIABLE, SUITE, bootstrap, reason
 from tunnelbed.errors import CommandFailed, ImageFailed
-from tunnelbed.shell import follow, run
+from tunnelbed.host.shell import follow, run
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPE = ROOT / "compose" / "images"

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable
 
 from tunnelbed.errors import CommandFailed, ImageFailed
-from tunnelbed.shell import run
+from tunnelbed.host.shell import run
 
 PACKAGES = ("qemu-user-static", "binfmt-support")
 REGISTER = f"apt-get install {' '.join(PACKAGES)} && update-binfmts --enable"

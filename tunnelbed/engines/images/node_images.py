@@ -23,7 +23,7 @@ from tunnelbed import __version__
 from tunnelbed.engines.images.bake import CACHE, RECIPE, ROOT, Bakery, Progress
 from tunnelbed.engines.images.rootfs import DEBIAN_ARCHITECTURES, SUITE, reason
 from tunnelbed.errors import BadInput, CommandFailed, EngineUnavailable, ImageFailed, TunnelbedError
-from tunnelbed.shell import run
+from tunnelbed.host.shell import run
 
 NODE_SCRIPTS = ROOT / "scripts" / "node"
 

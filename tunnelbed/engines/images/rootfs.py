@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tunnelbed.errors import CommandFailed, ImageFailed
-from tunnelbed.shell import run
+from tunnelbed.host.shell import run
 
 SUITE = "trixie"
 # The suite's release, 2025-08-09, in seconds since 1970: no file in a base is later, so that the same packages make

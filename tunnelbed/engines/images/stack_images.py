@@ -11,9 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from tunnelbed import shell
 from tunnelbed.engines.images.bake import Progress
 from tunnelbed.errors import BadInput, CommandFailed
+from tunnelbed.host import shell
 from tunnelbed.topology import yaml_sections
 from tunnelbed.topology.model import Node, Scenario
 

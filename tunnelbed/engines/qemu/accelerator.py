@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunnelbed import shell
 from tunnelbed.errors import BadInput, EngineUnavailable
+from tunnelbed.host import shell
 
 VARIABLE = "TUNNELBED_ACCELERATOR"
 KVM = Path("/dev/kvm")

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from tunnelbed import shell, waiting
 from tunnelbed.engines import Plan, Progress, Usage
 from tunnelbed.engines.qemu import ENGINE, accelerator, files, usage, vm_supervisor
 from tunnelbed.engines.qemu.accelerator import Accelerator
@@ -19,7 +18,8 @@ from tunnelbed.engines.qemu.conversation import Conversation
 from tunnelbed.engines.qemu.machine import Machine, machines, settings
 from tunnelbed.engines.qemu.supervisor_client import SupervisorClient
 from tunnelbed.errors import BadInput, CommandFailed, NodeFailed, TunnelbedError
-from tunnelbed.shell import Completed
+from tunnelbed.host import shell, waiting
+from tunnelbed.host.shell import Completed
 from tunnelbed.topology import limits, stack
 from tunnelbed.topology.model import Scenario
 

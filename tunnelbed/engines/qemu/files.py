@@ -21,13 +21,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunnelbed import shell, waiting
 from tunnelbed.engines.images.bake import CACHE, RECIPE, ROOT, Bakery, Progress
 from tunnelbed.engines.images.node_images import NODE_SCRIPTS, UNATTESTED, fingerprint, one_at_a_time
 from tunnelbed.engines.qemu import accelerator
 from tunnelbed.engines.qemu.accelerator import Accelerator
 from tunnelbed.engines.qemu.machine import MEMORY, Machine, Ports
 from tunnelbed.errors import DeadlinePassed, TunnelbedError
+from tunnelbed.host import shell, waiting
 
 VM_SCRIPTS = ROOT / "scripts" / "vm"
 TARGET = "machine-files"

@@ -23,7 +23,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tunnelbed import shell
 from tunnelbed.engines.qemu import files
 from tunnelbed.engines.qemu.accelerator import Accelerator
 from tunnelbed.engines.qemu.conversation import CLOSE, EXIT, HEADER, HELLO, RUN, asked, message
@@ -31,6 +30,7 @@ from tunnelbed.engines.qemu.machine import Machine, Ports
 from tunnelbed.engines.qemu.segment import Segment
 from tunnelbed.engines.qemu.served import Served
 from tunnelbed.errors import TunnelbedError
+from tunnelbed.host import shell
 
 # What `read` raises where `machines.json` is not there, or not as this version writes it.
 UNREADABLE = (OSError, ValueError, TypeError, KeyError)

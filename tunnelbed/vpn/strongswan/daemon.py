@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from tunnelbed import waiting
 from tunnelbed.errors import BadInput, DeadlinePassed, NodeFailed
+from tunnelbed.host import waiting
 from tunnelbed.topology.model import Address
 from tunnelbed.vpn.api import Connection, Daemon, Drop, Host, Keys, Refusal, Since, Timing, Tunnel
 from tunnelbed.vpn.strongswan import complaints, impostor, keylog, sas, timing

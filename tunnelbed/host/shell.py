@@ -17,7 +17,7 @@ from typing import IO
 
 from tunnelbed.errors import CommandFailed
 
-log = logging.getLogger("tunnelbed.shell")
+log = logging.getLogger("tunnelbed.host.shell")
 # A command that goes on by itself, as `start` returns it.
 Process = subprocess.Popen[bytes]
 # Seconds that a command has to end when asked to.
