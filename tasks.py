@@ -17,12 +17,12 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from scripts.declared_task import INVOKE, task
-from tunnelbed import vpn
 from tunnelbed.bench.benchmark import Benchmark
 from tunnelbed.engines import Progress
 from tunnelbed.engines.images import node_images
 from tunnelbed.errors import BadInput, ChecksFailed, TunnelbedError
 from tunnelbed.mutation.mutating import Mutating
+from tunnelbed.report.drawing import formats
 from tunnelbed.testbed import report_file, status_report, verification
 from tunnelbed.testbed.options import (
     Asked,
@@ -38,7 +38,7 @@ from tunnelbed.testbed.options import (
     Target,
 )
 from tunnelbed.testbed.testbed import Testbed, find, kept_folder, open_testbed
-from tunnelbed.topology import graphviz, scaffold
+from tunnelbed.topology import scaffold
 from tunnelbed.topology.compose_file import load, named, names
 from tunnelbed.topology.model import LAST_PORT
 
@@ -322,9 +322,8 @@ def new(
     path: Annotated[Path, Option("the folder to write it to; by default this checkout")] = ROOT,
 ) -> None:
     """Write a minimal scenario NAME to start from: `invoke new mine`, then `invoke verify --scenario mine`."""
-    root = path.resolve()
-    for written in scaffold.make(name, root, auth, sites, laptops):
-        print(f"wrote {written.relative_to(root)}")
+    for written in scaffold.make(name, path.resolve(), auth, sites, laptops):
+        print(f"wrote {written.relative_to(path.resolve())}")
     where = f" --path {path}" if path != ROOT else ""
     print(f"now: invoke up --scenario {name}{where}; invoke verify --scenario {name}{where}")
 
@@ -349,8 +348,7 @@ def build(
 ) -> None:
     """Build all images of the project, for one or several platforms; keep, push, or write them to files."""
     platforms = [name.strip() for name in platform.split(",") if name.strip()]
-    archive = Path(output) if output else None
-    for name in node_images.build(platforms, push, archive, _progress(), fresh=no_cache):
+    for name in node_images.build(platforms, push, Path(output) if output else None, _progress(), fresh=no_cache):
         print(name)
 
 
@@ -363,7 +361,7 @@ def scenarios(_: Context, path: Root = ROOT) -> None:
 @task
 def draw(_: Context, scenario: Scenario, path: Root = ROOT) -> None:
     """Print a scenario's network for Graphviz: `invoke draw --scenario ipv6 | dot -Tsvg >ipv6.svg`."""
-    print(graphviz.dot(load(scenario, path), vpn.peers), end="")
+    print(formats.drawing(_testbed(scenario, "", path), "dot"), end="")
 
 
 @task

@@ -14,7 +14,7 @@ LIBRARY = Path(__file__).parent.parent / "tunnelbed"
 
 # The rooms of the house, from the ground up. A module imports from its own room and from those before it, and no two
 # modules need each other.
-ROOMS = ["errors", "host", "topology", "engines", "observe", "vpn", "testbed", "checks", "faults"]
+ROOMS = ["errors", "host", "topology", "engines", "observe", "vpn", "testbed", "checks", "faults", "report"]
 # Beside each other on top: neither knows the other.
 ROOFS = ["mutation", "bench"]
 MODULES = sorted(

@@ -1,28 +1,33 @@
 """A scenario's network as a drawing: text in Graphviz's DOT language.
 
-    invoke draw --scenario site-to-site | dot -Tsvg >site-to-site.svg
+    invoke draw --scenario site-to-site --format dot | dot -Tsvg >site-to-site.svg
 
-Boxes are nodes, ovals networks, a frame a site; the thick lines are tunnels, as the gateways' files have them.
+Boxes are nodes, ovals networks, a frame a site; the thick lines are tunnels, green, or red
+and dashed where they are down.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
+from tunnelbed.report.drawing import Tunnel
 from tunnelbed.topology.model import Network, Node, Scenario
 
-Peers = Callable[[Scenario, str], Sequence[str]]
 HEAD = """\
     layout = dot; rankdir = LR; nodesep = 0.3; ranksep = 0.6; fontname = "sans-serif"; fontsize = 11; compound = true
     node [fontname = "sans-serif", fontsize = 11, style = filled, fillcolor = white]
     edge [fontname = "sans-serif", fontsize = 9, dir = none, color = "#33475b"]
 """
-TUNNEL = 'style = bold, penwidth = 4, color = "#1a7f5a80", constraint = false'
+TUNNEL = "penwidth = 4, constraint = false"
+TUNNELS = {
+    "configured": 'style = bold, color = "#1a7f5a80"',
+    "up": 'style = bold, color = "#1a7f5a"',
+    "down": 'style = dashed, color = "#b3261e"',
+}
 
 
-def dot(scene: Scenario, peers: Peers) -> str:
-    """The drawing of a scenario; `peers` names the peers of a node, as its VPN's files have them."""
+def dot(scene: Scenario, tunnels: Sequence[Tunnel]) -> str:
+    """The drawing of a scenario and these tunnels."""
     things: list[Node | Network] = [*scene.nodes.values(), *scene.networks.values()]
     lines = [f"graph {_quoted(scene.name)} {{", HEAD.rstrip("\n")]
     for site in scene.sites:
@@ -32,27 +37,11 @@ def dot(scene: Scenario, peers: Peers) -> str:
         lines.append("    }")
     lines += [f"    {_drawn(thing)}" for thing in things if _frame(thing) not in scene.sites]
     lines += [f"    {line}" for line in _attached(scene)]
-    lines += [f"    {_id(one)} -- {_id(other)} [{TUNNEL}]" for one, other in tunnels(scene, peers)]
+    lines += [
+        f"    {_id(scene.nodes[way.one])} -- {_id(scene.nodes[way.other])} [{TUNNELS[way.state]}, {TUNNEL}]"
+        for way in tunnels
+    ]
     return "\n".join([*lines, "}", ""])
-
-
-def tunnels(scene: Scenario, peers: Peers) -> Sequence[tuple[Node, Node]]:
-    """The pairs of nodes of which one names an address of the other as its peer, each pair once."""
-    found: dict[frozenset[str], tuple[Node, Node]] = {}
-    for node in scene.nodes.values():
-        for word in peers(scene, node.name):
-            peer = _owner(scene, word)
-            if peer and peer != node:
-                found.setdefault(frozenset({node.name, peer.name}), (node, peer))
-    return list(found.values())
-
-
-def _owner(scene: Scenario, word: str) -> Node | None:
-    """The node with this address, if it is one; a name or `%any` has none."""
-    try:
-        return scene.owner(ipaddress.ip_address(word))
-    except ValueError:
-        return None
 
 
 def _frame(thing: Node | Network) -> str:

@@ -1,4 +1,4 @@
-"""The drawing of a scenario: who stands where, joined to what, and which tunnels there are."""
+"""A scenario for Graphviz: who stands where, joined to what, and which tunnels there are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import pytest
 
 from tests.conftest import Checkout
 from tunnelbed import vpn
-from tunnelbed.topology import compose_file, graphviz, scaffold
+from tunnelbed.report import drawing
+from tunnelbed.report.drawing import Tunnel
+from tunnelbed.report.drawing.dot import dot
+from tunnelbed.topology import compose_file, scaffold
 
 HOME = Path(__file__).parent.parent
 
@@ -16,7 +19,7 @@ HOME = Path(__file__).parent.parent
 def pairs(name: str, root: Path) -> set[frozenset[str]]:
     """The ends of each tunnel that is drawn."""
     return {
-        frozenset({one.name, other.name}) for one, other in graphviz.tunnels(compose_file.load(name, root), vpn.peers)
+        frozenset({tunnel.one, tunnel.other}) for tunnel in drawing.configured(compose_file.load(name, root), vpn.peers)
     }
 
 
@@ -24,7 +27,7 @@ def pairs(name: str, root: Path) -> set[frozenset[str]]:
 def test_each_site_has_a_tunnel_with_the_cloud_drawn_once(name: str) -> None:
     gateways = [frozenset({"gateway-s", f"gateway-{site}"}) for site in "ab"]
     assert pairs(name, HOME) == set(gateways)
-    assert len(graphviz.tunnels(compose_file.load(name, HOME), vpn.peers)) == 2
+    assert len(drawing.configured(compose_file.load(name, HOME), vpn.peers)) == 2
 
 
 def test_who_believes_any_address_has_the_tunnels_that_others_ask_it_for(tmp_path: Path) -> None:
@@ -33,7 +36,7 @@ def test_who_believes_any_address_has_the_tunnels_that_others_ask_it_for(tmp_pat
 
 
 def test_what_is_drawn_leads_away_from_the_middle_with_its_addresses(checkout: Checkout) -> None:
-    lines = [line.strip() for line in graphviz.dot(compose_file.load("tiny", checkout.root), vpn.peers).splitlines()]
+    lines = [line.strip() for line in dot(compose_file.load("tiny", checkout.root), []).splitlines()]
     assert lines[0] == 'graph "tiny" {'
     assert lines[-1] == "}"
     assert '"node gateway" [label = "gateway", shape = octagon]' in lines
@@ -49,7 +52,7 @@ def test_what_is_drawn_leads_away_from_the_middle_with_its_addresses(checkout: C
 def test_a_site_s_frame_has_its_nodes_and_inner_networks_and_no_link(checkout: Checkout) -> None:
     checkout.stack["networks"]["outside"]["labels"] = {"tunnelbed.role": "isp_link", "tunnelbed.site": "a"}
     checkout.write()
-    _, _, rest = graphviz.dot(compose_file.load("tiny", checkout.root), vpn.peers).partition('subgraph "cluster_a" {')
+    _, _, rest = dot(compose_file.load("tiny", checkout.root), []).partition('subgraph "cluster_a" {')
     frame, _, others = rest.partition("    }\n")
     assert [line.split('"')[1] for line in frame.splitlines() if "shape" in line] == [
         "node client",
@@ -63,5 +66,11 @@ def test_a_site_s_frame_has_its_nodes_and_inner_networks_and_no_link(checkout: C
 def test_what_nothing_leads_to_is_drawn_too(checkout: Checkout) -> None:
     del checkout.stack["services"]["gateway"]["networks"]["outside"]
     checkout.write()
-    said = graphviz.dot(compose_file.load("tiny", checkout.root), vpn.peers)
+    said = dot(compose_file.load("tiny", checkout.root), [])
     assert '"node server" -- "network outside" [label = "192.0.2.2"]' in said
+
+
+def test_a_tunnel_that_is_down_is_drawn_in_another_way_than_one_that_is_up(checkout: Checkout) -> None:
+    scene = compose_file.load("tiny", checkout.root)
+    assert '"node gateway" -- "node server" [style = bold' in dot(scene, [Tunnel("gateway", "server", "up")])
+    assert '"node gateway" -- "node server" [style = dashed' in dot(scene, [Tunnel("gateway", "server", "down")])
