@@ -18,29 +18,27 @@ from invoke.exceptions import Exit
 
 from scripts.declared_task import INVOKE, task
 from tunnelbed.bench.benchmark import Benchmark
+from tunnelbed.checks.tracing import Tracing
 from tunnelbed.engines import Progress
 from tunnelbed.engines.images import node_images
-from tunnelbed.errors import BadInput, ChecksFailed, TunnelbedError
+from tunnelbed.errors import ChecksFailed, TunnelbedError
 from tunnelbed.mutation.mutating import Mutating
 from tunnelbed.report.drawing import formats
 from tunnelbed.testbed import report_file, status_report, verification
+from tunnelbed.testbed.capturing import Capturing
 from tunnelbed.testbed.options import (
     Asked,
     Engine,
     Instance,
-    NetworkName,
     NodeName,
     Option,
     Ports,
     Root,
     Scenario,
-    Source,
-    Target,
 )
 from tunnelbed.testbed.testbed import Testbed, find, kept_folder, open_testbed
 from tunnelbed.topology import scaffold
 from tunnelbed.topology.compose_file import load, named, names
-from tunnelbed.topology.model import LAST_PORT
 
 ROOT = Path(__file__).resolve().parent
 
@@ -152,21 +150,7 @@ def collect(
 
 
 @task
-def capture(
-    _: Context,
-    scenario: Scenario,
-    node: NodeName = "",
-    network: NetworkName = "",
-    seconds: Annotated[float, Option("end after this number of seconds; by default at Ctrl-C")] = 0,
-    keys: Annotated[
-        bool, Option("set the tunnels up again and save their keys, so that Wireshark can decrypt IKE and ESP")
-    ] = False,
-    output: Annotated[
-        str, Option("the file to write, or `-` for standard output; by default a new file in reports/captures/")
-    ] = "",
-    instance: Instance = "",
-    path: Root = ROOT,
-) -> None:
+def capture(_: Context, scenario: Scenario, asked: Capturing, instance: Instance = "", path: Root = ROOT) -> None:
     """Capture packets for Wireshark until Ctrl-C: of one node, of one network, or of all nodes (the default).
 
     `invoke capture --scenario ipv6 --network isp_link_a --output - | wireshark -k -i -` shows packets live.
@@ -174,8 +158,8 @@ def capture(
     from tunnelbed.testbed import capture as capturing  # noqa: PLC0415 # Scapy, as above
 
     bed, say = _testbed(scenario, instance, path), _progress()
-    file = capturing.target(bed, output, keys=keys, terminal=sys.stdout.isatty())
-    done = capturing.capture(bed, capturing.Wanted(node, network, seconds, keys), file or sys.stdout.fileno(), say)
+    file = capturing.target(bed, asked, terminal=sys.stdout.isatty())
+    done = capturing.capture(bed, asked, file or sys.stdout.fileno(), say)
     say(f"{done.frames} frames in {file or 'the pipe'}")
     if done.keys and file:
         folder = capturing.keys_beside(file)
@@ -188,25 +172,7 @@ def capture(
 
 
 @task
-def trace(
-    _: Context,
-    scenario: Scenario,
-    from_: Source,
-    to: Target,
-    on: Annotated[
-        str, Option("the kind of packet, as in a sentence: `TCP port 80`, `UDP port 53`; by default a ping")
-    ] = "",
-    tcp: Annotated[
-        int,
-        Option("send a TCP SYN to this port: short for `--on 'TCP port N'`", least=1, most=LAST_PORT),
-    ] = 0,
-    udp: Annotated[
-        int, Option("send a UDP datagram to this port: short for `--on 'UDP port N'`", least=1, most=LAST_PORT)
-    ] = 0,
-    size: Annotated[int, Option("the packet's size in bytes with its IP header; routers may not fragment it (DF)")] = 0,
-    instance: Instance = "",
-    path: Root = ROOT,
-) -> None:
+def trace(_: Context, scenario: Scenario, asked: Tracing, instance: Instance = "", path: Root = ROOT) -> None:
     """Send one packet and print its path: where it was seen, in clear or encrypted, and what each firewall decided.
 
     `invoke trace --scenario site-to-site --from client-a1 --to server-s1 --tcp 8080`. Exit code 1: no answer.
@@ -216,10 +182,7 @@ def trace(
     from tunnelbed.observe import evidence_text  # noqa: PLC0415
 
     bed = _testbed(scenario, instance, path)
-    short = [f"{name} port {port}" for name, port in (("TCP", tcp), ("UDP", udp)) if port]
-    if len(asked := [*([on] if on else []), *short]) > 1:
-        raise BadInput("trace", "", " and ".join(asked), "one of --on, --tcp and --udp", "trace one, then the other")
-    found = packet_trace.trace(bed, packet_trace.asked(bed, from_, to, "".join(asked), size))
+    found = packet_trace.trace(bed, packet_trace.asked(bed, asked.from_, asked.to, asked.kind, asked.size))
     print("\n".join(evidence_text.path(found)))
     if not found.answered:
         raise Exit(code=1)
@@ -240,31 +203,20 @@ def describe(_: Context, scenario: Scenario, ports: Ports = (), instance: Instan
 def verify(
     _: Context,
     asked: Asked,
+    chosen: verification.Chosen,
     scenario: Scenario = "",
     instance: Instance = "",
     path: Root = ROOT,
-    tags: Annotated[
-        str, Option("only features and scenarios with these tags, as behave writes them: `@slow`, `not @slow`")
-    ] = "",
-    jobs: Annotated[int, Option("the number of testbeds used in parallel, by default 1", least=1)] = 1,
-    junit: Annotated[str, Option("write JUnit XML into this folder, for a CI system")] = "",
     json: Annotated[
         str, Option("write each sentence, its evidence and the testbed's facts to this file (docs/json.md)")
     ] = "",
-    stop: Annotated[bool, Option("stop at the first sentence that does not hold")] = False,
 ) -> None:
     """Verify a scenario by its features, by default all. What is not up is brought up, and taken down after."""
     report = report_file.ReportFile(Path(json), path) if json else None
-    wanted = verification.Asked(
-        path,
-        [load(name, path) for name in ([scenario] if scenario else names(path))],
-        {**asked.settings, "instance": instance},
-        [tags] if tags else [],
-        Path(junit) if junit else None,
-        stop,
-        report is not None,
-    )
-    outcomes = verification.run(wanted, jobs, _progress())
+    scenes = [load(name, path) for name in ([scenario] if scenario else names(path))]
+    settings = {**asked.settings, "instance": instance}
+    wanted = verification.Asked(path, scenes, settings, chosen, reported=report is not None)
+    outcomes = verification.run(wanted, _progress())
     if report:
         report.write(outcomes)
     print(status_report.outcomes(outcomes))

@@ -64,11 +64,15 @@ def task(body: Callable[..., None]) -> Any:  # noqa: ANN401 # Invoke's Task is g
 
 
 def arguments(body: Callable[..., object]) -> Mapping[str, Declared]:
-    """Every option of a task by name: its own, those of the dataclasses that it takes, and `--verbose`."""
+    """Every option of a task by name: its own, those of the dataclasses that it takes, and `--verbose`.
+
+    Those that must be given come first, as in any signature.
+    """
     found = dict(declared(body))
     for group in _groups(body).values():
         found |= _options(group)
-    return {**found, VERBOSE.name: VERBOSE}
+    required = {name: option for name, option in found.items() if option.required}
+    return {**required, **found, VERBOSE.name: VERBOSE}
 
 
 def with_one_line(body: Callable[[], None]) -> None:

@@ -19,7 +19,8 @@ from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, NodeFailed
 from tunnelbed.host import waiting
 from tunnelbed.observe.pcapng import ETHERNET
-from tunnelbed.testbed.capture import File, Wanted, capture
+from tunnelbed.testbed.capture import File, capture
+from tunnelbed.testbed.capturing import Capturing
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
 
@@ -59,13 +60,13 @@ SEEN = [
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        (Wanted(), ["client inside", "gateway inside", "gateway outside", "server outside"]),
-        (Wanted(network="outside"), ["gateway outside"]),
-        (Wanted(network="inside"), ["client inside"]),
-        (Wanted(node="gateway", network="inside"), ["gateway inside"]),
+        (Capturing(), ["client inside", "gateway inside", "gateway outside", "server outside"]),
+        (Capturing(network="outside"), ["gateway outside"]),
+        (Capturing(network="inside"), ["client inside"]),
+        (Capturing(node="gateway", network="inside"), ["gateway inside"]),
     ],
 )
-def test_a_file_has_what_is_wanted_in_the_order_of_time(tmp_path: Path, wanted: Wanted, expected: list[str]) -> None:
+def test_a_file_has_what_is_wanted_in_the_order_of_time(tmp_path: Path, wanted: Capturing, expected: list[str]) -> None:
     file = File(tmp_path / "x.pcapng", wanted)
     # Only a node that is wanted is asked.
     for seen in SEEN:
@@ -77,7 +78,7 @@ def test_a_file_has_what_is_wanted_in_the_order_of_time(tmp_path: Path, wanted: 
 
 
 def test_what_is_too_new_waits_for_what_was_before_it(tmp_path: Path) -> None:
-    file = File(tmp_path / "x.pcapng", Wanted())
+    file = File(tmp_path / "x.pcapng", Capturing())
     file.hear(SEEN[1])
     file.write(until=2.5)
     assert file.written == 0
@@ -91,7 +92,7 @@ def test_what_is_too_new_waits_for_what_was_before_it(tmp_path: Path) -> None:
 
 def test_a_reader_that_went_away_is_noticed_though_nothing_is_said() -> None:
     reader, writer = os.pipe()
-    file = File(writer, Wanted())
+    file = File(writer, Capturing())
     file.write(until=0)
     os.close(reader)
     with pytest.raises(BrokenPipeError):
@@ -101,7 +102,7 @@ def test_a_reader_that_went_away_is_noticed_though_nothing_is_said() -> None:
 
 
 def test_a_file_is_written_until_it_is_over(tmp_path: Path) -> None:
-    file, ended = File(tmp_path / "x.pcapng", Wanted()), threading.Event()
+    file, ended = File(tmp_path / "x.pcapng", Capturing()), threading.Event()
     with ThreadPoolExecutor() as pool:
         writing = pool.submit(file.go_on, ended)
         file.hear(SEEN[0])
@@ -113,7 +114,7 @@ def test_a_file_is_written_until_it_is_over(tmp_path: Path) -> None:
 
 
 def test_what_has_no_link_header_gets_an_empty_one(tmp_path: Path) -> None:
-    file = File(tmp_path / "x.pcapng", Wanted())
+    file = File(tmp_path / "x.pcapng", Capturing())
     file.hear(frame("gateway", "ipsec0", sent=True, at=1, hardware=TUN))
     file.close()
     ((place, data),) = told(tmp_path / "x.pcapng")
@@ -129,14 +130,14 @@ def bed(checkout: Checkout) -> Bed:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (Wanted(network="nowhere"), r"^--network: found 'nowhere', expected one of: inside, outside; choose one"),
-        (Wanted(node="nobody"), r"^--node: found 'nobody', expected one of: client, gateway, server; choose one"),
-        (Wanted(node="client", network="outside"), r"^--network: found outside, expected one of client's: inside;"),
-        (Wanted(seconds=-1), r"^--seconds: found -1, expected 0 or more"),
-        (Wanted(seconds=float("nan")), r"^--seconds: found nan, expected 0 or more"),
+        (Capturing(network="nowhere"), r"^--network: found 'nowhere', expected one of: inside, outside; choose one"),
+        (Capturing(node="nobody"), r"^--node: found 'nobody', expected one of: client, gateway, server; choose one"),
+        (Capturing(node="client", network="outside"), r"^--network: found outside, expected one of client's: inside;"),
+        (Capturing(seconds=-1), r"^--seconds: found -1, expected 0 or more"),
+        (Capturing(seconds=float("nan")), r"^--seconds: found nan, expected 0 or more"),
     ],
 )
-def test_what_is_not_there_is_answered_with_what_is(bed: Bed, tmp_path: Path, wanted: Wanted, message: str) -> None:
+def test_what_is_not_there_is_answered_with_what_is(bed: Bed, tmp_path: Path, wanted: Capturing, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         capture(bed, wanted, tmp_path / "x.pcapng", lambda _: None)
     assert not (tmp_path / "x.pcapng").exists()
@@ -144,5 +145,5 @@ def test_what_is_not_there_is_answered_with_what_is(bed: Bed, tmp_path: Path, wa
 
 def test_a_testbed_that_is_down_is_said_to_be(bed: Bed, tmp_path: Path) -> None:
     with pytest.raises(NodeFailed, match="bring the testbed up first"):
-        capture(bed, Wanted(), tmp_path / "x.pcapng", lambda _: None)
+        capture(bed, Capturing(), tmp_path / "x.pcapng", lambda _: None)
     assert not (tmp_path / "x.pcapng").exists()

@@ -17,25 +17,13 @@ from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.host import shell, waiting
 from tunnelbed.observe.pcapng import Pcapng
 from tunnelbed.testbed import tunnels
+from tunnelbed.testbed.capturing import Capturing
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.vpn.api import Feature, Keys
 
 # Frames of several nodes come in any order. Those of the last moments wait for what may still come before them; both
 # in seconds, stretched.
 EVERY, LAG = 0.2, 0.3
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which frames: of one node, of one network, or of all where empty; for so many seconds, 0: until Ctrl-C.
-
-    With `keys`, tunnels are made anew, so that the file has the whole conversation and every key of it is known.
-    """
-
-    node: str = ""
-    network: str = ""
-    seconds: float = 0
-    keys: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,11 +35,12 @@ class Captured:
     lost: tuple[TunnelbedError, ...]
 
 
-def target(bed: Testbed, output: str, *, keys: bool, terminal: bool) -> Path | None:
+def target(bed: Testbed, wanted: Capturing, *, terminal: bool) -> Path | None:
     """The file to write: as it is named, else one of its own below `bed.captures`; None for `-`, standard output.
 
     Its folder is made. Raises `BadInput` where keys cannot lie beside it, or standard output is a terminal.
     """
+    output, keys = wanted.output, wanted.keys
     if output == "-":
         if keys or terminal:
             found = "--keys with it" if keys else "a terminal"
@@ -76,7 +65,7 @@ def keys_beside(file: Path) -> Path:
     return file.with_suffix(".keys")
 
 
-def capture(bed: Testbed, wanted: Wanted, to: Path | int, progress: Progress) -> Captured:
+def capture(bed: Testbed, wanted: Capturing, to: Path | int, progress: Progress) -> Captured:
     """Write what is wanted to a path, or to a descriptor, until the time has passed or Ctrl-C.
 
     Of one network each packet is written once, as its sender had it; of a node, or of all, whatever they see.
@@ -116,7 +105,7 @@ def capture(bed: Testbed, wanted: Wanted, to: Path | int, progress: Progress) ->
 class File:
     """The file, and the frames that wait for those before them."""
 
-    def __init__(self, to: Path | int, wanted: Wanted) -> None:
+    def __init__(self, to: Path | int, wanted: Capturing) -> None:
         self._wanted, self._pcapng = wanted, Pcapng(to)
         self._heard: queue.SimpleQueue[Frame] = queue.SimpleQueue()
         self._waiting: list[Frame] = []
@@ -166,7 +155,7 @@ def _synced(bed: Testbed, nodes: Sequence[str]) -> tuple[TunnelbedError, ...]:
     return tuple(lost)
 
 
-def _nodes(bed: Testbed, wanted: Wanted) -> Sequence[str]:
+def _nodes(bed: Testbed, wanted: Capturing) -> Sequence[str]:
     """The nodes that see what is wanted. Raises `BadInput`."""
     scene, network = bed.scenario, wanted.network
     if network and network not in scene.networks:

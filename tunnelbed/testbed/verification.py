@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from tunnelbed.engines import Progress
-from tunnelbed.errors import BadInput
 from tunnelbed.host import shell
+from tunnelbed.testbed.options import Option
 from tunnelbed.topology.model import Scenario, testbed_name
 
 HOLDS, FAILED, COULD_NOT_RUN = 0, 1, 2
@@ -27,15 +27,25 @@ LAUNCHER = Path(__file__).resolve().parents[2] / "scripts" / "sentences.py"
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Which of the sentences run, in how many testbeds, where they stop, and what a CI system gets."""
+
+    tags: Annotated[
+        str, Option("only features and scenarios with these tags, as behave writes them: `@slow`, `not @slow`")
+    ] = ""
+    jobs: Annotated[int, Option("the number of testbeds used in parallel, by default 1", least=1)] = 1
+    junit: Annotated[str, Option("write JUnit XML into this folder, for a CI system")] = ""
+    stop: Annotated[bool, Option("stop at the first sentence that does not hold")] = False
+
+
+@dataclass(frozen=True)
 class Asked:
-    """What to run: scenarios of the folder `root`, and behave's own choices."""
+    """What to run: scenarios of the folder `root`, with options of their testbeds."""
 
     root: Path
     scenarios: Sequence[Scenario]
     settings: Mapping[str, str]
-    tags: Sequence[str] = ()
-    junit: Path | None = None
-    stop: bool = False
+    chosen: Chosen = Chosen()
     # Whether outcomes have a `report`, with the evidence.
     reported: bool = False
     reports: Path = Path("reports")
@@ -69,13 +79,12 @@ class Outcome:
         return COULD_NOT_RUN if self.status or not self.passed else HOLDS
 
 
-def run(asked: Asked, jobs: int, progress: Progress) -> Sequence[Outcome]:
-    """Run each scenario's features, `jobs` scenarios at a time, in the order given.
+def run(asked: Asked, progress: Progress) -> Sequence[Outcome]:
+    """Run each scenario's features, `chosen.jobs` scenarios at a time, in the order given.
 
     One at a time, behave prints to the terminal as it goes; several at a time, each is summed up when it has ended.
     """
-    if jobs < 1:
-        raise BadInput("--jobs", "", jobs, "1 or more", "correct it")
+    jobs = asked.chosen.jobs
     quiet = jobs > 1 and len(asked.scenarios) > 1
 
     behaves = _Behaves()
@@ -133,7 +142,7 @@ def summary(outcome: Outcome) -> str:
 
 def _one(asked: Asked, scene: Scenario, behaves: _Behaves, *, quiet: bool) -> Outcome:
     """Run one scenario's features to their end."""
-    instance = asked.settings.get("instance", "")
+    chosen, instance = asked.chosen, asked.settings.get("instance", "")
     report = asked.reports / "verify" / f"{testbed_name(scene.name, instance)}.json"
     evidence = report.with_suffix(".evidence.json")
     report.parent.mkdir(parents=True, exist_ok=True)
@@ -146,9 +155,9 @@ def _one(asked: Asked, scene: Scenario, behaves: _Behaves, *, quiet: bool) -> Ou
         *("--format", "json", "--outfile", str(report)),
         "--no-skipped",
         *("--tags", f"@scenario.{scene.name}"),
-        *(word for tag in asked.tags for word in ("--tags", tag)),
-        *(("--junit", "--junit-directory", str(asked.junit / scene.name)) if asked.junit else ()),
-        *(("--stop",) if asked.stop else ()),
+        *(("--tags", chosen.tags) if chosen.tags else ()),
+        *(("--junit", "--junit-directory", str(Path(chosen.junit, scene.name))) if chosen.junit else ()),
+        *(("--stop",) if chosen.stop else ()),
         *(word for key, value in asked.settings.items() if value for word in ("-D", f"{key}={value}")),
         *(("-D", f"report={evidence}") if asked.reported else ()),
         *("-D", f"path={asked.root}"),
