@@ -24,6 +24,7 @@ from tunnelbed.engines.images import node_images
 from tunnelbed.errors import ChecksFailed, TunnelbedError
 from tunnelbed.mutation.mutating import Mutating
 from tunnelbed.report.drawing import formats
+from tunnelbed.report.drawing.formats import Drawing
 from tunnelbed.testbed import report_file, status_report, verification
 from tunnelbed.testbed.capturing import Capturing
 from tunnelbed.testbed.options import (
@@ -311,9 +312,9 @@ def scenarios(_: Context, path: Root = ROOT) -> None:
 
 
 @task
-def draw(_: Context, scenario: Scenario, path: Root = ROOT) -> None:
-    """Print a scenario's network for Graphviz: `invoke draw --scenario ipv6 | dot -Tsvg >ipv6.svg`."""
-    print(formats.drawing(_testbed(scenario, "", path), "dot"), end="")
+def draw(_: Context, scenario: Scenario, asked: Drawing, instance: Instance = "", path: Root = ROOT) -> None:
+    """Draw a scenario's network and its tunnels: `invoke draw --scenario ipv6 >ipv6.svg`; up or down, if it is up."""
+    print(formats.drawing(_testbed(scenario, instance, path), asked.format), end="")
 
 
 @task
