@@ -23,9 +23,10 @@ from tunnelbed.engines import Progress
 from tunnelbed.engines.images import node_images
 from tunnelbed.errors import ChecksFailed, TunnelbedError
 from tunnelbed.mutation.mutating import Mutating
+from tunnelbed.report import against, reports
 from tunnelbed.report.drawing import formats
 from tunnelbed.report.drawing.formats import Drawing
-from tunnelbed.testbed import report_file, status_report, verification
+from tunnelbed.testbed import status_report, verification
 from tunnelbed.testbed.capturing import Capturing
 from tunnelbed.testbed.options import (
     Asked,
@@ -205,23 +206,22 @@ def verify(
     _: Context,
     asked: Asked,
     chosen: verification.Chosen,
+    reported: reports.Wanted,
     scenario: Scenario = "",
     instance: Instance = "",
     path: Root = ROOT,
-    json: Annotated[
-        str, Option("write each sentence, its evidence and the testbed's facts to this file (docs/json.md)")
-    ] = "",
 ) -> None:
     """Verify a scenario by its features, by default all. What is not up is brought up, and taken down after."""
-    report = report_file.ReportFile(Path(json), path) if json else None
     scenes = [load(name, path) for name in ([scenario] if scenario else names(path))]
     settings = {**asked.settings, "instance": instance}
-    wanted = verification.Asked(path, scenes, settings, chosen, reported=report is not None)
+    wanted = verification.Asked(path, scenes, settings, chosen, reported=bool(reported))
+    written = reports.Reports.prepared(reported, wanted)
     outcomes = verification.run(wanted, _progress())
-    if report:
-        report.write(outcomes)
+    changes = written.write(outcomes)
     print(status_report.outcomes(outcomes))
-    if worst := max((outcome.code for outcome in outcomes), default=verification.COULD_NOT_RUN):
+    if changes:
+        print(against.table(changes))
+    if worst := reports.code(outcomes, changes):
         raise Exit(code=worst)
 
 

@@ -92,6 +92,7 @@ def test_json_has_each_kind_of_evidence_with_all_its_fields() -> None:
         "what": "10.1.0.3 > 192.0.2.2  ICMP echo-request",
         "network": "inside",
         "at": 0.0,
+        "sealed": False,
     }
     assert plain[1]["seen"][0] == {
         "at": 61.5,

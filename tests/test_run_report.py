@@ -12,17 +12,19 @@ import pytest
 from behave.model import Feature
 from behave.model_type import Status
 from behave.parser import parse_feature
+from jsonschema import Draft202012Validator, ValidationError
 
 from tests.conftest import Checkout
 from tests.reported import Reported
+from tests.runs import recorded
 from tests.test_evidence import EVERY
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.fake import FakeEngine
-from tunnelbed.errors import BadInput, NodeFailed
+from tunnelbed.errors import NodeFailed
 from tunnelbed.observe import evidence_json
+from tunnelbed.report.reports import Reports, Wanted
 from tunnelbed.testbed import report_file, verification
 from tunnelbed.testbed.options import Options
-from tunnelbed.testbed.report_file import ReportFile
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
 
@@ -64,15 +66,17 @@ def written(checkout: Checkout) -> dict[str, Any]:
     run = Reported(ended(), {"tiny": bed}, path)
     run.report.eof()
     run.report.close()
-    file = ReportFile(checkout.root / "report.json", checkout.root)
+    file = checkout.root / "report.json"
+    asked = verification.Asked(checkout.root, [bed.scenario], {})
+    reports = Reports.prepared(Wanted(json=str(file)), asked)
     found = json.loads(path.read_text(encoding="utf-8"))
-    file.write(
+    reports.write(
         [
             verification.Outcome("tiny", 1, ["it fails"], ["nobody is there"], 2.0, 1, "", "", found),
             verification.Outcome("gone", 0, [], [], 1.0, 2, "", "2"),
         ]
     )
-    whole: dict[str, Any] = json.loads(file.path.read_text(encoding="utf-8"))
+    whole: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return whole
 
 
@@ -140,18 +144,57 @@ def test_the_page_names_every_key_and_no_other(written: dict[str, Any]) -> None:
         )
 
 
-@pytest.mark.parametrize("name", ["nowhere/report.json", "."])
-def test_a_file_that_cannot_be_written_is_a_line_and_nothing_is_run(checkout: Checkout, name: str) -> None:
-    with pytest.raises(BadInput, match=r"^--json: found .*, expected a file that can be written \(.*\); name another$"):
-        ReportFile(checkout.root / name, checkout.root)
+SCHEMA: dict[str, Any] = json.loads((PAGE.parent / "json.schema.json").read_text(encoding="utf-8"))
 
 
-def test_before_the_end_the_file_tells_of_no_testbed(checkout: Checkout) -> None:
-    path = checkout.root / "report.json"
-    path.write_text('{"status": "holds"}', encoding="utf-8")
-    ReportFile(path, checkout.root)
-    empty = json.loads(path.read_text(encoding="utf-8"))
-    assert (empty["status"], empty["testbeds"]) == ("could not be judged", [])
+def strict(schema: Any) -> Any:  # noqa: ANN401 # a schema is any JSON
+    """The schema for which a key that it does not name is wrong; readers have to ignore those."""
+    if isinstance(schema, list):
+        return [strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: strict(part) for key, part in schema.items()}
+    closed = {"additionalProperties": False} if isinstance(schema.get("properties"), dict) else {}
+    return {**found, **closed}
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["properties"]["version"]["const"] == report_file.VERSION
+
+
+def test_the_schema_describes_what_is_written_and_no_more(written: dict[str, Any]) -> None:
+    Draft202012Validator(strict(SCHEMA)).validate(written)
+
+
+def test_the_schema_describes_what_a_real_run_wrote() -> None:
+    Draft202012Validator(strict(SCHEMA)).validate(recorded())
+
+
+def test_the_schema_has_each_kind_of_evidence() -> None:
+    kinds = [part["$ref"].removeprefix("#/$defs/") for part in SCHEMA["$defs"]["evidence"]["oneOf"]]
+    found = {SCHEMA["$defs"][name]["properties"]["kind"]["const"] for name in kinds}
+    assert found == set(evidence_json.KINDS.values())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("status", "maybe"), ("seconds", "4"), ("testbeds", None), ("version", 2), ("command", "invoke verify")],
+)
+def test_the_schema_refuses_another_value(written: dict[str, Any], key: str, value: object) -> None:
+    with pytest.raises(ValidationError):
+        Draft202012Validator(SCHEMA).validate({**written, key: value})
+
+
+def test_the_schema_refuses_evidence_of_another_shape(written: dict[str, Any]) -> None:
+    sentence = written["testbeds"][0]["features"][0]["scenarios"][0]["sentences"][1]
+    sentence["evidence"][0]["steps"][0]["event"] = "sideways"
+    with pytest.raises(ValidationError):
+        Draft202012Validator(SCHEMA).validate(written)
+
+
+def test_a_key_that_the_schema_does_not_name_is_no_fault(written: dict[str, Any]) -> None:
+    Draft202012Validator(SCHEMA).validate({**written, "added": 1})
 
 
 def test_the_commit_is_that_of_the_scenarios(checkout: Checkout) -> None:

@@ -69,7 +69,12 @@ class Attempt:
             yield from rules.get(index, ())
             way = "out" if seen.outgoing else "in"
             yield PathStep(
-                seen.node, way, describe(seen.packet, self.bed.classify), seen.network, seen.frame.at - began
+                seen.node,
+                way,
+                describe(seen.packet, self.bed.classify),
+                seen.network,
+                seen.frame.at - began,
+                sealed=self.bed.tunnel_data(seen.packet) is not None,
             )
             if seen == self.answer:
                 yield from rules.get(index + 1, ())

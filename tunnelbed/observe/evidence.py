@@ -40,7 +40,7 @@ class Packets:
 class PathStep:
     """One thing that happened to a packet at a node: it came `in` or went `out` by a network, or a `rule` decided.
 
-    A rule has no time and no network.
+    A rule has no time and no network. `sealed`: what was seen is a tunnel's data, which nobody can read there.
     """
 
     node: str
@@ -48,6 +48,7 @@ class PathStep:
     what: str
     network: str = ""
     at: float | None = None
+    sealed: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,40 +28,37 @@ JUDGED = {HOLDS: "holds", FAILED: "fails", COULD_NOT_RUN: "could not be judged"}
 NOT_RUN = "not run"
 
 
-@dataclass(frozen=True)
-class ReportFile:
-    """A file that can be written, and the start time of the report: make it before anything is brought up."""
-
-    path: Path
-    root: Path
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    def __post_init__(self) -> None:
-        # An empty run, so that whoever reads it after an interruption finds no report of an earlier one.
-        try:
-            self.write([])
-        except OSError as wrong:
-            raise unwritable(self.path, wrong) from wrong
-
-    def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Write what came of it, all at once."""
-        code = max((outcome.code for outcome in outcomes), default=COULD_NOT_RUN)
-        whole = {
-            "version": VERSION,
-            "tunnelbed": tunnelbed.__version__,
-            "command": sys.argv,
-            "commit": commit(self.root),
-            "began": self.began.isoformat(timespec="seconds"),
-            "seconds": round((datetime.now(UTC) - self.began).total_seconds(), 3),
-            "status": JUDGED[code],
-            "testbeds": [_testbed(outcome) for outcome in outcomes],
-        }
-        self.path.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+def whole(root: Path, began: datetime, outcomes: Sequence[Outcome]) -> Mapping[str, Any]:
+    """All that docs/json.md says of a run that began then."""
+    code = max((outcome.code for outcome in outcomes), default=COULD_NOT_RUN)
+    return {
+        "version": VERSION,
+        "tunnelbed": tunnelbed.__version__,
+        "command": sys.argv,
+        "commit": commit(root),
+        "began": began.isoformat(timespec="seconds"),
+        "seconds": round((datetime.now(UTC) - began).total_seconds(), 3),
+        "status": JUDGED[code],
+        "testbeds": [_testbed(outcome) for outcome in outcomes],
+    }
 
 
-def unwritable(file: Path, wrong: OSError) -> BadInput:
-    """What `--json` is told where its file cannot be written."""
-    return BadInput("--json", "", file, f"a file that can be written ({wrong.strerror})", "name another")
+def text(report: Mapping[str, Any]) -> str:
+    """A report as the file has it."""
+    return json.dumps(report, indent=2) + "\n"
+
+
+def written(path: Path, content: str, option: str) -> None:
+    """Write the first content of a file that an option names; raises `BadInput` where it cannot be written."""
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as wrong:
+        raise unwritable(path, wrong, option) from wrong
+
+
+def unwritable(file: Path, wrong: OSError, option: str = "--json") -> BadInput:
+    """The error for an option whose file cannot be written."""
+    return BadInput(option, "", file, f"a file that can be written ({wrong.strerror})", "name another")
 
 
 def _testbed(outcome: Outcome) -> Mapping[str, Any]:
