@@ -10,14 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from behave.model import Feature
+from behave.parser import parse_file
 
 from tests.runs import bed, recorded, run, sentence, whole
 from tests.test_evidence import EVERY
+from tunnelbed import vpn
 from tunnelbed.observe import evidence_json
 from tunnelbed.report import against
+from tunnelbed.report.drawing import configured
+from tunnelbed.report.drawing.svg import svg
 from tunnelbed.report.html import page
 from tunnelbed.report.html.path import CLEAR, SEALED, UNKNOWN, sequence
+from tunnelbed.testbed import report_file
+from tunnelbed.topology import compose_file
 
+ROOT = Path(__file__).parent.parent
 VOID = {"meta", "link", "input", "br"}
 HOSTILE = "</script><img src=x onerror=alert(1)> & \"'"
 
@@ -263,3 +271,28 @@ def test_links_stay_the_same_from_run_to_run(tmp_path: Path) -> None:
     )
     assert one == other
     assert "tiny.reach.all.1" in one
+
+
+def test_a_page_of_all_scenarios_can_be_mailed(tmp_path: Path) -> None:
+    beds, pictures = [], {}
+    for scene in (compose_file.load(name, ROOT) for name in compose_file.names(ROOT)):
+        features = [parse_file(str(file)) for file in sorted(scene.features.rglob("*.feature"))]
+        pictures[scene.name] = svg(scene, configured(scene, vpn.peers))
+        beds.append(bed(scene.name, [], features=[one for found in features for one in as_reported(found)]))
+    found = whole(*beds)
+    assert sum(1 for one in beds for _ in report_file.sentences(one)) > 1200
+    assert len(page.render(found, tmp_path, pictures).encode()) < 3_000_000
+
+
+def as_reported(feature: Feature) -> Iterator[dict[str, Any]]:
+    """A feature in which all holds, a scenario of an outline by itself."""
+    found = bed("", [sentence("")])["features"][0]
+    scenarios = [
+        {
+            **found["scenarios"][0],
+            "scenario": scenario.name,
+            "sentences": [sentence(step.name) for step in scenario.all_steps],
+        }
+        for scenario in feature.walk_scenarios()
+    ]
+    yield {**found, "feature": feature.name, "file": str(feature.filename), "scenarios": scenarios}

@@ -23,6 +23,13 @@ def allowed(address: str) -> bool:
     return found.scheme in ("file", "data", "blob", "about") or found.hostname == "127.0.0.1"
 
 
+def program() -> str:
+    """The Chromium that is there."""
+    found = next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
+    assert found, "there is no Chromium: scripts/setup --browser"
+    return found
+
+
 @dataclass
 class Opened:
     """A page, and what it asked for: every request, those refused, and errors on its console."""
@@ -61,11 +68,9 @@ class Opened:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """One browser for all tests; without a Chromium there is none, which is an error and no skip."""
-    program = next((found for name in CHROMIUMS if (found := shutil.which(name))), None)
-    assert program, "there is no Chromium: scripts/setup --browser"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=program, args=list(FLAGS), proxy={"server": NOWHERE, "bypass": "127.0.0.1"}
+            executable_path=program(), args=list(FLAGS), proxy={"server": NOWHERE, "bypass": "127.0.0.1"}
         )
         yield browser
         browser.close()

@@ -5,7 +5,7 @@ const search = document.getElementById("search");
 const failures = document.getElementById("failures");
 const shown = document.getElementById("shown");
 const sentences = all("li.sentence").map((item) => ({ item, words: item.textContent.toLowerCase() }));
-const folds = all("#results details");
+const folds = all(".testbed, .feature, .scenario");
 const asWritten = new Map(folds.map((fold) => [fold, fold.open]));
 
 function filter() {
