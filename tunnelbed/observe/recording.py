@@ -117,42 +117,55 @@ class Recording:
     def settle(self) -> None:
         """Return when no packet is in flight any more, and every node has shown that it sees each of its networks.
 
-        A marker crosses every network, and all nodes with an interface there report it; then nothing moves anywhere for
-        `QUIET` seconds, stretched and moved, but gateways that ask each other for a sign of life: of thirty, one
-        always does. Where frames wait longer than that before they leave a node (tc-netem(8), a narrow link), markers
-        wait behind them: then a whole round of markers passes in which nothing moves.
+        A marker crosses every network, and all nodes with an interface there report it. When that is done, and all
+        nodes have told what they saw, nothing has moved anywhere for `QUIET` seconds, stretched and moved, but gateways
+        that ask each other for a sign of life: of thirty, one always does. Where frames wait longer than that before
+        they leave a node (tc-netem(8), a narrow link), markers wait behind them: then a whole round of markers passes
+        in which nothing moves.
         Afterwards the recording can prove that something did *not* happen. Raises
         `DeadlinePassed` where a marker is not seen, with the networks and nodes.
         """
         until = waiting.now() + waiting.stretched(SLOW_SECONDS)
         while self._stirs() and waiting.now() < until:
             pass
-        self.sync()
 
     def _stirs(self) -> bool:
         """Send markers, and wait until nothing moves; whether something may yet come out from where frames wait."""
-        looked = len(self.heard)
+        looked, begun = len(self.heard), waiting.now()
         slow = self._mark() > QUIET
-        self._quieten()
+        self._quieten(looked, begun)
         return slow and not all(_is_marker(seen) or self._routine(seen) for seen in self.heard[looked:])
 
-    def _quieten(self) -> None:
-        """Return when nothing has moved for a while, or something never ceases to."""
+    def _quieten(self, looked: int, since: float) -> None:
+        """Return when nothing has moved for a while, or something never ceases to.
+
+        What was heard first from `looked` on came after `since`, a moment of `waiting.now`.
+        """
+
+        def moves() -> bool:
+            nonlocal looked, since
+            heard = self.heard[looked:]
+            looked += len(heard)
+            if all(_is_marker(seen) or self._routine(seen) for seen in heard):
+                return False
+            since = waiting.now()
+            return True
 
         def quiet() -> bool:
-            until = waiting.now() + waiting.moved(QUIET)
-            looked = len(self.heard)
             while True:
                 self._news.clear()
-                heard = self.heard[looked:]
-                looked += len(heard)
-                if not all(self._routine(seen) for seen in heard):
+                if moves():
                     return False
-                if not waiting.pause(self._news, max(0.0, until - waiting.now())):
-                    return True
+                if not waiting.pause(self._news, max(0.0, since + waiting.moved(QUIET) - waiting.now())):
+                    break
+            # A busy node may not have told yet what it saw.
+            self.sync()
+            return not moves()
 
-        with contextlib.suppress(DeadlinePassed):  # a busy testbed: what matters was waited for by name
+        try:
             waiting.until(quiet, SETTLE_SECONDS, "the testbed to be quiet")
+        except DeadlinePassed:  # a busy testbed: what matters was waited for by name
+            self.sync()
 
     def _routine(self, seen: Sighting) -> bool:
         """Whether a packet is what gateways send each other at any time."""
