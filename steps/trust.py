@@ -7,12 +7,13 @@ import re
 import parse
 from behave import register_type, step
 from behave.runner import Context
-from changing import change, journal
+from changing import change, journal, since
 from nouns import node
 from retired import formerly
 
 from tunnelbed.checks import node_logs as journals
 from tunnelbed.faults import credentials
+from tunnelbed.host import waiting
 from tunnelbed.vpn.api import Refusal
 
 
@@ -88,3 +89,11 @@ def says(context: Context, speaker: str, text: str) -> None:
     """A line of its log contains that text, since the last change."""
     asked = node(context, speaker)
     journals.says(context.bed, journal(context), asked, re.escape(text), f'the log of {asked.name} has "{text}"')
+
+
+@step('the log of {speaker:Node} has "{text}" within {seconds:Seconds} s')
+def says_within(context: Context, speaker: str, text: str, seconds: float) -> None:
+    """Likewise, within that time from the last change."""
+    asked, allowance = node(context, speaker), waiting.Allowance(seconds, since(context))
+    expected = f'the log of {asked.name} has "{text}" within {waiting.told(seconds)}'
+    journals.says(context.bed, journal(context), asked, re.escape(text), expected, allowance)

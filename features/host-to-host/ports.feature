@@ -18,3 +18,5 @@ Feature: Every port of TCP and UDP was asked for
     Then gateway A reaches the Internet on no TCP or UDP port
     And gateway B reaches the Internet on no TCP or UDP port
     And gateway S reaches the Internet on no TCP or UDP port
+    And gateway A reaches client A1 on no TCP or UDP port
+    And gateway B reaches client B1 on no TCP or UDP port

@@ -34,3 +34,12 @@ Feature: After a fault the tunnels come back by themselves, and until then nothi
     And no private address is seen beyond a gateway
     When the ISP link of site S comes back at gateway S
     Then every client gets a pong from the server through the tunnel within 10 s
+
+  Scenario: The sites' gateways start while the cloud cannot be reached, and try until it can
+    When the ISP link of site S goes down at gateway S
+    And gateway A restarts
+    And gateway B restarts
+    Then the log of gateway A has "peer not responding, trying again" within 20 s
+    And the log of gateway B has "peer not responding, trying again" within 20 s
+    When the ISP link of site S comes back at gateway S
+    Then every client gets a pong from the server through the tunnel within 10 s

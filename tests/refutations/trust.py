@@ -73,6 +73,14 @@ REFUTATIONS = (
         seen="* other lines",
     ),
     untrue(
+        'the log of gateway A has "established with SPIs" within 3 s',
+        given=("client A1 can reach the server", "gateway A ends its tunnel with gateway S"),
+        when="client A1 asks the server once",
+        broken=dropped("gateway-a", "output", "udp dport { 500, 4500 }"),
+        expected='the log of gateway-a has "established with SPIs" within 3 s',
+        seen="* other lines",
+    ),
+    untrue(
         "gateway S refuses its peer: certificate not known to be good",
         given="every gateway ends its tunnels",
         when=("gateway S has no CRL", "client A1 asks the server once"),

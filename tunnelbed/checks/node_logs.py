@@ -40,7 +40,7 @@ class Journal:
         """What a node has logged since then."""
         return self._bed.engine.log(self._bed.project, node, self._begun[node]).splitlines()
 
-    def until(self, written: Callable[[], bool], seconds: float = WRITTEN) -> bool:
+    def until(self, written: Callable[[], bool], seconds: float | waiting.Allowance = WRITTEN) -> bool:
         """Whether something is logged, waiting up to `seconds` for it."""
         with contextlib.suppress(DeadlinePassed):
             waiting.until(written, seconds, "a line", every=0.05)
@@ -58,14 +58,33 @@ class Journal:
         return len(self.matching(node, pattern))
 
 
-def says(bed: Testbed, journal: Journal, node: Node, pattern: str, expected: str) -> None:
-    """A node has logged, since the journal began, a line that matches the pattern; else raises `Unmet`, `expected`."""
-    has(bed, journal, node, lambda: bool(journal.matching(node.name, pattern)), expected)
+def says(
+    bed: Testbed,
+    journal: Journal,
+    node: Node,
+    pattern: str,
+    expected: str,
+    within: waiting.Allowance | None = None,
+) -> None:
+    """A node has logged, since the journal began, a line that matches the pattern; else raises `Unmet`, `expected`.
+
+    Raises `MachineBusy` if it may have done so `within` that time, and was only seen too late.
+    """
+    has(bed, journal, node, lambda: bool(journal.matching(node.name, pattern)), expected, within or WRITTEN)
+    if within:
+        within.judged(expected)
 
 
-def has(bed: Testbed, journal: Journal, node: Node, written: Callable[[], bool], expected: str) -> None:
+def has(
+    bed: Testbed,
+    journal: Journal,
+    node: Node,
+    written: Callable[[], bool],
+    expected: str,
+    seconds: float | waiting.Allowance = WRITTEN,
+) -> None:
     """A node's log has a text, since the journal began; else raises `Unmet`, `expected`."""
-    if not journal.until(written):
+    if not journal.until(written, seconds):
         said = journal.lines(node.name)
         seen = f"{len(said)} other lines" if said else "nothing"
         raise unmet(bed, expected, seen, nodes=[node.name])
