@@ -90,7 +90,8 @@ def _style() -> str:
         " .node rect{fill:var(--node);stroke:var(--line);fill-opacity:.7}",
         " .gateway rect{fill:var(--gateway)}",
         " .network rect{fill:var(--network);fill-opacity:.7}",
-        " path{fill:none;stroke:var(--line);stroke-width:1.4}",
+        " path{fill:none;stroke:var(--line)}",
+        " .interface path{stroke-width:1.4}",
         " .tunnel path{stroke:var(--tunnel)}",
         " .tunnel.up path{stroke:var(--up)}",
         " .tunnel.down path{stroke:var(--down);stroke-dasharray:7 5}",
@@ -110,7 +111,7 @@ def _tube(tube: Tube) -> str:
     return (
         f'<g class="tunnel {tunnel.state}" data-tunnel={quoteattr(f"{tunnel.one} {tunnel.other}")}'
         f' data-state="{tunnel.state}"><title>{escape(title)}</title>'
-        f'<path style="stroke-width:{_n(tube.width)}" d="{_path(tube.points)}"/></g>'
+        f'<path stroke-width="{_n(tube.width)}" d="{_path(tube.points)}"/></g>'
     )
 
 
