@@ -41,6 +41,7 @@ from tunnelbed.testbed.options import (
 from tunnelbed.testbed.testbed import Testbed, find, kept_folder, open_testbed
 from tunnelbed.topology import scaffold
 from tunnelbed.topology.compose_file import load, named, names
+from tunnelbed.topology.model import LAST_PORT
 
 ROOT = Path(__file__).resolve().parent
 
@@ -315,6 +316,20 @@ def scenarios(_: Context, path: Root = ROOT) -> None:
 def draw(_: Context, scenario: Scenario, asked: Drawing, instance: Instance = "", path: Root = ROOT) -> None:
     """Draw a scenario's network and its tunnels: `invoke draw --scenario ipv6 >ipv6.svg`; up or down, if it is up."""
     print(formats.drawing(_testbed(scenario, instance, path), asked.format), end="")
+
+
+@task
+def show(
+    _: Context,
+    scenario: Scenario,
+    instance: Instance = "",
+    port: Annotated[int, Option("the port of 127.0.0.1; by default a free one", most=LAST_PORT)] = 0,
+    path: Root = ROOT,
+) -> None:
+    """Show a testbed that is up on a page of this machine, until Ctrl-C: tunnels, packets, traces (docs/show.md)."""
+    from tunnelbed.report.live import show as page  # noqa: PLC0415 # Scapy and a server, as above
+
+    page.show(_testbed(scenario, instance, path), _testbed(scenario, instance, path), port, _progress())
 
 
 @task
