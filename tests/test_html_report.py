@@ -265,6 +265,16 @@ def test_a_report_from_before_protection_was_recorded_claims_none(tmp_path: Path
     assert "in clear" not in text
 
 
+def test_what_does_not_hold_is_named_on_top_and_of_many_the_first(tmp_path: Path) -> None:
+    few = Outline(page.render(run(a="holds", b="fails", c="could not be judged"), tmp_path))
+    assert [link for link in few.values("href") if link.startswith("#tiny")][:2] == [
+        "#tiny.reach.all.2",
+        "#tiny.reach.all.3",
+    ]
+    many = whole(bed("tiny", [sentence(f"sentence {number}", "fails") for number in range(page.LISTED + 3)]))
+    assert "and 3 more" in Outline(page.render(many, tmp_path)).text.partition("Results")[0]
+
+
 def test_links_stay_the_same_from_run_to_run(tmp_path: Path) -> None:
     one, other = (
         list(Outline(page.render(found, tmp_path)).values("id")) for found in (run(it="holds"), run(it="fails"))

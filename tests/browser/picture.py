@@ -22,7 +22,7 @@ from tunnelbed.topology import compose_file
 ROOT = Path(__file__).parents[2]
 SCENE = "site-to-site"
 FILE = ROOT / "docs" / "report.webp"
-WIDTH, HEIGHT = 1180, 1500
+WIDTH, HEIGHT = 1180, 1720
 
 
 def rendered(folder: Path, *, compared: bool = True) -> str:

@@ -189,6 +189,12 @@ def test_a_link_from_elsewhere_opens_at_its_sentence(opened: Opened, file: Path)
     expect(opened.page.locator(f"[id='{HOLDS}']")).to_be_in_viewport()
 
 
+def test_the_sentences_that_do_not_hold_are_named_on_top(report: Page) -> None:
+    report.get_by_role("button", name="Fold all", exact=True).click()
+    report.locator("header").get_by_role("link", name="every client of site A gets a pong").click()
+    expect(report.locator(f"[id='{FAILED}']")).to_be_in_viewport()
+
+
 def test_each_sentence_has_its_link(report: Page) -> None:
     report.get_by_role("button", name="Unfold all").click()
     report.locator(f"[id='{HOLDS}']").get_by_role("link", name="Link to this sentence").click()

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,10 +22,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tunnelbed.report.against import KINDS, Comparison
 from tunnelbed.report.html.path import sequence
 from tunnelbed.testbed.report_file import JUDGED, NOT_RUN, sentences
+from tunnelbed.testbed.verification import COULD_NOT_RUN, FAILED
 
 # In bytes: of one capture, and of all in a page. Base64 makes them a third larger; a page must still go by mail.
 LARGEST = 2_000_000
 ALL = 10_000_000
+# So many of the sentences that do not hold are named on top.
+LISTED = 6
 # A status as a class of the style sheet.
 CLASSES = {**dict(zip(JUDGED.values(), ("holds", "fails", "unjudged"), strict=True)), NOT_RUN: "notrun"}
 VERDICTS = dict(
@@ -67,17 +71,40 @@ class Embedded:
         self.links[path] = "data:application/x-pcapng;base64," + base64.b64encode(content).decode("ascii")
 
 
-class Ids:
-    """Names for fragments, from what things are called: the same in each run as long as they are called so."""
+class Places:
+    """Where each part of a report stands in its page: names for fragments, made of what the parts are called.
 
-    def __init__(self) -> None:
-        self._given: dict[str, int] = {}
+    So they are the same in each run: `site-to-site.connectivity.every-client-gets-its-answer.1`; the second of equal
+    names ends in `~2`.
+    """
 
-    def __call__(self, *words: str) -> str:
-        """`site-to-site.connectivity.every-client-gets-its-answer`; the second of equal ones ends in `~2`."""
-        slug = ".".join(re.sub(r"[^\w~-]+", "-", word.casefold()).strip("-") for word in words if word)
-        self._given[slug] = count = self._given.get(slug, 0) + 1
-        return slug if count == 1 else f"{slug}~{count}"
+    def __init__(self, whole: Mapping[str, Any]) -> None:
+        self._given: Counter[str] = Counter()
+        self._found: dict[int, str] = {}
+        # The sentences that do not hold.
+        self.unmet: list[Mapping[str, Any]] = []
+        for testbed in whole["testbeds"]:
+            bed = self._put(testbed, testbed["scenario"], testbed["instance"])
+            for feature in testbed["features"]:
+                stem = Path(feature["file"]).stem
+                self._put(feature, bed, stem)
+                for scenario in feature["scenarios"]:
+                    place = self._put(scenario, bed, stem, scenario["scenario"])
+                    for number, sentence in enumerate(scenario["sentences"], start=1):
+                        self._found[id(sentence)] = f"{place}.{number}"
+                        if sentence["status"] in (JUDGED[FAILED], JUDGED[COULD_NOT_RUN]):
+                            self.unmet.append(sentence)
+
+    def __call__(self, part: Mapping[str, Any]) -> str:
+        """The name of a testbed, feature, scenario or sentence of this report."""
+        return self._found[id(part)]
+
+    def _put(self, part: Mapping[str, Any], *words: str) -> str:
+        slug = ".".join(re.sub(r"[^\w.~-]+", "-", word.casefold()).strip("-") for word in words if word)
+        self._given[slug] += 1
+        count = self._given[slug]
+        self._found[id(part)] = name = slug if count == 1 else f"{slug}~{count}"
+        return name
 
 
 def render(
@@ -114,7 +141,8 @@ def render(
         changes=changes,
         kinds=KINDS,
         captures=Embedded(folder),
-        ids=Ids(),
+        place=Places(whole),
+        listed=LISTED,
         sequence=sequence,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
