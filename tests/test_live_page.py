@@ -139,10 +139,9 @@ def test_a_trace_reports_the_path(page: Page) -> None:
     assert status == 200
     assert path["answered"], path
     assert path["outcome"].endswith("in clear on intranet_a, intranet_b; ESP on isp_link")
-    data = {
-        (step["network"], step["data"]) for step in path["steps"] if step["network"] in page.view.bed.scenario.networks
-    }
-    assert data == {("intranet_a", ""), ("intranet_b", ""), ("isp_link", "ESP")}
+    networks = page.view.bed.scenario.networks
+    sealed = {(step["network"], step["sealed"]) for step in path["steps"] if step["network"] in networks}
+    assert sealed == {("intranet_a", False), ("intranet_b", False), ("isp_link", True)}
 
 
 def test_a_traced_packet_is_counted_where_it_crossed(page: Page) -> None:
@@ -199,6 +198,24 @@ def test_a_capture_is_a_file_to_download(page: Page) -> None:
         frames = [Ether(data) for data, _ in reader]
     assert len(frames) == ended["frames"]
     assert len([frame for frame in frames if ESP in frame]) == 2
+
+
+def test_packets_that_a_node_lost_are_counted_as_lost(page: Page) -> None:
+    def lose(count: int) -> None:
+        for conversation in page.network._open:
+            conversation.lost = count if conversation.node.name == "gateway-a" and conversation.watched else 0
+
+    def lost() -> int:
+        return int(json.loads(page.asks(page.base + "nodes/gateway-a")[1])["lost"])
+
+    assert lost() == 0
+    lose(7)
+    status, _ = page.does("captures", network="")
+    assert (status, lost()) == (200, 7)
+    lose(5)
+    status, ended = page.does("captures/1/stop")
+    assert (status, ended["why"]) == (200, "gateway-a lost 5 packets: its buffer was full")
+    assert lost() == 12
 
 
 def test_a_capture_of_no_network_and_a_fifth_one_are_one_line(page: Page) -> None:

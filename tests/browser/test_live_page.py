@@ -61,7 +61,7 @@ def test_two_clicks_trace_a_packet_through_the_tunnel(page: Opened) -> None:
     expect(outcome).to_contain_text("in clear on intranet_a, intranet_b; ESP on isp_link")
     steps = found.locator("#path li")
     expect(steps.first).to_contain_text("host-a out intranet_a in clear")
-    expect(found.locator('#path li[data-form="sealed"]').first).to_contain_text("gateway-a out isp_link in ESP")
+    expect(found.locator('#path li[data-form="sealed"]').first).to_contain_text("gateway-a out isp_link sealed")
     # What crossed is counted and listed, in words.
     expect(found.locator("#lines")).to_contain_text("sealed")
     row = found.get_by_role("row", name="isp_link")

@@ -103,7 +103,7 @@ def test_a_trace_reports_the_path(shown: Shown) -> None:
     status, text = shown.asks("POST trace", **{"from": "host-a", "to": "host-b", "on": ""})
     path = json.loads(text)
     assert (status, path["answered"]) == (200, True), path
-    assert {step["network"] for step in path["steps"] if step["data"]} == {"isp_link"}
+    assert {step["network"] for step in path["steps"] if step["sealed"]} == {"isp_link"}
 
 
 def test_a_capture_is_a_pcapng(mine: Path, shown: Shown, tmp_path: Path) -> None:

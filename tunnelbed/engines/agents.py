@@ -87,10 +87,14 @@ class Agent:
 
         Raises `NodeFailed` where its kernel had to drop some: whatever is absent may have been among them.
         """
-        if lost := self._ask("sync"):
+        if lost := self.delivered():
             raise NodeFailed(
                 self.node, f"lost {lost} captured frames: its buffer was full", "send fewer packets at once"
             )
+
+    def delivered(self) -> int:
+        """As `sync`, but return how many frames the kernel had to drop since the last call."""
+        return int(self._ask("sync"))
 
     def send_frame(self, network: str, data: bytes) -> None:
         """Send a frame as it is into a network, or out of an interface of another name, past the node's firewall."""

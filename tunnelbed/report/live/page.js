@@ -159,6 +159,7 @@ function showState() {
 function about(node) {
   const words = [node.role, node.state === "running" ? "" : node.state];
   if (node.state === "running" && !node.watched) words.push("packets not watched");
+  if (node.lost) words.push(`${node.lost} packets lost`);
   return words.filter(Boolean).join(", ");
 }
 
@@ -266,8 +267,8 @@ function showPath(path) {
   mark();
   byId("path").hidden = false;
   byId("path").replaceChildren(...path.steps.map((step) => {
-    const form = step.event === "rule" ? "rule" : step.data ? "sealed" : "clear";
-    const word = { rule: "firewall", sealed: `in ${step.data}`, clear: "in clear" }[form];
+    const form = step.event === "rule" ? "rule" : step.sealed ? "sealed" : "clear";
+    const word = { rule: "firewall", sealed: "sealed", clear: "in clear" }[form];
     const at = step.at === null ? "" : `${(step.at * 1000).toFixed(2)} ms `;
     return make("li", { "data-form": form }, make("span", {}, `${at}${step.node} ${step.event} ${step.network} `),
       make("span", { class: "form" }, word), make("br"), make("span", {}, step.what));

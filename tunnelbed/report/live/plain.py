@@ -16,8 +16,8 @@ from tunnelbed.topology.model import Scenario
 from tunnelbed.vpn.api import Tunnel
 
 
-def node(status: NodeStatus, *, watched: bool) -> Mapping[str, Any]:
-    """A node, its tunnels as its daemon lists them, and whether its packets are watched."""
+def node(status: NodeStatus, *, watched: bool, lost: int) -> Mapping[str, Any]:
+    """A node, its tunnels as its daemon lists them, whether its packets are watched, and how many were lost."""
     return {
         "node": status.node,
         "role": status.role,
@@ -30,6 +30,7 @@ def node(status: NodeStatus, *, watched: bool) -> Mapping[str, Any]:
         "daemon": status.daemon,
         "tunnels": [_tunnel(tunnel) for tunnel in status.tunnels],
         "watched": watched,
+        "lost": lost,
     }
 
 

@@ -15,8 +15,8 @@ from dataclasses import asdict
 from typing import Any
 
 from tunnelbed.checks import packet_trace
-from tunnelbed.engines.agents import Agent, Frame
-from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.engines.agents import Frame
+from tunnelbed.errors import BadInput
 from tunnelbed.observe import evidence_json
 from tunnelbed.report.drawing import Tunnel
 from tunnelbed.report.drawing.svg import svg
@@ -24,6 +24,7 @@ from tunnelbed.report.live import plain
 from tunnelbed.report.live.feed import Event, Feed
 from tunnelbed.report.live.saving import Captures
 from tunnelbed.report.live.traffic import Traffic
+from tunnelbed.report.live.watching import Watching
 from tunnelbed.testbed.status import NodeStatus
 from tunnelbed.testbed.testbed import Testbed
 
@@ -49,7 +50,9 @@ class View:
         self._statuses: Sequence[NodeStatus] = ()
         self._tunnels: Sequence[Tunnel] = ()
         self._published: Mapping[str, Mapping[str, int]] = {}
-        self._watched: dict[str, Agent] = {}
+        self._watching = Watching(bed, self._hear)
+        # By the number of a capture, what each node had lost before it began.
+        self._lost_before: dict[int, Mapping[str, int]] = {}
         self._tracing = threading.Lock()
 
     @contextlib.contextmanager
@@ -74,14 +77,13 @@ class View:
         finally:
             self.feed.end()
             self.captures.close()
-            self._unwatch()
+            self._watching.end()
 
     def state(self) -> Mapping[str, Any]:
         """The testbed's nodes, networks and tunnels as they were seen last, as JSON has them."""
-        live = self._live()
         return {
             "testbed": self.bed.name,
-            "nodes": [plain.node(status, watched=status.node in live) for status in self._statuses],
+            "nodes": list(map(self._node, self._statuses)),
             "networks": plain.networks(self.bed.scenario),
             "tunnels": [asdict(tunnel) for tunnel in self._tunnels],
             "gone": self.gone,
@@ -102,10 +104,9 @@ class View:
                 "node", "", repr(name), f"one of: {', '.join(self.bed.scenario.nodes)}", "choose one of them"
             )
         node = self.bed.node(name)
-        watched = name in self._live()
-        status = [plain.node(found, watched=watched) for found in self._statuses if found.node == name]
+        status = next((self._node(found) for found in self._statuses if found.node == name), {})
         return {
-            **(status[0] if status else {}),
+            **status,
             "addresses": plain.addresses(node),
             "routes": plain.routes(node),
             "log": node.log().splitlines()[-LOG_LINES:],
@@ -120,31 +121,30 @@ class View:
             (path,) = evidence_json.plain([packet_trace.trace(self._tracer, wanted)])
         finally:
             self._tracing.release()
-        # Which of its steps are data of a tunnel, and what that is called: ESP.
-        return {**path, "steps": [{**step, "data": self._data(step["what"])} for step in path["steps"]]}
+        return path
 
     def capture(self, network: str) -> Mapping[str, Any]:
         """Begin a capture. Raises `BadInput`."""
+        self._watching.catch_up()
+        before = self._watching.lost()
         saved = self.captures.start(network)
+        self._lost_before[saved.number] = before
         self.feed.publish("captures", self.captures.plain())
         return saved.plain()
 
     def stop(self, number: int) -> Mapping[str, Any]:
         """End a capture once all that was seen by now is in its file. Raises `BadInput`."""
         saved = self.captures.get(number)
-        lost = []
-        for name, agent in self._live().items():
-            try:
-                agent.sync()
-            except TunnelbedError as failed:
-                lost.append(f"{name}: {failed}")
-        saved.stop("; ".join(lost))
+        failed, before = self._watching.catch_up(), self._lost_before[number]
+        lost = {name: count - before.get(name, 0) for name, count in self._watching.lost().items()}
+        words = [f"{name} lost {count} packets: its buffer was full" for name, count in lost.items() if count]
+        saved.stop("; ".join([*words, *failed]))
         self.feed.publish("captures", self.captures.plain())
         return saved.plain()
 
-    def _data(self, what: str) -> str:
-        """The name of the tunnel data in a packet's description, as `Carried` writes it; empty where there is none."""
-        return next((vpn.data for vpn in self.bed.vpns if re.search(rf"  {vpn.data} \S+ [0-9a-f]{{8}},", what)), "")
+    def _node(self, status: NodeStatus) -> Mapping[str, Any]:
+        watched, lost = status.node in self._watching.live(), self._watching.lost().get(status.node, 0)
+        return plain.node(status, watched=watched, lost=lost)
 
     def _first(self) -> Iterator[Event]:
         yield "state", self.state()
@@ -177,30 +177,10 @@ class View:
         before = self.state()
         self._statuses = self.bed.status()
         self._tunnels = plain.tunnels(self.bed.scenario, self._statuses)
-        self._watch()
+        self._watching.begin(status.node for status in self._statuses if status.state == "running")
+        self._watching.catch_up()
         if (now := self.state()) != before:
             self.feed.publish("state", now)
-
-    def _watch(self) -> None:
-        """Watch the nodes that are not watched yet, or no more: they have been started again."""
-
-        def watch(name: str) -> None:
-            with contextlib.suppress(TunnelbedError):
-                agent = self.bed.agents.on(name)
-                agent.watch(self._hear)
-                self._watched[name] = agent
-
-        live = self._live()
-        runs = [status.node for status in self._statuses if status.state == "running" and status.node not in live]
-        list(self.bed.pool.map(watch, runs))
-
-    def _live(self) -> Mapping[str, Agent]:
-        return {name: agent for name, agent in list(self._watched.items()) if not agent.ended}
-
-    def _unwatch(self) -> None:
-        for agent in self._live().values():
-            with contextlib.suppress(TunnelbedError):  # the testbed may be going down
-                agent.unwatch()
 
     def _hear(self, frame: Frame) -> None:
         self.traffic.hear(frame)
