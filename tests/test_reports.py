@@ -40,6 +40,15 @@ def test_a_file_that_cannot_be_written_is_a_line_and_nothing_is_run(checkout: Ch
         prepared(checkout, Wanted(**{option: str(checkout.root / name)}))
 
 
+@pytest.mark.parametrize("option", ["json", "against"])
+def test_the_page_is_not_written_over_a_json_report(checkout: Checkout, option: str) -> None:
+    old = checkout.root / "old.json"
+    old.write_text(json.dumps(run(it="holds")), encoding="utf-8")
+    with pytest.raises(BadInput, match=f"^--report: found old.json, expected another file than that of --{option}; "):
+        prepared(checkout, Wanted(report="old.json", **{option: str(old)}))
+    assert json.loads(old.read_text(encoding="utf-8")) == run(it="holds")
+
+
 def test_before_the_end_the_files_have_no_testbed(checkout: Checkout) -> None:
     json_file, page = Path("report.json"), Path("report.html")
     json_file.write_text('{"status": "holds"}', encoding="utf-8")

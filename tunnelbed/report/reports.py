@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from tunnelbed import vpn
+from tunnelbed.errors import BadInput
 from tunnelbed.report import against as comparing
 from tunnelbed.report.drawing import configured
 from tunnelbed.report.drawing.svg import svg
@@ -33,6 +34,12 @@ class Wanted:
     def __bool__(self) -> bool:
         return bool(self.json or self.report or self.against)
 
+    def refuse_one_file_twice(self) -> None:
+        """Raises `BadInput` where the page would be written over a JSON report."""
+        for option, other in (("--json", self.json), ("--against", self.against)):
+            if self.report and other and Path(self.report).resolve() == Path(other).resolve():
+                raise BadInput("--report", "", self.report, f"another file than that of {option}", "name another")
+
 
 @dataclass(frozen=True)
 class Reports:
@@ -52,15 +59,16 @@ class Reports:
     @classmethod
     def prepared(cls, wanted: Wanted, asked: Asked) -> Reports:
         """For this run."""
+        wanted.refuse_one_file_twice()
         # First, since a file may be named both as the old report and as the new.
         names = [scene.name for scene in asked.scenarios]
         old = comparing.read(Path(wanted.against), names) if wanted.against else None
         made = cls(wanted, asked.root, asked.scenarios, bool(asked.chosen.tags), old)
         empty = report_file.whole(asked.root, made.began, [])
         if wanted.json:
-            report_file.written(Path(wanted.json), report_file.text(empty), "--json")
+            report_file.write(Path(wanted.json), report_file.text(empty), "--json")
         if wanted.report:
-            report_file.written(Path(wanted.report), made._page(empty, None), "--report")
+            report_file.write(Path(wanted.report), made._page(empty, None), "--report")
         return made
 
     def write(self, outcomes: Sequence[Outcome]) -> comparing.Comparison | None:

@@ -48,7 +48,7 @@ def text(report: Mapping[str, Any]) -> str:
     return json.dumps(report, indent=2) + "\n"
 
 
-def written(path: Path, content: str, option: str) -> None:
+def write(path: Path, content: str, option: str) -> None:
     """Write the first content of a file that an option names; raises `BadInput` where it cannot be written."""
     try:
         path.write_text(content, encoding="utf-8")
