@@ -268,7 +268,10 @@ def test_a_dollar_is_no_variable_of_compose(checkout: Checkout) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["/", "/etc", "/etc/", "/etc/tunnelbed", "/etc/tunnelbed/node/nftables.conf", "/run", "/var/run", "/usr/lib"],
+    [
+        *("/", "/etc", "/etc/", "/etc/tunnelbed", "/etc/tunnelbed/node/nftables.conf", "/run", "/var/run", "/usr/lib"),
+        *("/run/tunnelbed/swanctl/x509", "/run//tunnelbed/keys.log", "/var/run/tunnelbed/x", "/usr/lib/tunnelbed/boot"),
+    ],
 )
 def test_a_folder_is_not_mounted_over_what_a_node_has_of_its_own(checkout: Checkout, target: str) -> None:
     checkout.stack["services"]["client"]["volumes"] = [f"./mine:{target}"]

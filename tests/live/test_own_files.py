@@ -171,7 +171,10 @@ def test_a_swanctl_conf_that_stands_in_two_places_must_say_the_same(pair: Pair, 
     assert "swanctl.conf in configs/ and /etc/swanctl/swanctl.conf, which is mounted, differ" in line
 
 
-@pytest.mark.parametrize("target", ["/run", "/var/run", "/run/tunnelbed", "/etc", "/usr/lib", "/etc/tunnelbed"])
+@pytest.mark.parametrize(
+    "target",
+    ["/run", "/var/run", "/run/tunnelbed", "/run/tunnelbed/swanctl/x509", "/etc", "/usr/lib", "/etc/tunnelbed"],
+)
 def test_a_folder_mounted_where_nodes_write_is_refused_and_stays_as_it_is(
     pair: Pair, tmp_path: Path, target: str
 ) -> None:

@@ -6,6 +6,7 @@ what this machine adds (underlay subnets, parent links, mounts, the image's tag)
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -55,14 +56,16 @@ def render(plan: Plan, subnets: Mapping[str, IPv4Network], parents: Mapping[str,
 
 
 def refuse_mounts(plan: Plan) -> None:
-    """Raise `BadInput` for a folder that the stack mounts over what a node has there of its own.
+    """Raise `BadInput` for a folder that the stack mounts over what a node has there of its own, or in the midst of it.
 
-    Docker makes the places of further mounts below it, and so would write into it, on this machine.
+    Docker makes the places of further mounts below it, and so would write into it, on this machine; and a node removes
+    what it made below /run/tunnelbed itself.
     """
     for node in plan.scenario.nodes.values():
         for target in node.mounts:
-            above = any(f"{place}/".startswith(f"{target.rstrip('/')}/") for place in OWN)
-            if above or target.startswith(f"{CONFIGS}/"):
+            # Above one of them, the same, or below it.
+            folder = f"{posixpath.normpath(target).rstrip('/')}/"
+            if any(f"{place}/".startswith(folder) or folder.startswith(f"{place}/") for place in OWN):
                 where = (yaml_sections.shorten(plan.scenario.stack), f"services.{node.name}.volumes")
                 expected = f"a path that nodes do not use themselves ({', '.join(OWN)})"
                 raise BadInput(*where, f"a folder at {target}", expected, "mount it elsewhere")
