@@ -2,7 +2,8 @@
 
 `@scenario.NAME` on a feature brings up compose/NAME.yaml, unless it is up already: then it is used and left.
 Options, as `behave -D NAME=VALUE features/`: those of a testbed (`tunnelbed/testbed/options.py`, `invoke --help up`),
-`instance` and `path`, `keep=yes` to leave up what the run brought up, and `report=FILE` for what it found as JSON.
+`instance` and `path`, `keep=yes` to leave up what the run brought up, `report=FILE` for what it found as JSON,
+`sentences=yes` for a line a sentence, and `pause=yes` for a prompt where one does not hold.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from behave.model import Feature, Scenario
 from behave.runner import Context
 
-from scripts import one_line, run_report
+from scripts import one_line, pause, run_report, terminal
 from tunnelbed.errors import BadInput, ChecksFailed, TunnelbedError
 from tunnelbed.faults.changes import Changes
 from tunnelbed.host import shell
@@ -35,6 +36,7 @@ def before_all(context: Context) -> None:
         shell.heed_signals()
         one_line.put_first(context)
     run_report.add(context)
+    terminal.begin(context)
     context.keep = context.config.userdata.getbool("keep")
     context.root = Path(context.config.userdata.get("path", ".")).resolve()
     context.held = contextlib.ExitStack()
@@ -43,6 +45,7 @@ def before_all(context: Context) -> None:
     context.broken = {}
     context.changes_of = {}
     context.brought_up = []
+    pause.add(context)
 
 
 def before_feature(context: Context, feature: Feature) -> None:
@@ -76,7 +79,9 @@ def before_scenario(context: Context, scenario: Scenario) -> None:
 def after_scenario(context: Context, scenario: Scenario) -> None:
     """What the scenario changed is undone, and nothing is left of it."""
     del scenario
-    context.changes.undo()
+    # An interruption may come before anything could be changed.
+    if "changes" in context:
+        context.changes.undo()
 
 
 def after_all(context: Context) -> None:

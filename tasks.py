@@ -16,6 +16,7 @@ from typing import Annotated
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from scripts import side_by_side
 from scripts.declared_task import INVOKE, task
 from tunnelbed.bench.benchmark import Benchmark
 from tunnelbed.checks.tracing import Tracing
@@ -213,13 +214,14 @@ def verify(
     path: Root = ROOT,
 ) -> None:
     """Verify a scenario by its features, by default all. What is not up is brought up, and taken down after."""
+    chosen.refuse()
     scenes = [load(name, path) for name in ([scenario] if scenario else names(path))]
     settings = {**asked.settings, "instance": instance}
     wanted = verification.Asked(path, scenes, settings, chosen, reported=bool(reported))
     written = reports.Reports.prepared(reported, wanted)
-    outcomes = verification.run(wanted, _progress())
+    outcomes = side_by_side.run(wanted)
     changes = written.write(outcomes)
-    print(status_report.outcomes(outcomes))
+    print(f"\n{status_report.outcomes(outcomes)}")
     if changes:
         print(against.table(changes))
     if worst := reports.code(outcomes, changes):

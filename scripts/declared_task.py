@@ -19,11 +19,11 @@ from invoke.tasks import task as invoke_task
 
 from tunnelbed.errors import TunnelbedError
 from tunnelbed.host import shell
+from tunnelbed.testbed import verification
 from tunnelbed.testbed.options import OPTIONS, Asked, Declared, Option, declared
 
 INVOKE = (sys.executable, "-m", "invoke", "--search-root", str(Path(__file__).resolve().parent.parent))
 VERBOSE = Declared("verbose", bool, False, Option("print each command that is run, ready to be pasted"))  # noqa: FBT003 # its default
-INTERRUPTED = 130
 
 
 def task(body: Callable[..., None]) -> Any:  # noqa: ANN401 # Invoke's Task is generic without need
@@ -96,7 +96,7 @@ def with_one_line(body: Callable[[], None]) -> None:
         raise Exit(f"tunnelbed: {' '.join(str(wrong).split())}; correct that, then try again", 2) from wrong
     except KeyboardInterrupt as stopped:
         told = "tunnelbed: interrupted; `invoke down` removes what is left"
-        raise Exit(told, INTERRUPTED) from stopped
+        raise Exit(told, verification.INTERRUPTED) from stopped
 
 
 def _signature(options: Mapping[str, Declared]) -> inspect.Signature:

@@ -100,7 +100,7 @@ def _feature(feature: Feature, states: States) -> Mapping[str, Any]:
         "feature": feature.name,
         "file": str(feature.filename),
         "tags": [str(tag) for tag in feature.tags],
-        "error": _error(feature),
+        "error": why(feature),
         "scenarios": [_scenario(one, states) for one in feature.walk_scenarios() if one.status != Status.skipped],
     }
 
@@ -111,7 +111,7 @@ def _scenario(scenario: Scenario, states: States) -> Mapping[str, Any]:
         "line": scenario.line,
         "tags": [str(tag) for tag in scenario.tags],
         "status": _status(scenario.status),
-        "error": _error(scenario),
+        "error": why(scenario),
         "sentences": [_sentence(step, states.get(id(step), ())) for step in scenario.all_steps],
     }
 
@@ -127,7 +127,7 @@ def _sentence(step: Step, nodes: Sequence[Evidence]) -> Mapping[str, Any]:
         "expected": failed.expected if failed else "",
         "seen": failed.seen if failed else "",
         "cause": failed.cause if failed else "",
-        "error": "" if failed else _error(step),
+        "error": "" if failed else why(step),
         "evidence": evidence_json.plain([*(failed.evidence if failed else ()), *nodes]),
     }
 
@@ -136,7 +136,7 @@ def _status(status: Status) -> str:
     return STATUS.get(status, JUDGED[COULD_NOT_RUN])
 
 
-def _error(one: Feature | Scenario | Step) -> str:
+def why(one: Feature | Scenario | Step) -> str:
     """Why it could not be judged, or what else was asserted, in a line."""
     if one.status == Status.undefined:
         return "no phrase is like that: see `invoke phrases`"

@@ -8,6 +8,8 @@ A folder `steps/` beside the features adds phrases of its own.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import sys
 from collections.abc import Sequence
@@ -22,7 +24,10 @@ from behave.runner_util import load_step_modules, parse_features
 from behave.step_registry import registry
 from cucumber_tag_expressions.parser import TagExpressionError
 
+from scripts import terminal
 from tunnelbed.errors import BadInput
+from tunnelbed.host import shell
+from tunnelbed.testbed import verification
 from tunnelbed.topology.compose_file import names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,8 +55,42 @@ Every phrase that a feature can use. `invoke phrases` makes this list from steps
 class SentenceRunner(Runner):  # type: ignore[misc] # behave ships no types
     """Takes hooks and phrases from this checkout, and more phrases from beside the features."""
 
+    def __init__(self, config: Configuration) -> None:
+        super().__init__(config)
+        self._interrupted = False
+        # behave prints which runner it uses, next and before it runs it.
+        self._stdout, sys.stdout = sys.stdout, io.StringIO()
+
+    def run(self) -> bool:
+        """Run, with the output where it was. Ctrl-C or SIGTERM ends the process with exit code 130."""
+        sys.stdout = self._stdout
+        failed = bool(super().run())
+        if self._interrupted:
+            sys.exit(verification.INTERRUPTED)
+        return failed
+
+    def abort(self, reason: str | None = None) -> None:
+        """End the run, for this reason: behave gives its own words."""
+        self._interrupted |= str(reason).endswith((KeyboardInterrupt.__name__, shell.Terminated.__name__))
+        super().abort(reason)
+
+    def run_hook_with_capture(self, hook_name: str, *hooked: object, **sink: object) -> bool:
+        """Run a hook; where a person sees our own report, its failure is a line there, not one that behave prints."""
+        shown = terminal.ours(self.formatters)
+        if not shown:
+            return bool(super().run_hook_with_capture(hook_name, *hooked, **sink))
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            done = bool(self.run_hook(hook_name, *hooked))
+        # A feature and a scenario have their failures with them. After all of them only behave knows of one:
+        # `HOOK-ERROR in after_all: CommandFailed: ...`.
+        if hook_name == "after_all" and (told := said.getvalue().split(": ", 2)[2:]):
+            for one in shown:
+                one.hook_failed(" ".join(told[0].split()))
+        return done
+
     def setup_paths(self) -> None:
         """Find what behave would look for beside the features here."""
+        self.config.paths = self.config.paths or [self.DEFAULT_DIRECTORY]
         self.base_dir = self.config.base_dir = str(ROOT)
         self.config.steps_dir = str(ROOT / "steps")
         self.config.environment_file = str(ROOT / "environment.py")
@@ -61,6 +100,7 @@ class SentenceRunner(Runner):  # type: ignore[misc] # behave ships no types
         """Look at what was chosen before anything is loaded or brought up."""
         locations = [found for found in self.feature_locations() if not self.config.exclude(found)]
         try:
+            verification.Chosen(pause=self.config.userdata.getbool("pause")).refuse()
             chosen(self.config, parse_features(locations, language=self.config.lang))
         except ParserError as wrong:
             told = " ".join(str(wrong).split())
@@ -134,7 +174,10 @@ def main(words: Sequence[str]) -> int:
         print(phrases(), end="")
         return 0
     try:
-        return int(run_behave(Configuration(list(words)), runner_class=SentenceRunner))
+        config = Configuration(list(words))
+        # Without a configuration file around, behave has a default of its own.
+        config.format = config.format or [verification.FORMATTER]
+        return int(run_behave(config, runner_class=SentenceRunner))
     except TagExpressionError as wrong:
         # Its first line is the expression, the last one where in it.
         return _wrong(

@@ -76,7 +76,7 @@ def trace(bed: Testbed, wanted: Asked) -> PacketPath:
     A firewall that cannot be traced (no nft on its node) has no lines.
     """
     with bed.proven_alone():
-        return _traced(bed, wanted)
+        return traced(bed, wanted)
 
 
 @contextlib.contextmanager
@@ -99,7 +99,7 @@ def explained(
             address = aims(bed, source, to, failing)[0].address
             kind, port = registry.meant(by, registry.questions())
             path = _own_path(bed, source, address, failed)
-            path = path or _traced(bed, Asked(source, address, partial(kind.of, port)))
+            path = path or traced(bed, Asked(source, address, partial(kind.of, port)))
             raise Unmet(failed.expected, failed.seen, (path, *failed.evidence), failed.recording) from failed
         raise
 
@@ -116,7 +116,8 @@ def _own_path(bed: Testbed, source: Node, address: Address, failed: Unmet) -> Pa
     return replace(attempt.path(), traced=False) if attempt.plain_cause else None
 
 
-def _traced(bed: Testbed, wanted: Asked) -> PacketPath:
+def traced(bed: Testbed, wanted: Asked) -> PacketPath:
+    """Likewise, for whoever holds the testbed already: no other run may use it."""
     with contextlib.ExitStack() as stack:
         bed.agents.each(tuple(bed.scenario.nodes), lambda agent: agent.sync())
         down = stack.enter_context(_known_down(bed))

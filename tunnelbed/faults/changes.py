@@ -55,6 +55,11 @@ class Changes:
         self._found: Mapping[str, frozenset[str]] = {}
         self._changed = False
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything is changed that is not undone yet."""
+        return self._changed
+
     def make(self, change: contextlib.AbstractContextManager[T]) -> T:
         """Make a change, to be undone by `undo`; before the first one, the testbed's state is written down."""
         self._found = self._found or state(self._bed)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -15,20 +16,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
-from tunnelbed.engines import Progress
+from tunnelbed.errors import BadInput
 from tunnelbed.host import shell
 from tunnelbed.testbed.options import Option
 from tunnelbed.topology.model import Scenario, testbed_name
 
-HOLDS, FAILED, COULD_NOT_RUN = 0, 1, 2
+HOLDS, FAILED, COULD_NOT_RUN, INTERRUPTED = 0, 1, 2, 130
+FORMATTER = "scripts.terminal:Terminal"
 LAUNCHER = Path(__file__).resolve().parents[2] / "scripts" / "sentences.py"
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which of the sentences run, in how many testbeds, where they stop, and what a CI system gets."""
+    """Which of the sentences run, in how many testbeds, where they stop, and what a person and a CI system get."""
 
     tags: Annotated[
         str, Option("only features and scenarios with these tags, as behave writes them: `@slow`, `not @slow`")
@@ -36,6 +38,17 @@ class Chosen:
     jobs: Annotated[int, Option("the number of testbeds used in parallel, by default 1", least=1)] = 1
     junit: Annotated[str, Option("write JUnit XML into this folder, for a CI system")] = ""
     stop: Annotated[bool, Option("stop at the first sentence that does not hold")] = False
+    pause: Annotated[
+        bool, Option("at each sentence that does not hold, before anything is undone, show a prompt (docs/terminal.md)")
+    ] = False
+    sentences: Annotated[bool, Option("print a line for each sentence; by default one for each scenario")] = False
+
+    def refuse(self) -> None:
+        """A prompt needs a terminal, and one run at a time. Raises `BadInput`."""
+        if self.pause and self.jobs > 1:
+            raise BadInput("--pause", "", f"--jobs {self.jobs}", "one run at a time", "omit one of them")
+        if self.pause and not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise BadInput("--pause", "", "no terminal", "a terminal for its prompt", "omit it, or use one")
 
 
 @dataclass(frozen=True)
@@ -79,10 +92,20 @@ class Outcome:
         return COULD_NOT_RUN if self.status or not self.passed else HOLDS
 
 
-def run(asked: Asked, progress: Progress) -> Sequence[Outcome]:
+class Watch(Protocol):
+    """Shows several runs at a time. `line` comes from any thread, `ended` in the order of the scenarios."""
+
+    def line(self, text: str) -> None:
+        """One of the runs printed this."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """A run has ended, and so have those before it."""
+
+
+def run(asked: Asked, watch: Watch) -> Sequence[Outcome]:
     """Run each scenario's features, `chosen.jobs` scenarios at a time, in the order given.
 
-    One at a time, behave prints to the terminal as it goes; several at a time, each is summed up when it has ended.
+    One at a time, behave prints to the terminal as it goes; several at a time, what each printed comes when it ended.
     """
     jobs = asked.chosen.jobs
     quiet = jobs > 1 and len(asked.scenarios) > 1
@@ -90,18 +113,33 @@ def run(asked: Asked, progress: Progress) -> Sequence[Outcome]:
     behaves = _Behaves()
 
     def one(scene: Scenario) -> Outcome:
-        outcome = _one(asked, scene, behaves, quiet=quiet)
-        if quiet:
-            progress(f"{scene.name}: {summary(outcome)}")
-        return outcome
+        return _one(asked, scene, behaves, watch if quiet else None)
 
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
+    outcomes = []
+    with ThreadPoolExecutor(max_workers=jobs) as pool, _asking() if asked.chosen.pause else contextlib.nullcontext():
         try:
-            return list(pool.map(one, asked.scenarios))
+            for outcome in pool.map(one, asked.scenarios):
+                outcomes.append(outcome)
+                if quiet:
+                    watch.ended(outcome)
         except KeyboardInterrupt:
             # Each takes down what it brought up, for which the pool waits; what has not begun is never begun.
             behaves.end()
             raise
+    return outcomes
+
+
+@contextlib.contextmanager
+def _asking() -> Iterator[None]:
+    """Leave a terminal's Ctrl-C to behave, whose prompt a person types at: there it may end one command only.
+
+    Where it ends the run, behave's exit code is `INTERRUPTED`.
+    """
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Behaves:
@@ -115,7 +153,8 @@ class _Behaves:
     @contextlib.contextmanager
     def started(self, command: Sequence[str], *, quiet: bool) -> Iterator[subprocess.Popen[str]]:
         """A process, until it has ended by itself."""
-        with subprocess.Popen(command, stdout=subprocess.PIPE if quiet else None, text=True) as process:
+        out, errors = (subprocess.PIPE, subprocess.STDOUT) if quiet else (None, None)
+        with subprocess.Popen(command, stdout=out, stderr=errors, text=True) as process:
             with self._lock:
                 self._running.add(process)
                 if self._ending:
@@ -140,8 +179,8 @@ def summary(outcome: Outcome) -> str:
     return told if outcome.passed or failed or errors else f"no sentence was run: {_last(outcome.output)}"
 
 
-def _one(asked: Asked, scene: Scenario, behaves: _Behaves, *, quiet: bool) -> Outcome:
-    """Run one scenario's features to their end."""
+def _one(asked: Asked, scene: Scenario, behaves: _Behaves, watch: Watch | None) -> Outcome:
+    """Run one scenario's features to their end; `watch` has what is printed, by default the terminal."""
     chosen, instance = asked.chosen, asked.settings.get("instance", "")
     report = asked.reports / "verify" / f"{testbed_name(scene.name, instance)}.json"
     evidence = report.with_suffix(".evidence.json")
@@ -151,7 +190,7 @@ def _one(asked: Asked, scene: Scenario, behaves: _Behaves, *, quiet: bool) -> Ou
     command = [
         sys.executable,
         str(LAUNCHER),
-        *("--format", "pretty" if not quiet else "plain", "--outfile", "-"),
+        *("--format", FORMATTER, "--outfile", "-"),
         *("--format", "json", "--outfile", str(report)),
         "--no-skipped",
         *("--tags", f"@scenario.{scene.name}"),
@@ -160,19 +199,30 @@ def _one(asked: Asked, scene: Scenario, behaves: _Behaves, *, quiet: bool) -> Ou
         *(("--stop",) if chosen.stop else ()),
         *(word for key, value in asked.settings.items() if value for word in ("-D", f"{key}={value}")),
         *(("-D", f"report={evidence}") if asked.reported else ()),
+        # Whoever runs several sums up once, at the end.
+        *("-D", "summary=no"),
+        *(("-D", "pause=yes") if chosen.pause else ()),
+        *(("-D", "sentences=yes") if chosen.sentences else ()),
         *("-D", f"path={asked.root}"),
         str(scene.features),
     ]
     shell.log.info("%s", shell.quoted(command))
     began = time.monotonic()
-    with behaves.started(command, quiet=quiet) as process:
-        output, _ = process.communicate()
+    output = ""
+    with behaves.started(command, quiet=watch is not None) as process:
+        for line in process.stdout or ():
+            output += line
+            if watch is not None:
+                watch.line(line)
+    if process.returncode == INTERRUPTED:
+        # By Ctrl-C that reached behave alone, as with `--pause`: the whole command is meant.
+        raise KeyboardInterrupt
     passed, failed, errors = _read(report)
     seconds = time.monotonic() - began
     found = None
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(evidence.read_text(encoding="utf-8"))
-    return Outcome(scene.name, passed, failed, errors, seconds, process.returncode, output or "", instance, found)
+    return Outcome(scene.name, passed, failed, errors, seconds, process.returncode, output, instance, found)
 
 
 def _read(report: Path) -> tuple[int, Sequence[str], Sequence[str]]:
