@@ -21,11 +21,11 @@ from tests.fake_network.beds import brought_up
 from tests.fake_network.pairs import Pair
 from tests.reported import Reported
 from tunnelbed import vpn
-from tunnelbed.checks.unmet import Unmet
+from tunnelbed.checks.unmet import Unmet, unmet
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, NodeFailed
 from tunnelbed.host.shell import Completed
-from tunnelbed.observe.evidence import NodeState, Text
+from tunnelbed.observe.evidence import LogTail, NodeState, Section, Text
 from tunnelbed.testbed import node_state
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
@@ -121,6 +121,14 @@ def test_a_long_section_says_how_much_more_there_is() -> None:
     assert node_state.text(two[:1]).count("    default") == node_state.MOST_LINES
 
 
+def test_of_a_long_log_the_last_lines_are_printed() -> None:
+    log = Section("log", tuple(f"line {number}" for number in range(node_state.SHOWN_LINES + 3)))
+    said = node_state.text([NodeState(name, "running", (log,)) for name in ("a", "b")])
+    assert said.count("(3 earlier lines)") == 2
+    assert "line 14" in said
+    assert "line 2\n" not in said
+
+
 def test_the_file_has_every_node(up: tuple[Bed, FakeNetwork], tmp_path: Path) -> None:
     bed, _ = up
     file = tmp_path / "nodes.json"
@@ -174,6 +182,15 @@ def test_hex_dumps_of_a_log_stay_on_the_node() -> None:
         "05[IKE] shared Diffie Hellman secret => 32 bytes @ 0x7f",
         "06[IKE] CHILD_SA established with SPIs c1c2c3c4_i c5c6c7c8_o at 10:01:02",
     )
+
+
+def test_hex_dumps_stay_on_the_node_at_a_failure_too(up: tuple[Bed, FakeNetwork]) -> None:
+    bed, network = up
+    network.say("gateway-a", "05[IKE] SK_d secret => 32 bytes @ 0x7f")
+    network.say("gateway-a", "05[IKE]    0: 5E C7 E7 C0 FF EE 5E C7 E7 C0 FF EE 5E C7 E7 C0  ^.....^.....^...")
+    (log,) = unmet(bed, "a tunnel", "none", nodes=["gateway-a"]).evidence
+    assert isinstance(log, LogTail)
+    assert log.lines[-1] == "05[IKE] SK_d secret => 32 bytes @ 0x7f"
 
 
 class Run:

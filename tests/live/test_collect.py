@@ -75,3 +75,19 @@ def test_a_paused_node_is_told_and_the_others_are_collected(up: Path) -> None:
         subprocess.run(["docker", "unpause", container], check=True, capture_output=True)
     assert "\nhost-a: paused; only its log can be read\n" in f"\n{said}"
     assert re.search(r"^gateway-b: running$", said, re.MULTILINE)
+
+
+def test_a_daemon_that_is_silent_is_told_in_seconds(up: Path) -> None:
+    bed = open_testbed(compose_file.load("safe", up), up)
+    signal = (
+        'for file in $(grep -lx charon /proc/[0-9]*/comm); do file=${file#/proc/}; kill -"$1" "${file%/comm}"; done'
+    )
+    try:
+        bed.node("gateway-b").run(["sh", "-ec", signal, "sh", "STOP"], check=True)
+        said = collected(up)
+        bed.node("gateway-b").run(["sh", "-ec", signal, "sh", "CONT"], check=True)
+    finally:
+        bed.close()
+    assert said.count("charon does not answer") == 1
+    assert said.count("strongSwan: sas:") == 2
+    assert said.count("strongSwan: pools") == 1

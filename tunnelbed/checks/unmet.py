@@ -17,6 +17,7 @@ from tunnelbed.observe.evidence import CaptureFile, Evidence, LogTail, PacketPat
 from tunnelbed.observe.packets import claims_to_be_sealed, is_neighbour_discovery
 from tunnelbed.observe.probes import Probe
 from tunnelbed.observe.recording import Recording, Sighting
+from tunnelbed.testbed.node_state import log_tail
 from tunnelbed.testbed.testbed import Testbed
 
 LAST_PACKETS = 12
@@ -64,9 +65,8 @@ def unmet(
     if recording is not None:
         evidence.append(Packets(last_packets(recording.sightings, probe.shows if probe else about, bed.classify)))
         evidence.append(CaptureFile(recording.save(_capture_path(bed, expected))))
-    for node in dict.fromkeys(nodes):
-        lines = bed.engine.log(bed.project, node).strip().splitlines()[-LAST_LOG_LINES:]
-        evidence.append(LogTail(node, tuple(lines)))
+    logs = {node: bed.engine.log(bed.project, node) for node in dict.fromkeys(nodes)}
+    evidence.extend(LogTail(node, log_tail(said, LAST_LOG_LINES)) for node, said in logs.items())
     failed = Unmet(expected, seen, evidence, recording)
     failed.probe = probe
     return failed

@@ -42,6 +42,7 @@ echo '== sysctls'; cd /proc/sys/net && grep -s . ipv4/ip_forward \
 cd /
 echo '== sockets'; ss -tuwanp
 """
+LOG = "log"
 # Seconds for all that a node is asked. A daemon that is silent takes some of them.
 PATIENCE = 15.0
 # Lines of a section, and of the log: a node with thousands of routes must not fill a report.
@@ -80,10 +81,9 @@ def write(file: Path, bed: Testbed, found: Sequence[NodeState]) -> None:
 
 
 def text(found: Sequence[NodeState]) -> str:
-    """It as a person reads it; of several nodes, the first lines of each section."""
+    """It as a person reads it; of several nodes, the first lines of each section, and the last ones of the log."""
     if len(found) > 1:
-        short = (tuple(Section(part.name, _first(part.lines, SHOWN_LINES)) for part in one.sections) for one in found)
-        found = [replace(one, sections=parts) for one, parts in zip(found, short, strict=True)]
+        found = [replace(one, sections=tuple(map(_short, one.sections))) for one in found]
     return "\n".join(evidence_text.lines(found))
 
 
@@ -92,6 +92,12 @@ def sections(said: str) -> Iterator[Section]:
     for part in re.split(r"^== ", said, flags=re.MULTILINE)[1:]:
         name, *lines = part.splitlines()
         yield Section(name, _first([line.rstrip() for line in lines if line.strip()], MOST_LINES))
+
+
+def _short(part: Section) -> Section:
+    if part.name != LOG or len(part.lines) <= SHOWN_LINES:
+        return Section(part.name, _first(part.lines, SHOWN_LINES))
+    return Section(LOG, (f"({len(part.lines) - SHOWN_LINES} earlier lines)", *part.lines[-SHOWN_LINES:]))
 
 
 def _first(lines: Sequence[str], most: int) -> tuple[str, ...]:
@@ -117,12 +123,12 @@ def _one(handle: NodeHandle, state: str) -> NodeState:
     else:
         missing = "only its log can be read"
     try:
-        found.append(Section("log", log_tail(handle.log())))
+        found.append(Section(LOG, log_tail(handle.log())))
     except TunnelbedError as wrong:
         missing = "; ".join(said for said in (missing, str(wrong)) if said)
     return NodeState(handle.name, state, tuple(found), missing)
 
 
-def log_tail(log: str) -> tuple[str, ...]:
+def log_tail(log: str, most: int = LOG_LINES) -> tuple[str, ...]:
     """The last lines of a log without rows of hex dumps, which may be keys."""
-    return tuple(line for line in log.strip().splitlines() if not DUMPED.search(line))[-LOG_LINES:]
+    return tuple(line for line in log.strip().splitlines() if not DUMPED.search(line))[-most:]
