@@ -74,6 +74,38 @@ def framed(scene: Scenario, drawn: Picture) -> None:
             assert not touching or any(box.holds(item.box) for box in touching), item.key
 
 
+def clear(drawn: Picture) -> None:
+    """No line goes through a box, or along another line; no line or tunnel goes through a site's name."""
+    lines = [(wire, area(part, 1.0)) for wire in drawn.wires for part in pairwise(wire.points)]
+    for wire, line in lines:
+        inner = [item.key for item in drawn.placed if line.overlaps(smaller(item.box))]
+        assert inner == [], (wire.node, wire.network)
+    for (one, first), (other, second) in combinations(lines, 2):
+        if one is not other and (first.width < first.height) == (second.width < second.height):
+            assert not first.overlaps(second), (one, other)
+    # A tunnel between two parts that nothing joins begins in the middle of a box, and goes straight across.
+    along = [tube for tube in drawn.tubes if _touched(drawn, tube.points[0])]
+    thick = [area(part, tube.width) for tube in along for part in pairwise(tube.points)]
+    for frame in drawn.frames:
+        assert not any(line.overlaps(frame.label.box) for line in thick), frame.label
+        # What closes a circle may: it is as thin as a stroke of a letter.
+        straight = [line for wire, line in lines if len(wire.points) == 2]
+        assert not any(line.overlaps(frame.label.box) for line in straight), frame.label
+    for mine, yours in combinations(drawn.frames, 2):
+        assert not any(box.overlaps(beside) for box in mine.boxes for beside in yours.boxes), (mine, yours)
+
+
+def area(part: tuple[tuple[float, float], tuple[float, float]], thick: float) -> Box:
+    """What a piece of a line covers."""
+    (left, right), (top, bottom) = (sorted(ends) for ends in zip(*part, strict=True))
+    return Box(left - thick / 2, top - thick / 2, right - left + thick, bottom - top + thick)
+
+
+def smaller(box: Box) -> Box:
+    """A box without its edges, on which lines end."""
+    return Box(box.x + 1, box.y + 1, box.width - 2, box.height - 2)
+
+
 def complete(scene: Scenario, drawn: Picture) -> None:
     """Every node, network and interface is there once, with all its words, and lines end where they should."""
     boxes = {item.key: item for item in drawn.placed}
@@ -126,6 +158,7 @@ def judged(scene: Scenario, tunnels: list[Tunnel]) -> None:
     drawn = picture(scene, tunnels)
     apart(drawn)
     framed(scene, drawn)
+    clear(drawn)
     complete(scene, drawn)
     tunnelled(drawn, tunnels)
 
@@ -191,6 +224,7 @@ def test_nothing_covers_anything_in_any_network(
     drawn = picture(scene, tunnels)
     apart(drawn)
     framed(scene, drawn)
+    clear(drawn)
     complete(scene, drawn)
     assert sorted(map(id, tunnels)) == sorted(id(tube.tunnel) for tube in drawn.tubes)
 
