@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from tunnelbed import vpn
 from tunnelbed.engines import Plan
 from tunnelbed.engines.docker import compose
 from tunnelbed.engines.docker.underlay import allocate
-from tunnelbed.errors import BadInput
+from tunnelbed.errors import BadInput, CommandFailed
+from tunnelbed.host import shell
 from tunnelbed.topology import compose_file
 
 TINY_OVERRIDE = """\
@@ -291,3 +294,29 @@ def test_it_is_mounted_anywhere_else(checkout: Checkout, target: str) -> None:
 def test_a_compose_command_names_project_and_files_in_order() -> None:
     words = compose.command("p", "up", files=[Path("a.yaml"), Path("b.yaml")])
     assert words == ["docker", "compose", "--progress", "plain", "-p", "p", "-f", "a.yaml", "-f", "b.yaml", "up"]
+
+
+@pytest.mark.parametrize(
+    ("failures", "said", "tries", "fails"),
+    [
+        (0, "", 1, False),
+        (2, "cannot stop container: 1a2b: tried to kill container, but did not receive an exit event", 3, False),
+        (99, "cannot stop container: 1a2b: tried to kill container, but did not receive an exit event", 6, True),
+        (99, "permission denied", 1, True),
+    ],
+)
+def test_what_a_busy_machine_could_not_end_is_ended_by_another_try(
+    monkeypatch: pytest.MonkeyPatch, failures: int, said: str, tries: int, *, fails: bool
+) -> None:
+    tried: list[Sequence[str]] = []
+
+    def run(words: Sequence[str]) -> None:
+        tried.append(words)
+        if len(tried) <= failures:
+            raise CommandFailed(words, 1, said)
+
+    monkeypatch.setattr(shell, "run", run)
+    with pytest.raises(CommandFailed, match=said) if fails else contextlib.nullcontext():
+        compose.down("tiny-1a2b3c")
+    assert len(tried) == tries
+    assert all("tiny-1a2b3c" in words and "down" in words for words in tried)

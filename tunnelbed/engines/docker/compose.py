@@ -17,7 +17,8 @@ import yaml
 from tunnelbed.engines import Plan
 from tunnelbed.engines.docker import drivers, links
 from tunnelbed.engines.docker.underlay import addresses
-from tunnelbed.errors import BadInput
+from tunnelbed.errors import BadInput, CommandFailed
+from tunnelbed.host import shell
 from tunnelbed.topology import yaml_sections
 from tunnelbed.topology.model import Network, Node
 
@@ -27,6 +28,9 @@ PATH = f"{SCRIPTS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What every node has of its own; Docker has files of its own below /etc, too.
 CONFIGS = "/etc/tunnelbed"
 OWN = ("/etc/hosts", CONFIGS, "/run/tunnelbed", "/var/run/tunnelbed", SCRIPTS)
+# What Docker says of a container that the kernel was too busy to end within its 10 s: it ends later.
+STILL_ENDING = "did not receive an exit event"
+TRIES = 6
 HEADER = "# What this machine adds to {stack}; made anew by every `invoke up`.\n"
 
 
@@ -75,6 +79,18 @@ def command(project: str, *words: str, files: Sequence[Path] = ()) -> list[str]:
     """A Compose command for one testbed."""
     chosen = [word for file in files for word in ("-f", str(file))]
     return ["docker", "compose", "--progress", "plain", "-p", project, *chosen, *words]
+
+
+def down(project: str) -> None:
+    """Remove a testbed's containers, networks and volumes; what the machine was too busy to end is tried again."""
+    for left in reversed(range(TRIES)):
+        try:
+            shell.run(command(project, "down", "-t", "0", "--volumes", "--remove-orphans"))
+        except CommandFailed as failed:
+            if not left or STILL_ENDING not in failed.output:
+                raise
+        else:
+            return
 
 
 def carried(plan: Plan, node: Node) -> Path:

@@ -153,7 +153,7 @@ class DockerEngine:
         networks = self.client.networks.list(filters={"label": f"{PROJECT}={project}"})
         parents = 0
         if found or networks:
-            shell.run(compose.command(project, "down", "-t", "0", "--volumes", "--remove-orphans"))
+            compose.down(project)
         if (
             any(links.OPTIONS & (network.attrs.get("Options") or {}).keys() for network in networks)
             or (state / PARENTS).exists()
