@@ -8,7 +8,7 @@ from behave.runner import Context
 from nouns import links, node, nodes
 from retired import formerly
 
-from tunnelbed.checks import firewall, node_hardening
+from tunnelbed.checks import node_hardening, source_checks
 
 NAME = "[A-Z][A-Z_]+"
 
@@ -60,8 +60,10 @@ def no_address_twice(context: Context) -> None:
 @step("{believer:Node} accepts no packet from {face:Node} on {networks:Links}")
 @formerly("{believer:Node} believes no packet from {face:Node} on {networks:Links}")
 def believes_none(context: Context, believer: str, face: str, networks: str) -> None:
-    """A packet with that node's source address on the wrong network is dropped (reverse path filter)."""
+    """A packet with that node's source address on the wrong network is dropped (reverse path filter).
+
+    Each IP version that both have is tried.
+    """
+    who, whose = node(context, believer), node(context, face)
     for network in links(context, networks):
-        who, whose = node(context, believer), node(context, face)
-        judge = node_hardening if who.addresses[0].version == 4 else firewall
-        judge.refuses_source(context.bed, who, whose, network)
+        source_checks.refuses_source(context.bed, who, whose, network)

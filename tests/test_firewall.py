@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Checkout
 from tests.fake_network.beds import brought_up
 from tests.fake_network.pairs import Pair, dual
-from tunnelbed.checks import firewall
+from tunnelbed.checks import firewall, source_checks
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import BadInput, TunnelbedError
@@ -181,20 +181,37 @@ def up(pair: Pair, **rules: str) -> Iterator[Bed]:
 
 def test_a_source_that_cannot_come_from_there_is_refused_by_a_rule_or_is_not(pair: Pair) -> None:
     dual(pair)
+    pair.services["gateway-a"]["sysctls"]["net.ipv4.conf.all.rp_filter"] = "1"
     names = ("gateway-a", "host-a")
     with up(pair, gateway_a=BACK) as bed:
         gateway, host = map(bed.scenario.node, names)
-        firewall.refuses_source(bed, gateway, host, bed.scenario.networks["isp_link"])
+        source_checks.refuses_source(bed, gateway, host, bed.scenario.networks["isp_link"])
+        with pytest.raises(BadInput, match="found none, expected a network on which gateway-a has a neighbour"):
+            source_checks.refuses_source(bed, gateway, host, bed.scenario.networks["intranet_b"])
         with pytest.raises(BadInput, match="found no interface on it, expected one of: isp_link, intranet_a"):
             firewall.refuses_source(bed, gateway, host, bed.scenario.networks["intranet_b"])
-    for rules in (OPEN, BACK.replace("fib saddr . iif oif missing drop", "drop")):
+    looked_at = "fib saddr . iif oif missing drop"
+    fragments = BACK.replace(looked_at, f"exthdr frag exists accept; {looked_at}") + OPEN
+    for rules in (OPEN, BACK.replace(looked_at, "drop"), fragments):
         with up(pair, gateway_a=rules) as bed:
             gateway, host = map(bed.scenario.node, names)
+            # The kernel refuses it for IPv4; for IPv6 nobody does.
             with pytest.raises(Unmet) as failed:
-                firewall.refuses_source(bed, gateway, host, bed.scenario.networks["isp_link"])
+                source_checks.refuses_source(bed, gateway, host, bed.scenario.networks["isp_link"])
         # Dropped for another reason, it proves nothing about its source.
         assert failed.value.expected == "gateway-a accepts no packet from host-a on isp_link"
         assert failed.value.seen.endswith(" was not dropped for its source address")
+        assert failed.value.seen.startswith("a fragment") == (rules is fragments)
+
+
+def test_a_source_of_another_ip_version_cannot_be_tried(pair: Pair) -> None:
+    pair.services["host-b"]["networks"]["intranet_b"] = {"ipv6_address": "2001:db8:b::2"}
+    pair.networks["intranet_b"]["ipam"]["config"].append({"subnet": "2001:db8:b::/64"})
+    pair.batches["host-b"].clear()
+    with up(pair) as bed:
+        gateway, host = bed.scenario.node("gateway-a"), bed.scenario.node("host-b")
+        with pytest.raises(BadInput, match="found no IP version that host-b has, expected one that both have"):
+            source_checks.refuses_source(bed, gateway, host, bed.scenario.networks["isp_link"])
 
 
 @pytest.mark.parametrize(("source", "verdict"), [("gateway-b", "drop"), ("host-a", "drop"), ("gateway-b", "accept")])

@@ -194,7 +194,10 @@ class Rule:
                 packet.duplicate(self.words[1])
                 self.words.clear()
                 return True
-            case "ip" | "ip6" | "tcp" | "udp" | "th" | "icmp" | "icmpv6":
+            case "exthdr":
+                del self.words[:2]
+                return packet.field("frag id") is not None
+            case "ip" | "ip6" | "tcp" | "udp" | "th" | "icmp" | "icmpv6" | "frag":
                 name = self.words.pop(0)
                 if self.words[:1] == ["set"]:
                     packet.mangle(f"{word} {name}", int(self.words[1]))

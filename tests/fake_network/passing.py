@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.ipsec import ESP
 from scapy.packet import Packet
 
@@ -60,6 +60,8 @@ class Passing(nftables.Packet):
             return found[what]()
         if family == "meta":
             return self._meta(what)
+        if family == "frag":
+            return int(packet[IPv6ExtHdrFragment].id) if packet.haslayer(IPv6ExtHdrFragment) else None
         if family in ("tcp", "udp", "th"):
             layer = next((one for one in (TCP, UDP) if packet.haslayer(one)), None)
             if layer is None or (family != "th" and layer.__name__.casefold() != family) or self._quotes():
@@ -75,7 +77,8 @@ class Passing(nftables.Packet):
         six = isinstance(packet, IPv6)
         match what:
             case "l4proto":
-                return int(packet.nh if six else packet.proto)
+                header = packet[IPv6ExtHdrFragment] if packet.haslayer(IPv6ExtHdrFragment) else packet
+                return int(header.nh if six else packet.proto)
             case "length":
                 return size_of(packet)
             case "nfproto":

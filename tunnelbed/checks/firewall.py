@@ -19,7 +19,7 @@ from tunnelbed.host import waiting
 from tunnelbed.observe import nftrace
 from tunnelbed.observe.evidence import FirewallTrace
 from tunnelbed.observe.packets import IKE_PORT
-from tunnelbed.observe.probes import Datagram, PacketTooBig, Probe, registry
+from tunnelbed.observe.probes import Datagram, Fragment, PacketTooBig, Probe, registry
 from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology import yaml_sections
@@ -57,8 +57,8 @@ class Flow:
 
 
 def misplaced(bed: Testbed, node: Node, face: Node, network: Network) -> Flow:
-    """Packets to a node that arrive on one of its networks with the source address of a node elsewhere."""
-    ours = node.address_on(network.name)
+    """IPv6 packets to a node that arrive on one of its networks with the source address of a node elsewhere."""
+    ours = next((own.ip for own in node.addresses_on(network.name) if own.version == 6), None)
     if ours is None:
         listed = ", ".join(at.network for at in node.attachments)
         raise BadInput(node.name, network.name, "no interface on it", f"one of: {listed}", "name another network")
@@ -111,13 +111,14 @@ def decides(bed: Testbed, gateway: Node, every: Sequence[Flow], kinds: Sequence[
 
 
 def refuses_source(bed: Testbed, node: Node, face: Node, network: Network) -> None:
-    """A packet with `face`'s address that comes in by a network where it cannot come from is dropped for its source.
+    """An IPv6 packet with `face`'s address that comes in by a network where it cannot come from is dropped for that.
 
-    For IPv4 the kernel does that by itself (`machines.refuses_source`), for IPv6 a rule must (nft(8), `fib`), which
-    others may come before: packets of several kinds are tried. Raises `Unmet`.
+    For IPv4 the kernel does so by itself (`node_hardening.refuses_source`), for IPv6 a rule must (nft(8), `fib`), which
+    others may come before: packets of several kinds are tried, and a fragment. Raises `Unmet`.
     """
     packets = misplaced(bed, node, face, network)
-    for kind, trace in zip(FORGED_KINDS, traced(bed, node, packets, FORGED_KINDS), strict=True):
+    probes: dict[str, Probe] = {kind: probe_of(kind) for kind in FORGED_KINDS} | {"a fragment": Fragment()}
+    for kind, trace in zip(probes, _traces(bed, node, packets, list(probes.values())), strict=True):
         if nftrace.decision(trace) != "drop" or "fib saddr" not in trace[-1]:
             expected = f"{node.name} accepts no packet from {face.name} on {network.name}"
             seen = f"{kind} was not dropped for its source address"

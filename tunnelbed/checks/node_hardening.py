@@ -100,18 +100,19 @@ def _families(bed: Testbed, node: Node) -> dict[str, set[str]]:
 
 
 def refuses_source(bed: Testbed, node: Node, face: Node, network: Network, seconds: float = COUNTED_SECONDS) -> None:
-    """A packet with `face`'s address that comes in by the wrong network is dropped for its source address (rp_filter).
+    """An IPv4 packet with `face`'s address that comes in by the wrong network is dropped for that (rp_filter).
 
     The kernel counts it (RFC 3704; `IPReversePathFilter` in /proc/net/netstat), within some `seconds`. Raises `Unmet`.
     """
-    ours = node.address_on(network.name)
+    ours = next((own.ip for own in node.addresses_on(network.name) if own.version == 4), None)
+    theirs = next((address for address in face.addresses if address.version == 4), None)
     neighbour = next((other for other in bed.scenario.on(network.name) if other.name != node.name), None)
-    if ours is None or neighbour is None:
+    if ours is None or theirs is None or neighbour is None:
         expected = f"a network on which {node.name} has a neighbour"
         raise BadInput(str(bed.scenario.stack), f"networks.{network.name}", "none", expected, "name another")
     before = refused(_said(bed, node, "cat", "/proc/net/netstat"))
     frame = Ether(src=bed.node(neighbour).mac(network.name), dst=bed.node(node).mac(network.name))
-    packet = frame / Ping().packet(face.addresses[0], ours)
+    packet = frame / Ping().packet(theirs, ours)
     bed.node(neighbour).send_frame(network.name, bytes(packet))
     try:
         waiting.until(lambda: refused(_said(bed, node, "cat", "/proc/net/netstat")) - before, seconds, "a refusal")

@@ -5,6 +5,7 @@ ask `registry`, which finds every `SpokenProbe` in the folder. A new kind (SCTP,
 """
 
 from tunnelbed.observe.probes.foreign_esp import ForeignEsp
+from tunnelbed.observe.probes.fragment import Fragment
 from tunnelbed.observe.probes.packet_too_big import PacketTooBig
 from tunnelbed.observe.probes.ping import Ping
 from tunnelbed.observe.probes.probe import LINK_MTU, Marked, Probe, Question, SpokenProbe, filled
@@ -15,6 +16,7 @@ __all__ = [
     "LINK_MTU",
     "Datagram",
     "ForeignEsp",
+    "Fragment",
     "Marked",
     "PacketTooBig",
     "Ping",
