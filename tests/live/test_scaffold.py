@@ -39,7 +39,8 @@ def test_a_log_keeps_what_was_in_it_and_the_order_of_what_comes(tmp_path: Path) 
         subprocess.run(command, cwd=tmp_path, stdout=file, stderr=file, check=True)
     said = log.read_text()
     assert said.startswith("before\n")
-    assert 0 < said.index("Feature:") < said.index("1 feature passed") < said.index("mine: 12 sentences hold")
+    heading, line = said.index("  features/mine/proof.feature\n"), said.index(" sentences, ")
+    assert 0 < heading < line < said.index("mine: 12 sentences hold")
 
 
 @pytest.mark.parametrize(("sites", "sentences"), [(1, 8), (3, 13)])
