@@ -21,6 +21,8 @@ from tunnelbed.testbed.node_state import log_tail
 from tunnelbed.testbed.testbed import Testbed
 
 LAST_PACKETS = 12
+# Of these, so many may claim to be sealed and come after the last that was asked for: ESP that crosses two links.
+SEALED_AFTER = 4
 LAST_LOG_LINES = 6
 
 
@@ -75,7 +77,10 @@ def unmet(
 def last_packets(
     sightings: Sequence[Sighting], about: Callable[[Packet], bool], classify: Classify
 ) -> tuple[SeenPacket, ...]:
-    """The last of those asked for and of what claims to be sealed, or else of all but neighbour discovery."""
+    """The last of those asked for and of what claims to be sealed, or else of all but neighbour discovery.
+
+    Gateways go on with signs of life, which claim to be sealed: those long after a packet tell nothing of it.
+    """
 
     def is_data(packet: Packet) -> bool:
         # A failure that is told already does not wait for a daemon that is silent.
@@ -84,9 +89,11 @@ def last_packets(
             return carried is not None and carried.kind is Kind.DATA
         return False
 
-    telling = [seen for seen in sightings if about(seen.packet)]
+    own = {id(seen) for seen in sightings if about(seen.packet)}
+    telling = [seen for seen in sightings if id(seen) in own or claims_to_be_sealed(seen.packet)] if own else []
     if telling:
-        telling = [seen for seen in sightings if about(seen.packet) or claims_to_be_sealed(seen.packet)]
+        last = max(index for index, seen in enumerate(telling) if id(seen) in own)
+        telling = telling[: last + 1 + SEALED_AFTER]
     telling = telling or [seen for seen in sightings if not is_neighbour_discovery(seen.packet)]
     return tuple(SeenPacket.of(seen, sealed=is_data(seen.packet)) for seen in telling[-LAST_PACKETS:])
 
