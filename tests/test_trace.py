@@ -27,7 +27,7 @@ from tunnelbed.observe.probes import Datagram, Ping, TcpSyn
 from tunnelbed.observe.recording import Recording
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
-from tunnelbed.vpn.api import Listed
+from tunnelbed.vpn.api import Carried, Kind, Listed
 from tunnelbed.vpn.strongswan import complaints, wire
 
 CLIENT, INSIDE, OUTSIDE, SERVER = "10.1.0.3", "10.1.0.2", "192.0.2.1", "192.0.2.2"
@@ -95,6 +95,58 @@ def test_a_packet_whose_sender_nat_changes_is_one_to_its_firewall(bed: Bed) -> N
     ]
     assert attempt.outcome()[1]
     assert attempt.outcome()[0].startswith("answered after 7.00 ms; in clear on inside, outside; ")
+
+
+def esp(spi: int) -> Packet:
+    return IP(src=OUTSIDE, dst=SERVER) / ESP(spi=spi, data=b"x")
+
+
+@pytest.fixture
+def sealing(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> Bed:
+    """The same, where all ESP is tunnel data."""
+
+    def classify(packet: Packet) -> Carried | None:
+        return Carried(Kind.DATA, "ESP", packet[ESP].spi, unit="SPI") if ESP in packet else None
+
+    monkeypatch.setattr(bed, "classify", classify)
+    return bed
+
+
+def test_tunnel_data_of_others_is_no_part_of_its_path(sealing: Bed) -> None:
+    seen = Seen(sealing, {})
+    answer = seen.probe.answer(ip_address(SERVER), ip_address(CLIENT))
+    seen.at("client", "out", "inside", seen.asks())
+    seen.at("gateway", "in", "inside", seen.asks())
+    # Somebody's of another site, to the same far gateway.
+    seen.at("other", "out", "outside", esp(7))
+    seen.at("gateway", "out", "outside", esp(1))
+    seen.at("far", "in", "outside", esp(7))
+    seen.at("far", "in", "outside", esp(1))
+    seen.at("far", "out", "cloud", seen.asks())
+    seen.at("server", "in", "cloud", seen.asks())
+    seen.at("server", "out", "cloud", answer)
+    seen.at("far", "in", "cloud", answer)
+    # And the answer to that.
+    seen.at("far", "out", "outside", esp(8))
+    seen.at("far", "out", "outside", esp(2))
+    seen.at("other", "in", "outside", esp(8))
+    seen.at("gateway", "in", "outside", esp(2))
+    seen.at("gateway", "out", "inside", answer)
+    seen.at("client", "in", "inside", answer)
+    attempt = seen.attempt()
+    assert [packet.packet[ESP].spi for packet in attempt.seen if ESP in packet.packet] == [1, 1, 2, 2]
+    assert ("other", "out") not in ways(attempt)
+    assert attempt.outcome()[0].endswith("in clear on inside; tunnel on outside")
+
+
+def test_what_was_encrypted_and_lost_is_part_of_its_path(sealing: Bed) -> None:
+    seen = Seen(sealing, {})
+    seen.at("client", "out", "inside", seen.asks())
+    seen.at("gateway", "in", "inside", seen.asks())
+    seen.at("other", "out", "outside", esp(7))
+    seen.at("gateway", "out", "outside", esp(1))
+    seen.at("far", "in", "outside", esp(7))
+    assert ways(seen.attempt()) == [("client", "out"), ("gateway", "in"), ("gateway", "out")]
 
 
 def test_a_firewall_that_was_not_heard_is_asked_again(bed: Bed) -> None:

@@ -38,11 +38,38 @@ class Attempt:
 
     def __post_init__(self) -> None:
         sightings = in_order(self.sightings)
-        self.seen = [seen for seen in sightings if self.probe.shows(seen.packet) or self.bed.tunnel_data(seen.packet)]
+        self.own = [seen for seen in sightings if self.probe.shows(seen.packet)]
+        carriers = self._carriers(sightings)
+        self.seen = [seen for seen in sightings if self.probe.shows(seen.packet) or self._number(seen) in carriers]
         self.neighbours = [seen for seen in sightings if is_neighbour_discovery(seen.packet)]
-        self.own = [seen for seen in self.seen if self.probe.shows(seen.packet)]
         self.negotiated = any(self._negotiates(seen) for seen in sightings)
         self.answer = next((seen for seen in self._back if self.probe.answers(seen.packet)), None)
+
+    def _number(self, seen: Sighting) -> int | None:
+        """To which tunnel's data a packet belongs; None: to none."""
+        carried = self.bed.tunnel_data(seen.packet)
+        return carried.number if carried else None
+
+    def _carriers(self, sightings: Sequence[Sighting]) -> frozenset[int]:
+        """The numbers of tunnel data that may have carried it, whatever else crosses tunnels meanwhile.
+
+        Whoever encrypts it had it in clear before, and whoever decrypts it has it in clear afterwards. Where nobody
+        has, it was lost, and all that such a sender encrypted may have been it.
+        """
+        senders: dict[int, str] = {}
+        last: dict[int, Sighting] = {}
+        for seen in sightings:
+            if (number := self._number(seen)) is not None:
+                if seen.outgoing:
+                    senders.setdefault(number, seen.node)
+                last[number] = seen
+        own = {self.source.name, *(node.name for node in owners(self.bed, self.target, self.source))} if last else set()
+        had = own | {seen.node for seen in self.own if not seen.outgoing}
+        has = own | {seen.node for seen in self.own}
+        may = {number for number in last if senders.get(number, "") in (*had, "")}
+        found = {number for number in may if not last[number].outgoing and last[number].node in has}
+        lost = {senders.get(number) for number in may} - {senders.get(number) for number in found}
+        return frozenset(found | {number for number in may if senders.get(number) in lost})
 
     def _negotiates(self, seen: Sighting) -> bool:
         """Whether gateways negotiate a tunnel."""
