@@ -16,8 +16,8 @@ from typing import Annotated
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from scripts import side_by_side
-from scripts.declared_task import INVOKE, task
+from scripts.checkout import INVOKE, which
+from scripts.declared_task import task
 from tunnelbed.bench.benchmark import Benchmark
 from tunnelbed.checks.tracing import Tracing
 from tunnelbed.engines import Progress
@@ -61,9 +61,7 @@ def up(_: Context, scenario: Scenario, asked: Asked, instance: Instance = "", pa
         from tunnelbed.checks import failed_checks  # noqa: PLC0415
 
         print(status_report.table(bed.status()))
-        words = {"--scenario": scenario, "--instance": instance, "--path": str(path) if path != ROOT else ""}
-        which = [word for pair in words.items() if pair[1] for word in pair]
-        print("\n".join(failed_checks.explained(bed, failed, which)), file=sys.stderr)
+        print("\n".join(failed_checks.explained(bed, failed, which(bed, path))), file=sys.stderr)
         raise Exit(code=failed.code) from failed
     print(status_report.table(bed.status()))
 
@@ -214,6 +212,9 @@ def verify(
     path: Root = ROOT,
 ) -> None:
     """Verify a scenario by its features, by default all. What is not up is brought up, and taken down after."""
+    # What shows live lines takes a while to import, too.
+    from scripts import side_by_side  # noqa: PLC0415
+
     chosen.refuse()
     scenes = [load(name, path) for name in ([scenario] if scenario else names(path))]
     settings = {**asked.settings, "instance": instance}

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from scripts.checkout import which
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput
 from tunnelbed.host import shell
@@ -16,13 +17,6 @@ from tunnelbed.topology import naming
 from tunnelbed.topology.model import Scenario
 
 ADDRESS = re.compile(r"\d+(?:\.\d+){3}|[\da-f]*:[\da-f.:]*")
-HOME = Path(__file__).resolve().parent.parent
-
-
-def which(bed: Testbed, root: Path) -> Sequence[str]:
-    """The options that name this testbed to any task."""
-    words = {"--scenario": bed.scenario.name, "--instance": bed.instance, "--path": str(root) if root != HOME else ""}
-    return [word for pair in words.items() if pair[1] for word in pair]
 
 
 def look(failed: BaseException | None, said: Mapping[str, object], scenario: Scenario) -> Sequence[str]:

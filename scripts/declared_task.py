@@ -10,19 +10,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
+from scripts.checkout import INVOKE
 from tunnelbed.errors import TunnelbedError
 from tunnelbed.host import shell
 from tunnelbed.testbed import verification
 from tunnelbed.testbed.options import OPTIONS, Asked, Declared, Option, declared
 
-INVOKE = (sys.executable, "-m", "invoke", "--search-root", str(Path(__file__).resolve().parent.parent))
 VERBOSE = Declared("verbose", bool, False, Option("print each command that is run, ready to be pasted"))  # noqa: FBT003 # its default
 
 

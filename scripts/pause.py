@@ -23,15 +23,14 @@ from behave.model import Step
 from behave.model_type import Status
 from behave.runner import Context
 
-from scripts import closer, terminal
+from scripts import terminal
+from scripts.checkout import INVOKE, which
 from tunnelbed.checks import packet_trace
 from tunnelbed.checks.tracing import Tracing
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.observe import evidence_text
 from tunnelbed.testbed.testbed import Testbed
 
-HOME = Path(__file__).resolve().parent.parent
-INVOKE = (sys.executable, "-m", "invoke", "--search-root", str(HOME))
 WELL = (Status.passed, Status.skipped, Status.untested)
 HELP = """\
 trace FROM TO [--tcp PORT | --udp PORT | --on KIND] [--size BYTES]   one packet's path: trace client-a1 server-s1
@@ -84,9 +83,9 @@ class Prompt:
         return {
             "trace": self._trace,
             "exec": self._exec,
-            "logs": self._logs,
+            "logs": lambda words: self._of_node("logs", words),
             "status": lambda words: self._invoke("status", words),
-            "collect": self._collect,
+            "collect": lambda words: self._of_node("collect", words),
             "continue": _alone("continue"),
             "quit": _alone("quit"),
             "help": self._help,
@@ -126,17 +125,14 @@ class Prompt:
         command = command[1:] if command[:1] == ["--"] else command
         self._invoke("exec", ["--node", node, *(["--", *command] if command else [])])
 
-    def _logs(self, words: Sequence[str]) -> None:
+    def _of_node(self, task: str, words: Sequence[str]) -> None:
+        """A task that is about all nodes, or about the one that comes first."""
         node = _node(words)
-        self._invoke("logs", ["--node", node, *words[1:]] if words[:1] == [node] else words)
-
-    def _collect(self, words: Sequence[str]) -> None:
-        node = _node(words)
-        self._invoke("collect", ["--node", node, *words[1:]] if words[:1] == [node] else words)
+        self._invoke(task, ["--node", node, *words[1:]] if words[:1] == [node] else words)
 
     def _invoke(self, task: str, words: Sequence[str]) -> None:
         """The task itself, for this testbed."""
-        command = [*INVOKE, task, *closer.which(self.bed, self.root), *words]
+        command = [*INVOKE, task, *which(self.bed, self.root), *words]
         with subprocess.Popen(command) as process:
             try:
                 process.wait()

@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
+from scripts.live_line import LiveLine
 from tunnelbed.testbed import verification
 from tunnelbed.testbed.verification import Asked, Outcome
 
@@ -28,29 +28,20 @@ class Screen:
         self._runs, self._ended, self._scenarios = runs, 0, 0
         self._began = time.monotonic()
         self._lock = threading.Lock()
-        self._live: Live | None = None
+        self._live = LiveLine(self._console, self._now)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, wrong: BaseException | None, at: TracebackType | None) -> None:
-        self._hide()
+        self._live.hide()
 
     def line(self, text: str) -> None:
         """A run printed a line: it is shown when the run has ended, and counted now."""
         with self._lock:
             self._scenarios += text.startswith(MARKS)
-            if self._live is None and self._ended < self._runs and self._console.is_terminal:
-                if self._console.is_dumb_terminal:
-                    return
-                self._live = Live(
-                    get_renderable=self._now,
-                    console=self._console,
-                    transient=True,
-                    redirect_stdout=False,
-                    redirect_stderr=False,
-                )
-                self._live.start()
+            if self._ended < self._runs:
+                self._live.show()
 
     def ended(self, outcome: Outcome) -> None:
         """Show what a run printed."""
@@ -58,11 +49,6 @@ class Screen:
             self._ended += 1
             self._console.print(Text(f"\n== {outcome.scenario} ==", "bold"), soft_wrap=True)
             self._console.print(Text(outcome.output.strip("\n")), soft_wrap=True)
-
-    def _hide(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
 
     def _now(self) -> Text:
         seconds = time.monotonic() - self._began

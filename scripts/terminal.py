@@ -20,10 +20,10 @@ from behave.model_type import Status
 from behave.reporter.summary import SummaryReporter
 from behave.runner import Context
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from scripts import closer, run_report, time_left
+from scripts.live_line import LiveLine
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, TunnelbedError
 from tunnelbed.observe import evidence_text
@@ -67,6 +67,7 @@ class Terminal(Formatter):  # type: ignore[misc] # behave ships no types
         self._scenario: Scenario | None = None
         self._headed = False
         self._shown = False
+        self._paused = False
         self._said: Mapping[str, object] = {}
         self._counts = dict.fromkeys(MARKS, 0)
         self._wrong: list[tuple[Status, str]] = []
@@ -75,7 +76,7 @@ class Terminal(Formatter):  # type: ignore[misc] # behave ships no types
         self._took: dict[str, float] = {}
         self._sentence = ""
         self._began = self._scenario_began = time.monotonic()
-        self._live: Live | None = None
+        self._live = LiveLine(self.console, self._now)
 
     def begin(self, context: Context) -> None:
         """The run begins: what it is about to judge is known."""
@@ -93,7 +94,8 @@ class Terminal(Formatter):  # type: ignore[misc] # behave ships no types
     def scenario(self, scenario: Scenario) -> None:
         """A scenario begins; the one before has ended, with all that it changed undone."""
         self._end()
-        self._scenario, self._shown, self._scenario_began = scenario, False, time.monotonic()
+        self._scenario, self._shown, self._paused = scenario, False, False
+        self._scenario_began = time.monotonic()
         if scenario.should_run(self.config):
             self.go_on()
 
@@ -164,25 +166,15 @@ class Terminal(Formatter):  # type: ignore[misc] # behave ships no types
 
     def pause(self) -> None:
         """Take the live line away: somebody else writes to the terminal."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        self._live.hide()
 
     def go_on(self) -> None:
         """Show the live line, where there is a terminal for it."""
-        if self._live is None and self.console.is_terminal and not self.console.is_dumb_terminal:
-            self._live = Live(
-                get_renderable=self._now,
-                console=self.console,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._live.start()
+        self._live.show()
 
     def forget_times(self) -> None:
-        """Somebody stopped to think: what this scenario took says nothing of the next run."""
-        self._scenario_began = float("-inf")
+        """Somebody stopped to think: what this scenario took tells nothing."""
+        self._paused = True
 
     def _now(self) -> Text:
         """The live line."""
@@ -201,10 +193,9 @@ class Terminal(Formatter):  # type: ignore[misc] # behave ships no types
             return
         seconds = time.monotonic() - self._scenario_began
         if self._left:
-            self._left.done(_key(scenario), min(seconds, 3600.0))
+            self._left.done(_key(scenario), None if self._paused else seconds)
         if scenario.status is Status.passed:
-            if seconds < float("inf"):
-                self._took[_key(scenario)] = seconds
+            self._took[_key(scenario)] = seconds
             if not self._each_sentence:
                 self._feature_heading()
                 count = len(list(scenario.all_steps))

@@ -23,15 +23,18 @@ class TimeLeft:
 
     def __init__(self, scenarios: Sequence[str], before: Mapping[str, float]) -> None:
         self._all, self._before = scenarios, before
+        self._ended: set[str] = set()
         self._took: dict[str, float] = {}
 
-    def done(self, scenario: str, seconds: float) -> None:
-        """A scenario has ended."""
-        self._took[scenario] = seconds
+    def done(self, scenario: str, seconds: float | None) -> None:
+        """A scenario has ended; None: somebody stopped to think in it, so that its time tells nothing."""
+        self._ended.add(scenario)
+        if seconds is not None:
+            self._took[scenario] = seconds
 
     def seconds(self, running: float) -> float | None:
         """The seconds left, `running` seconds after the current scenario began; None if nothing is known."""
-        ahead = [name for name in self._all if name not in self._took]
+        ahead = [name for name in self._all if name not in self._ended]
         if not ahead:
             return None
         known = [self._before[name] for name in ahead if name in self._before]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import Checkout
+from tests.launched import HOME, launch
 
-HOME = Path(__file__).parent.parent
 # Hooks as they are, but for the testbed: what is tested here is what behave prints.
 HOOKS = """
 from types import SimpleNamespace
@@ -27,19 +26,6 @@ FEATURE = """@scenario.tiny
 Feature: What cannot be judged
   Scenario: One
     Then {sentence}
-"""
-LAUNCH = """
-import sys
-sys.path[:0] = [{home!r}]
-from scripts import sentences
-
-class Runner(sentences.SentenceRunner):
-    def setup_paths(self):
-        super().setup_paths()
-        self.config.environment_file = {hooks!r}
-
-sentences.SentenceRunner = Runner
-sys.exit(sentences.main(sys.argv[1:]))
 """
 
 
@@ -58,7 +44,7 @@ def test_it_is_one_line_wherever_it_is_shown(checkout: Checkout, sentence: str, 
     feature.write_text(FEATURE.format(sentence=sentence))
     words = ["--format", "pretty", "--outfile", "-", "--format", "json", "--outfile", "report.json", "--junit"]
     done = subprocess.run(
-        [sys.executable, "-c", LAUNCH.format(home=str(HOME), hooks=str(hooks)), *words, "one.feature"],
+        [sys.executable, "-c", launch(hooks), *words, "one.feature"],
         capture_output=True,
         text=True,
         cwd=checkout.root,

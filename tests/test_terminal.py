@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from scripts import checkout as here
 from scripts import closer, pause, side_by_side, time_left
 from tests.conftest import Checkout
+from tests.launched import launch
 from tests.terminal import CONTROL, HOME, typing
 from tests.test_evidence import EVERY
 from tunnelbed.checks.unmet import Unmet
@@ -48,18 +50,6 @@ def after_scenario(context, scenario):
         context.bed.down = stuck
     if "sticks" in scenario.tags:
         raise EngineUnavailable("tiny is not in the state it was in before: take it down")
-"""
-LAUNCH = """
-import sys
-from scripts import sentences
-
-class Runner(sentences.SentenceRunner):
-    def setup_paths(self):
-        super().setup_paths()
-        self.config.environment_file = {hooks!r}
-
-sentences.SentenceRunner = Runner
-sys.exit(sentences.main(sys.argv[1:]))
 """
 # Phrases beside the features.
 STEPS = """
@@ -109,8 +99,8 @@ def words(checkout: Checkout, feature: str, *more: str) -> Sequence[str]:
         file = checkout.root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    launch = LAUNCH.format(hooks=str(checkout.root / "hooks.py"))
-    return [sys.executable, "-c", launch, "--tags", "not @slow", *more, "features/tiny"]
+    program = launch(checkout.root / "hooks.py")
+    return [sys.executable, "-c", program, "--tags", "not @slow", *more, "features/tiny"]
 
 
 def ran(checkout: Checkout, feature: str, *more: str, encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:
@@ -283,6 +273,14 @@ def test_without_a_terminal_a_pause_is_refused_before_anything_is_run(checkout: 
 BEFORE = {"a": 10.0, "b": 20.0, "c": 30.0, "d": 40.0}
 
 
+def test_a_scenario_in_which_somebody_stopped_to_think_tells_nothing_of_the_others() -> None:
+    estimate = time_left.TimeLeft(list("abc"), {"a": 10.0, "b": 10.0, "c": 10.0})
+    estimate.done("a", 20.0)
+    estimate.done("b", None)
+    # One is left, and this run takes twice as long as the earlier one.
+    assert estimate.seconds(0.0) == 20.0
+
+
 @pytest.mark.parametrize(
     ("before", "done", "running", "left"),
     [
@@ -354,7 +352,7 @@ def test_the_command_that_looks_closer_fits_the_failure(
 
 
 def test_what_is_up_already_needs_no_up(bed: Bed) -> None:
-    assert closer.command(["status"], bed, closer.HOME, stays=True) == "invoke status --scenario tiny"
+    assert closer.command(["status"], bed, here.HOME, stays=True) == "invoke status --scenario tiny"
 
 
 def test_the_words_of_trace_are_those_of_the_task(bed: Bed) -> None:

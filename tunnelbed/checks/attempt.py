@@ -39,18 +39,14 @@ class Attempt:
     def __post_init__(self) -> None:
         sightings = in_order(self.sightings)
         self.own = [seen for seen in sightings if self.probe.shows(seen.packet)]
-        carriers = self._carriers(sightings)
-        self.seen = [seen for seen in sightings if self.probe.shows(seen.packet) or self._number(seen) in carriers]
+        numbered = [(seen, self.bed.data_number(seen.packet)) for seen in sightings]
+        carriers = self._carriers([(seen, number) for seen, number in numbered if number is not None])
+        self.seen = [seen for seen, number in numbered if number in carriers or self.probe.shows(seen.packet)]
         self.neighbours = [seen for seen in sightings if is_neighbour_discovery(seen.packet)]
         self.negotiated = any(self._negotiates(seen) for seen in sightings)
         self.answer = next((seen for seen in self._back if self.probe.answers(seen.packet)), None)
 
-    def _number(self, seen: Sighting) -> int | None:
-        """To which tunnel's data a packet belongs; None: to none."""
-        carried = self.bed.tunnel_data(seen.packet)
-        return carried.number if carried else None
-
-    def _carriers(self, sightings: Sequence[Sighting]) -> frozenset[int]:
+    def _carriers(self, data: Sequence[tuple[Sighting, int]]) -> frozenset[int]:
         """The numbers of tunnel data that may have carried it, whatever else crosses tunnels meanwhile.
 
         Whoever encrypts it had it in clear before, and whoever decrypts it has it in clear afterwards. Where nobody
@@ -58,11 +54,10 @@ class Attempt:
         """
         senders: dict[int, str] = {}
         last: dict[int, Sighting] = {}
-        for seen in sightings:
-            if (number := self._number(seen)) is not None:
-                if seen.outgoing:
-                    senders.setdefault(number, seen.node)
-                last[number] = seen
+        for seen, number in data:
+            if seen.outgoing:
+                senders.setdefault(number, seen.node)
+            last[number] = seen
         own = {self.source.name, *(node.name for node in owners(self.bed, self.target, self.source))} if last else set()
         had = own | {seen.node for seen in self.own if not seen.outgoing}
         has = own | {seen.node for seen in self.own}

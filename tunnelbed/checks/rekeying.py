@@ -12,7 +12,7 @@ from tunnelbed.checks.address_selection import address_towards
 from tunnelbed.checks.unmet import Unmet, unmet
 from tunnelbed.errors import CommandFailed, DeadlinePassed, TunnelbedError
 from tunnelbed.host import waiting
-from tunnelbed.observe.recording import Recording, Sighting
+from tunnelbed.observe.recording import Recording
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Network, Node
 from tunnelbed.vpn.api import Feature, Tunnel, Vpn
@@ -73,12 +73,12 @@ def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying
     carrying: dict[int | None, Tunnel] = {number: tunnel for tunnel in tunnels for number in tunnel.numbers}
     with bed.record() as recording:
         going_on = bed.pool.submit(traffic.make)
-        crossed = recording.until(lambda seen: _number(bed, seen) in carrying, EXCHANGE_SECONDS)
+        crossed = recording.until(lambda seen: bed.data_number(seen.packet) in carrying, EXCHANGE_SECONDS)
         if crossed is None:
             going_on.result()
             seen = f"{traffic.source.name} sends {traffic.name}, and no tunnel data is seen"
             raise TunnelbedError(f"{seen}: a key change during traffic cannot be shown")
-        before = _current(carrying[_number(bed, crossed)])
+        before = _current(carrying[bed.data_number(crossed.packet)])
         daemon.rekey(before, layer)
         after = _renewed(bed, gateway, before, {tunnel.id for tunnel in tunnels}, layer)
         if going_on.done():
@@ -114,7 +114,7 @@ def new_spis_cross(bed: Testbed, made: Rekeying, network: Network) -> None:
     if kept := new & old:
         seen = f"the old SPIs are still in use: {_listed(kept)}"
         raise unmet(bed, f"ESP with new SPIs crosses {network.name}", seen, made.recording)
-    crossed = {found for seen in made.recording.on(network.name) if (found := _number(bed, seen)) is not None}
+    crossed = {found for seen in made.recording.on(network.name) if (found := bed.data_number(seen.packet)) is not None}
     if not new <= crossed:
         raise unmet(bed, f"ESP with SPIs {_listed(new)} crosses {network.name}", _listed(crossed), made.recording)
 
@@ -156,12 +156,6 @@ def _renewed(bed: Testbed, gateway: Node, before: Tunnel, known: Collection[str]
         raise unmet(bed, f"{gateway.name} has new {layer} keys", "the old keys", nodes=[gateway.name]) from late
     assert found is not None  # noqa: S101 # `until` returns what is true
     return found
-
-
-def _number(bed: Testbed, seen: Sighting) -> int | None:
-    """To which tunnel's data a packet belongs; None: it is no tunnel's."""
-    carried = bed.tunnel_data(seen.packet)
-    return carried.number if carried else None
 
 
 def _listed(spis: Collection[int]) -> str:

@@ -185,7 +185,7 @@ class Passage:
         left: set[tuple[int, Carrier]] = set()
         came: set[tuple[int, Carrier]] = set()
         for seen in self._sightings:
-            if not leg.has(seen) or (number := self._number(seen)) is None:
+            if not leg.has(seen) or (number := self.bed.data_number(seen.packet)) is None:
                 continue
             for carrier in self._numbers.carriers(number):
                 if seen.outgoing and seen.node == carrier.sender:
@@ -232,11 +232,6 @@ class Passage:
             return False
         carried = self.bed.classify(seen.packet)
         return carried is None or (carried.kind is Kind.DATA and not list(self._numbers.carriers(carried.number)))
-
-    def _number(self, seen: Sighting) -> int | None:
-        """To which tunnel's data a packet belongs; None: it is no tunnel's of this scenario."""
-        carried = self.bed.tunnel_data(seen.packet)
-        return carried.number if carried else None
 
     @cached_property
     def _sightings(self) -> Sequence[Sighting]:

@@ -98,7 +98,7 @@ class Agent:
 
     def send_frame(self, network: str, data: bytes) -> None:
         """Send a frame as it is into a network, or out of an interface of another name, past the node's firewall."""
-        self._ask("link", on=self._interfaces.get(network, network), data=base64.b64encode(data).decode())
+        self._answer("link", self._post_frame(network, data))
 
     def send_frames(self, frames: Sequence[tuple[str, bytes]]) -> Sequence[float | CommandFailed]:
         """Send frames, each into its network as `send_frame` does, without waiting for one after the other.
@@ -107,8 +107,7 @@ class Agent:
         """
         posted = []
         for network, data in frames:
-            on = self._interfaces.get(network, network)
-            answer = self._post("link", on=on, data=base64.b64encode(data).decode())
+            answer = self._post_frame(network, data)
             posted.append((answer, _time_of(answer)))
         found: list[float | CommandFailed] = []
         for answer, taken in posted:
@@ -211,6 +210,10 @@ class Agent:
             except OSError as gone:
                 raise self._lost() from gone
         return answer
+
+    def _post_frame(self, network: str, data: bytes) -> Future[Any]:
+        on = self._interfaces.get(network, network)
+        return self._post("link", on=on, data=base64.b64encode(data).decode())
 
     def _answer(self, what: str, answer: Future[Any], wait: float = ANSWER_SECONDS) -> Any:  # noqa: ANN401 # likewise
         """Wait for what a node answers to a request."""

@@ -205,6 +205,11 @@ class Testbed:
         carried = self.classify(packet)
         return carried if carried and carried.kind is Kind.DATA else None
 
+    def data_number(self, packet: Packet) -> int | None:
+        """To which tunnel's data a packet belongs, as the receiver lists it; None: to no tunnel's of this scenario."""
+        carried = self.tunnel_data(packet)
+        return carried.number if carried else None
+
     def setup(self, node: Node) -> Setup:
         """What the files of a node's VPN ask for; nothing, where it runs none."""
         return vpn.setup(self.scenario, node)

@@ -35,8 +35,8 @@ FONTS = '"DejaVu Sans Mono",Menlo,Consolas,"Liberation Mono",ui-monospace,monosp
 CORNER = 6.0
 
 
-def svg(scene: Scenario, tunnels: Sequence[Tunnel]) -> str:
-    """The drawing of a scenario and these tunnels: one `<svg>` element."""
+def svg(scene: Scenario, tunnels: Sequence[Tunnel], *, styled: bool = True) -> str:
+    """The drawing of a scenario and these tunnels: one `<svg>` element, by default with its style sheet inside."""
     drawn = picture(scene, tunnels)
     kinds = {node.name: node.role for node in scene.nodes.values()}
     size = f'width="{_n(drawn.width)}" height="{_n(drawn.height)}"'
@@ -45,7 +45,7 @@ def svg(scene: Scenario, tunnels: Sequence[Tunnel]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tunnelbed-drawing" role="img" {size} viewBox="{view}">',
         f"<title>{escape(scene.name)}: the network and its tunnels</title>",
         f"<desc>{escape(_said(scene, tunnels))}</desc>",
-        f"<style>{_style()}</style>",
+        *([f"<style>{style()}</style>"] if styled else []),
         f'<rect class="paper" {size}/>',
         *_parts(drawn, kinds),
         "</svg>\n",
@@ -75,8 +75,8 @@ def _said(scene: Scenario, tunnels: Sequence[Tunnel]) -> str:
     return " ".join([*attached, *(said or ["No tunnels."])])
 
 
-def _style() -> str:
-    """The style sheet; every rule is for drawings only, as it holds for the whole page around one."""
+def style() -> str:
+    """The style sheet of all drawings; every rule is for drawings only, as it holds for the whole page around one."""
     light = ";".join(f"--{name}:var(--drawing-{name},{found[0]})" for name, found in COLOURS.items())
     dark = ";".join(f"--{name}:var(--drawing-{name},{found[1]})" for name, found in COLOURS.items())
     rules = [

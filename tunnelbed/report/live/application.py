@@ -20,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tunnelbed.errors import BadInput, TunnelbedError
+from tunnelbed.report.drawing import svg
 from tunnelbed.report.live.view import View
 
 HERE = Path(__file__).parent
@@ -107,7 +108,7 @@ class _Pages:
 
     async def style(self, _: Request) -> Response:
         """The drawing's colours and letters."""
-        return Response(await run_in_threadpool(self._view.style), headers=HEADERS, media_type="text/css")
+        return Response(svg.style(), headers=HEADERS, media_type="text/css")
 
     async def details(self, request: Request) -> Response:
         """A node's details."""

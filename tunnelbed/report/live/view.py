@@ -7,7 +7,6 @@ connections that it uses. Neither takes the testbed's hold but for the moment of
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,7 +31,6 @@ from tunnelbed.testbed.testbed import Testbed
 PACKETS, NODES = 0.25, 2.0
 # Lines of a node's log that its details show.
 LOG_LINES = 40
-STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
 
 
 class View:
@@ -91,11 +89,7 @@ class View:
 
     def picture(self) -> str:
         """The network's drawing, its tunnels as they were seen last; its style is apart, as the page's policy wants."""
-        return STYLE.sub("", svg(self.bed.scenario, self._tunnels))
-
-    def style(self) -> str:
-        """The drawing's style sheet."""
-        return "\n".join(STYLE.findall(svg(self.bed.scenario, self._tunnels)))
+        return svg(self.bed.scenario, self._tunnels, styled=False)
 
     def details(self, name: str) -> Mapping[str, Any]:
         """What a node has now: addresses, routes, and the end of its log. Raises `BadInput`, `NodeFailed`."""
