@@ -1,4 +1,4 @@
-"""Pages for people: what they link to is there."""
+"""Pages for people: what they link to is there, and a network that they show is proven."""
 
 from __future__ import annotations
 
@@ -22,3 +22,12 @@ def links() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "target"), list(links()))
 def test_a_link_leads_somewhere(page: str, target: str) -> None:
     assert (ROOT / page).parent.joinpath(target).exists()
+
+
+def test_the_network_without_a_vpn_is_the_one_that_is_proven() -> None:
+    page, proven = (ROOT / "docs" / "your-own.md").read_text(), ROOT / "tests" / "fields" / "no_vpn"
+    for file in ("compose/office.yaml", "configs/office/wall/nftables.conf"):
+        assert (proven / file).read_text() in page
+    for node in ("desk", "web"):
+        route = (proven / "configs" / "office" / node / "ip.batch").read_text().rpartition(" ")[2].strip()
+        assert f"via {route}" in page or f"`{route}`" in page

@@ -55,6 +55,24 @@ FIELDS = (
         },
     ),
     Field(
+        "no_vpn",
+        "office",
+        {
+            "the desk can reach the web on TCP port 80": HOLDS,
+            "the desk cannot reach the web on TCP port 22": HOLDS,
+            "the desk cannot reach the web": HOLDS,
+            "the web cannot reach the desk": HOLDS,
+            "the firewall of the wall drops TCP port 22 from the web to the desk": HOLDS,
+            "the desk can reach the web on TCP port 22": "no answer; the probe was last seen entering wall by lan",
+            "the desk can reach the web on TCP port 80 through the tunnel": "readable on lan: *10.9.1.10*10.9.2.80*",
+        },
+        {
+            "the desk can reach the web on TCP port 22": (
+                "dropped by the firewall of wall: inet filter forward: policy drop"
+            )
+        },
+    ),
+    Field(
         "no_labels",
         "bare",
         {
