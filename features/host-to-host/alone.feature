@@ -39,6 +39,8 @@ Feature: Every node keeps to its place, even when another line of defence is gon
 
   Scenario: A gateway itself speaks to its peers only
     Then every gateway cannot reach the Internet
+    And gateway A cannot reach client A1
+    And gateway B cannot reach client B1
     And the firewall of gateway A drops TCP port 80, UDP port 500 and ESP from gateway A to the router
     And the firewall of gateway B drops TCP port 80, UDP port 500 and ESP from gateway B to the router
     And the firewall of gateway S drops TCP port 80, UDP port 500 and ESP from gateway S to the router

@@ -5,6 +5,10 @@ Feature: Every port of TCP and UDP was asked for
   Scenario: The server asks no gateway of a site anything
     Then the firewall of gateway S drops every TCP and UDP port from the server to gateway A
 
+  Scenario: A client asks the cloud's gateway nothing by its own address
+    Then the firewall of gateway A drops every TCP and UDP port from client A1 to gateway S
+    And the firewall of gateway B drops every TCP and UDP port from client B1 to gateway S
+
   Scenario: A client reaches nobody on the Internet
     Then client A1 reaches the Internet on no TCP or UDP port
     And client B1 reaches the Internet on no TCP or UDP port

@@ -69,18 +69,17 @@ def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying
     node = bed.node(gateway)
     daemon, kind = node.able(Feature.REKEY), node.vpn
     assert kind is not None  # noqa: S101 # it has a daemon
-    tunnels = security_associations.carrying(bed, gateway)
-    carrying: dict[int | None, Tunnel] = {number: tunnel for tunnel in tunnels for number in tunnel.numbers}
+    security_associations.carrying(bed, gateway)
     with bed.record() as recording:
         going_on = bed.pool.submit(traffic.make)
-        crossed = recording.until(lambda seen: bed.data_number(seen.packet) in carrying, EXCHANGE_SECONDS)
-        if crossed is None:
+        try:
+            before, known = _in_use(bed, gateway, recording)
+        except DeadlinePassed as late:
             going_on.result()
             seen = f"{traffic.source.name} sends {traffic.name}, and no tunnel data is seen"
-            raise TunnelbedError(f"{seen}: a key change during traffic cannot be shown")
-        before = _current(carrying[bed.data_number(crossed.packet)])
+            raise TunnelbedError(f"{seen}: a key change during traffic cannot be shown") from late
         daemon.rekey(before, layer)
-        after = _renewed(bed, gateway, before, {tunnel.id for tunnel in tunnels}, layer)
+        after = _renewed(bed, gateway, before, known, layer)
         if going_on.done():
             raise TunnelbedError(f"the {traffic.name} ended before the keys changed, so nothing is shown")
         sent, received = going_on.result()
@@ -125,6 +124,28 @@ def keeps_secrecy(made: Rekeying, group: str) -> None:
     for child in made.after.children:
         if not child.proposal.endswith(f"/{wanted}"):
             raise Unmet(f"the new ESP keys come from {wanted}", child.proposal)
+
+
+def _in_use(bed: Testbed, gateway: Node, recording: Recording) -> tuple[Tunnel, frozenset[str]]:
+    """The gateway's tunnel that carries what is recorded, and the ids of all that it has.
+
+    They are listed anew at each look: a change of keys that was under way may end meanwhile. Raises `DeadlinePassed`.
+    """
+    crossed: set[int | None] = set()
+    looked = 0
+
+    def look() -> tuple[Tunnel, frozenset[str]] | None:
+        nonlocal looked
+        heard = recording.heard[looked:]
+        looked += len(heard)
+        crossed.update(bed.data_number(seen.packet) for seen in heard)
+        tunnels = [tunnel for tunnel in bed.node(gateway).tunnels() if tunnel.carries]
+        found = next((tunnel for tunnel in tunnels if tunnel.numbers & crossed), None)
+        return (_current(found), frozenset(tunnel.id for tunnel in tunnels)) if found else None
+
+    found = waiting.until(look, EXCHANGE_SECONDS, "data of a tunnel")
+    assert found is not None  # noqa: S101 # `until` returns what is true
+    return found
 
 
 def _current(tunnel: Tunnel) -> Tunnel:
