@@ -72,7 +72,7 @@ def before_scenario(context: Context, scenario: Scenario) -> None:
     context.ping = None
     context.journal = None
     context.attack = None
-    context.rekeying = None
+    context.rekeying = context.answered = None
     context.changes = context.changes_of.setdefault(context.bed.name, Changes(context.bed))
 
 

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
 
 from behave.runner import Context
 
 from tunnelbed.checks.node_logs import Journal
 from tunnelbed.errors import BadInput
+from tunnelbed.faults.changes import Changes
 from tunnelbed.host import waiting
+
+T = TypeVar("T")
 
 
 def change(context: Context, what: AbstractContextManager[object] = nullcontext()) -> None:  # noqa: B008 # holds nothing
     """Make a change that the scenario's end undoes, and note the moment."""
+    changed(context, what)
+
+
+def changed(context: Context, what: AbstractContextManager[T]) -> T:
+    """Likewise; the result is the change's."""
     context.journal = Journal(context.bed)
-    context.changes.make(what)
+    changes: Changes = context.changes
+    return changes.make(what)
 
 
 def note(context: Context) -> None:

@@ -8,8 +8,9 @@ from behave.runner import Context
 from nouns import links, node
 from retired import formerly
 
-from tunnelbed.checks import rekeying
+from tunnelbed.checks import rekeying, traffic
 from tunnelbed.checks.rekeying import Rekeying
+from tunnelbed.checks.traffic import Traffic
 from tunnelbed.errors import BadInput
 
 
@@ -25,25 +26,26 @@ register_type(Traffic=parse_traffic)
 @step("{gateway:Node} changes its {layer:Layer} keys while {source:Node} pings {target:Node}")
 def changes_keys(context: Context, gateway: str, layer: str, source: str, target: str) -> None:
     """The gateway negotiates new keys with its peer and uses them, while pings go on."""
-    pings = rekeying.pings(context.bed, node(context, source), node(context, target))
-    context.rekeying = rekeying.rekey(context.bed, node(context, gateway), layer, pings)
+    pings = traffic.pings(context.bed, node(context, source), node(context, target))
+    _rekey(context, gateway, layer, pings)
 
 
 @step("{gateway:Node} changes its {layer:Layer} keys while {source:Node} asks the server")
 def changes_keys_under_requests(context: Context, gateway: str, layer: str, source: str) -> None:
     """Likewise, while the application's client sends one request after another."""
-    requests = rekeying.requests(context.bed, node(context, source))
-    context.rekeying = rekeying.rekey(context.bed, node(context, gateway), layer, requests)
+    requests = traffic.requests(context.bed, node(context, source))
+    _rekey(context, gateway, layer, requests)
 
 
-@step("no {traffic:Traffic} is lost")
-def nothing_lost(context: Context, traffic: str) -> None:
-    """Every ping or request sent while the keys changed was answered: `no ping is lost`, `no request is lost`."""
-    made = _made(context)
-    if made.traffic != f"{traffic}s":
-        expected = f"{made.traffic}, which were sent"
-        raise BadInput("Then", "", f"{traffic}s", expected, "correct the sentence")
-    rekeying.nothing_lost(context.bed, made)
+@step("no {sent:Traffic} is lost")
+def nothing_lost(context: Context, sent: str) -> None:
+    """Every ping or request sent while keys changed, or time passed, was answered: `no ping is lost`."""
+    found = context.answered
+    if found is None:
+        raise BadInput("Then", "", "no traffic went on", "keys that change, or time that passes", "add a When")
+    if found.traffic != f"{sent}s":
+        raise BadInput("Then", "", f"{sent}s", f"{found.traffic}, which were sent", "correct the sentence")
+    traffic.nothing_lost(context.bed, found)
 
 
 @step("ESP with new SPIs crosses {networks:Links}")
@@ -58,6 +60,11 @@ def new_numbers(context: Context, networks: str) -> None:
 def forward_secrecy(context: Context, group: str) -> None:
     """Forward secrecy: the keys come from a new key exchange in that group, not from the IKE keys alone: `ecp384`."""
     rekeying.keeps_secrecy(_made(context), group)
+
+
+def _rekey(context: Context, gateway: str, layer: str, meanwhile: Traffic) -> None:
+    context.rekeying = rekeying.rekey(context.bed, node(context, gateway), layer, meanwhile)
+    context.answered = context.rekeying.answered
 
 
 def _made(context: Context) -> Rekeying:

@@ -142,6 +142,18 @@ class FakeDaemon:
     def rekey(self, tunnel: Tunnel, layer: str) -> None:
         raise self._lacks(Feature.REKEY)
 
+    def pass_time(self, seconds: float, pace: float) -> None:
+        raise self._lacks(Feature.CLOCK)
+
+    def ahead(self) -> float:
+        return 0.0
+
+    def set_right(self) -> None:
+        pass
+
+    def renewals(self, layer: str, since: Since) -> int:
+        raise self._lacks(Feature.CLOCK)
+
     def mark(self) -> Since:
         return Since(self.host.mark())
 

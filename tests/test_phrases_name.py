@@ -52,7 +52,8 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Bed:
 )
 def test_a_name_that_nobody_has_is_told(match: Match, slot: str, word: str, bed: Bed) -> None:
     context = SimpleNamespace(bed=bed, changes=Changes(bed), requests=[], ping=None)
-    context.recording = context.conversation = context.journal = context.attack = context.rekeying = None
+    context.recording = context.conversation = context.journal = context.attack = None
+    context.rekeying = context.answered = None
     arguments = {argument.name: argument.value for argument in match.arguments} | {slot: word}
     with pytest.raises(BadInput, match=f"^site-to-site: found '{word}', expected .*; name "):
         match.func(context, **arguments)

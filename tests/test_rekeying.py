@@ -15,8 +15,9 @@ from tests.fake_network.beds import brought_up
 from tests.fake_network.pairs import Pair
 from tests.fake_network.workers import P, T, Workers
 from tunnelbed import vpn
-from tunnelbed.checks import reachability, rekeying
-from tunnelbed.checks.rekeying import Rekeying, Traffic
+from tunnelbed.checks import reachability, rekeying, traffic
+from tunnelbed.checks.rekeying import Rekeying
+from tunnelbed.checks.traffic import Answered, Traffic
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.engines.agents import Agents
 from tunnelbed.engines.fake import FakeEngine
@@ -44,17 +45,18 @@ def bed(checkout: Checkout) -> Bed:
 
 
 def made(bed: Bed, before: Tunnel, after: Tunnel) -> Rekeying:
-    return Rekeying(before, after, Recording(Agents(bed.engine, bed.project), {}), "pings", 40, 0, vpn.every()[0])
+    recording = Recording(Agents(bed.engine, bed.project), {})
+    return Rekeying(before, after, recording, Answered("pings", 40, 0, "while keys change", recording), vpn.every()[0])
 
 
 def test_requests_are_counted_by_their_answers() -> None:
-    assert rekeying.answered('{"pong": "1"}\n{"pong": "2"}\n{"error": "invalid request"}\n') == (rekeying.PACKETS, 2)
+    assert traffic.answered('{"pong": "1"}\n{"pong": "2"}\n{"error": "invalid request"}\n') == (traffic.PACKETS, 2)
 
 
 def test_lost_traffic_is_told_by_its_name(bed: Bed) -> None:
-    lossy = replace(made(bed, tunnel(child(0xC1)), tunnel(child(0xD1))), traffic="requests", lost=3)
+    recording = Recording(Agents(bed.engine, bed.project), {})
     with pytest.raises(Unmet) as unmet:
-        rekeying.nothing_lost(bed, lossy)
+        traffic.nothing_lost(bed, Answered("requests", 40, 3, "while keys change", recording))
     told = ("all 40 requests are answered while keys change", "3 of 40 lost")
     assert (unmet.value.expected, unmet.value.seen) == told
 
@@ -104,7 +106,7 @@ def pings(bed: Bed, target: str = "10.2.0.2") -> Traffic:
     """A few pings of host A's, a second from each to the next."""
     words = ("ping", "-q", "-c", "5", "-i", "1", target)
     host = bed.scenario.node("host-a")
-    return Traffic("pings", host, lambda: rekeying.counted(bed.node(host).run(words).stdout))
+    return Traffic("pings", host, lambda: traffic.counted(bed.node(host).run(words).stdout))
 
 
 @pytest.mark.parametrize("layer", ["IKE", "ESP"])
@@ -113,8 +115,8 @@ def test_keys_change_while_pings_go_on_and_none_is_lost(pair: Pair, layer: str) 
     with up(pair) as (bed, _):
         link = bed.scenario.networks["isp_link"]
         made = rekeying.rekey(bed, bed.scenario.node("gateway-a"), layer, pings(bed))
-        rekeying.nothing_lost(bed, made)
-        assert (made.sent, made.lost) == (5, 0)
+        traffic.nothing_lost(bed, made.answered)
+        assert (made.answered.sent, made.answered.lost) == (5, 0)
         if layer == "ESP":
             assert not made.before.numbers & made.after.numbers
             rekeying.new_spis_cross(bed, made, link)
@@ -153,9 +155,9 @@ def test_traffic_that_ended_before_keys_changed_shows_nothing(pair: Pair) -> Non
 
 
 def test_what_ping_says_otherwise_is_no_count() -> None:
-    assert rekeying.counted("5 packets transmitted, 4 received, 20% packet loss") == (5, 4)
+    assert traffic.counted("5 packets transmitted, 4 received, 20% packet loss") == (5, 4)
     with pytest.raises(CommandFailed, match="bad address"):
-        rekeying.counted("ping: bad address")
+        traffic.counted("ping: bad address")
 
 
 def test_new_esp_keys_come_from_a_key_exchange_of_their_own_or_not(bed: Bed) -> None:

@@ -2,66 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from tunnelbed.checks import application, security_associations
-from tunnelbed.checks.address_selection import address_towards
+from tunnelbed.checks import security_associations
+from tunnelbed.checks.traffic import Answered, Traffic
 from tunnelbed.checks.unmet import Unmet, unmet
-from tunnelbed.errors import CommandFailed, DeadlinePassed, TunnelbedError
+from tunnelbed.errors import DeadlinePassed, TunnelbedError
 from tunnelbed.host import waiting
 from tunnelbed.observe.recording import Recording
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Network, Node
 from tunnelbed.vpn.api import Feature, Tunnel, Vpn
 
-# Traffic while keys change: packets, and seconds between two, stretched. An exchange takes 50 ms on a busy machine.
-PACKETS, INTERVAL = 100, 0.02
-# A request is answered in some 10 ms. TCP would repeat one whose first packet was lost after 1 s (RFC 6298, 2.1).
-REQUEST_SECONDS = 0.9
 EXCHANGE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Traffic:
-    """What goes on while keys change: `pings` or `requests`, by whom, and how to make it.
-
-    What makes it returns how many were sent, and how many of them answered.
-    """
-
-    name: str
-    source: Node
-    make: Callable[[], tuple[int, int]]
-
-
-@dataclass(frozen=True)
 class Rekeying:
-    """One change of keys: the tunnel before and after it, what was seen meanwhile, and how much traffic was lost."""
+    """One change of keys: the tunnel before and after it, what was seen meanwhile, and what became of the traffic."""
 
     before: Tunnel
     after: Tunnel
     recording: Recording
-    traffic: str
-    sent: int
-    lost: int
+    answered: Answered
     vpn: Vpn
-
-
-def pings(bed: Testbed, source: Node, target: Node) -> Traffic:
-    """A node pings another one."""
-    address = address_towards(bed, source, target)
-    interval, wait = waiting.stretched(INTERVAL), waiting.stretched(1)
-    words = ("ping", "-q", "-c", str(PACKETS), "-i", f"{interval:g}", "-W", f"{wait:g}", str(address))
-    return Traffic("pings", source, lambda: counted(bed.node(source).run(words).stdout))
-
-
-def requests(bed: Testbed, source: Node) -> Traffic:
-    """A node's client asks the application's server: one request after another, each with a connection of its own."""
-    interval = f"{waiting.stretched(INTERVAL):g}"
-    options = ("--count", str(PACKETS), "--interval", interval, "--timeout", str(REQUEST_SECONDS))
-    return Traffic("requests", source, lambda: answered(application.ask(bed, source, options).stdout))
 
 
 def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying:
@@ -84,27 +49,8 @@ def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying
             raise TunnelbedError(f"the {traffic.name} ended before the keys changed, so nothing is shown")
         sent, received = going_on.result()
         recording.settle()
-    return Rekeying(before, after, recording, traffic.name, sent, sent - received, kind)
-
-
-def counted(said: str) -> tuple[int, int]:
-    """How many packets ping sent and got back, by its summary."""
-    match = re.search(r"(\d+) packets transmitted, (\d+) received", said)
-    if not match:
-        raise CommandFailed(["ping"], None, said)
-    return int(match[1]), int(match[2])
-
-
-def answered(said: str) -> tuple[int, int]:
-    """How many requests were to be sent, and how many were answered: a line of JSON each."""
-    return PACKETS, sum("pong" in json.loads(line) for line in said.splitlines())
-
-
-def nothing_lost(bed: Testbed, made: Rekeying) -> None:
-    """All that was sent was answered. Raises `Unmet`."""
-    if made.lost:
-        expected = f"all {made.sent} {made.traffic} are answered while keys change"
-        raise unmet(bed, expected, f"{made.lost} of {made.sent} lost", made.recording)
+    answered = Answered(traffic.name, sent, sent - received, "while keys change", recording)
+    return Rekeying(before, after, recording, answered, kind)
 
 
 def new_spis_cross(bed: Testbed, made: Rekeying, network: Network) -> None:

@@ -57,6 +57,7 @@ class Feature(Enum):
     KEYLOG = "a log of the keys"
     TIMERS = "timers that its daemon lists"
     IMPOSTOR = "a rogue gateway"
+    CLOCK = "a clock that can run fast"
 
 
 class Refusal(Enum):
@@ -304,6 +305,21 @@ class Daemon(Protocol):
 
     def rekey(self, tunnel: Tunnel, layer: str) -> None:
         """Change the keys of a tunnel: of its handshake (`IKE`) or of its only child's data (`ESP`)."""
+
+    def pass_time(self, seconds: float, pace: float) -> None:
+        """Return when so many seconds have passed for it, up to `pace` times as fast as they pass for others.
+
+        Only while it waits: what it does, and what its peers answer, takes as long as ever.
+        """
+
+    def ahead(self) -> float:
+        """How many seconds its clock is ahead of the machine's."""
+
+    def set_right(self) -> None:
+        """Let it start again by the machine's clock, and return when it has loaded what it shall."""
+
+    def renewals(self, layer: str, since: Since) -> int:
+        """How often new keys of IKE or of ESP have replaced others since a moment."""
 
     def mark(self) -> Since:
         """This moment, for `refused` and the others."""

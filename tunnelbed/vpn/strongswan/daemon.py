@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from tunnelbed.errors import BadInput, DeadlinePassed, NodeFailed
 from tunnelbed.host import waiting
 from tunnelbed.topology.model import Address
+from tunnelbed.vpn import daemon_clock
 from tunnelbed.vpn.api import Connection, Daemon, Drop, Host, Keys, Refusal, Since, Timing, Tunnel
 from tunnelbed.vpn.strongswan import complaints, impostor, keylog, sas, timing
-from tunnelbed.vpn.strongswan.messages import COUNTERS, DROPPED, ESTABLISHED, NOTIFIED, REFUSED
+from tunnelbed.vpn.strongswan.messages import COUNTERS, DROPPED, ESTABLISHED, NOTIFIED, REFUSED, RENEWED
 from tunnelbed.vpn.strongswan.vici import Charon, NotListening, text, texts
 
 # A node's own connections and settings: links and files of ours that lead to all that the node has, wherever that is
@@ -149,6 +150,27 @@ class StrongSwan:
             found = f"{len(tunnel.children)} children"
             raise BadInput(tunnel.name, "", found, "one", "name a gateway with one")
         self._charon.ask("rekey", asked)
+
+    def pass_time(self, seconds: float, pace: float) -> None:
+        """By charon's clock. Raises `NodeFailed` where not charon but the kernel counts the lifetimes of ESP."""
+        if self.plane() == "kernel":
+            found = "has its kernel count the lifetimes of ESP, and a kernel has the machine's time"
+            raise NodeFailed(self._host.name, found, "bring the testbed up with --data-plane user")
+        daemon_clock.pass_time(self._host, seconds, pace)
+
+    def ahead(self) -> float:
+        """Of charon's clock."""
+        return daemon_clock.ahead(self._host)
+
+    def set_right(self) -> None:
+        """Kill charon, which scripts/node/vpn starts again."""
+        if self.ahead():
+            daemon_clock.set_right(self._host)
+            self.awaited()
+
+    def renewals(self, layer: str, since: Since) -> int:
+        """By charon's log."""
+        return sum(RENEWED[layer].search(line) is not None for line in self._lines(since))
 
     def mark(self) -> Since:
         """Where the log ends, and what the kernel has counted of IPsec's errors."""

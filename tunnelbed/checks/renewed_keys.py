@@ -1,0 +1,18 @@
+"""How often gateways have replaced the keys of their tunnels."""
+
+from __future__ import annotations
+
+from tunnelbed.checks.node_logs import Journal
+from tunnelbed.checks.unmet import unmet
+from tunnelbed.testbed.testbed import Testbed
+from tunnelbed.topology.model import Node
+from tunnelbed.vpn.api import Feature
+
+
+def at_least(bed: Testbed, gateway: Node, layer: str, count: int, journal: Journal) -> None:
+    """A gateway has replaced keys of IKE or of ESP so often since a moment, of all its tunnels. Raises `Unmet`."""
+    daemon = bed.node(gateway).able(Feature.CLOCK)
+    found = daemon.renewals(layer, journal.since(gateway.name))
+    if found < count:
+        expected = f"{gateway.name} has changed its {layer} keys at least {count} times"
+        raise unmet(bed, expected, f"{found} times", nodes=[gateway.name])
