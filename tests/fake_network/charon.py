@@ -20,6 +20,7 @@ from scapy.layers.ipsec import ESP
 from scapy.packet import Packet, Raw
 
 from tests.fake_network import esp, settings, trust
+from tests.fake_network.daemon_clock import DaemonClock
 from tests.fake_network.parts import Policy, Sealer
 from tests.fake_network.sas import KNOWN, ChildSa, IkeSa, bare, narrowed, new_number, new_spi, texts
 from tests.fake_network.settings import Child, Connection
@@ -47,6 +48,7 @@ class FakeCharon(Sealer):
         self.old: dict[int, esp.Sa] = {}
         self.counters = {"XfrmInStateSeqError": 0, "XfrmInStateProtoError": 0, "XfrmInNoStates": 0}
         self._numbers = itertools.count(1)
+        self.clock = DaemonClock(self)
         # An impostor's settings and credentials come from elsewhere, and it listens on another port.
         self.own, self.home, self.port = OWN, "", IKE_PORT
 
@@ -253,13 +255,11 @@ class FakeCharon(Sealer):
     def _established(self, sa: IkeSa, child: ChildSa) -> None:
         sa.state = "ESTABLISHED"
         sa.children.append(child)
-        ends = f"{sa.local}[{sa.local_id}]...{sa.remote}[{sa.remote_id}]"
-        self.say("IKE", f"<{sa.name}|{sa.unique}> IKE_SA {sa.name}[{sa.unique}] established between {ends}")
+        self.say("IKE", f"<{sa.name}|{sa.unique}> IKE_SA {sa.name}[{sa.unique}] established between {sa.ends}")
         self._say_child(sa, child)
 
     def _say_child(self, sa: IkeSa, child: ChildSa) -> None:
-        spis = f"{child.inbound.spi:08x}_i {child.outbound.spi:08x}_o"
-        said = f"CHILD_SA {child.name}{{{child.unique}}} established with SPIs {spis} and TS"
+        said = f"CHILD_SA {child.name}{{{child.unique}}} established with SPIs {child.spis} and TS"
         selectors = f"{' '.join(texts(child.local))} === {' '.join(texts(child.remote))}"
         self.say("IKE", f"<{sa.name}|{sa.unique}> {said} {selectors}")
 
@@ -319,6 +319,7 @@ class FakeCharon(Sealer):
         self.old[before.inbound.spi] = before.inbound
         sa.children = [child for child in sa.children if child is not before] + [new]
         self._say_child(sa, new)
+        self.say("IKE", f"<{sa.name}|{sa.unique}> rekeyed CHILD_SA {before.said} with {new.said}")
         if not answer:
             body = {"rekey": "ESP", "spi": mine, "asked": said["spi"], "chosen": chosen}
             self._tell(sa, CREATE_CHILD, {**body, "theirs": before.outbound.spi}, answer=True)
@@ -332,6 +333,7 @@ class FakeCharon(Sealer):
             sa, unique=next(self._numbers), own_spi=own, peer_spi=peer, initiator=answer, children=list(sa.children)
         )
         self.sas[self.sas.index(sa)] = new
+        self.say("IKE", f"<{new.name}|{new.unique}> IKE_SA {new.name}[{new.unique}] rekeyed between {new.ends}")
 
     def _informed(self, sa: IkeSa, said: Mapping[str, Any], spi: bytes, answer: bool) -> None:  # noqa: FBT001 # likewise
         del spi, answer

@@ -40,14 +40,14 @@ def run(network: FakeNetwork, node: FakeNode, command: Sequence[str]) -> Done:
     try:
         if words[0] in ("pingpong", "ping"):
             return application.ask(node, words[2:]) if words[0] == "pingpong" else application.ping(node, words[1:])
-        said = _said(network, node, words)
+        said = network.charons[node.name].clock.run(words[1:]) if words[0] == "clock" else _said(network, node, words)
     except (ValueError, KeyError, IndexError) as wrong:
         if isinstance(wrong, ValueError) and str(wrong).startswith(("Error:", "RTNETLINK", "loading", "cat:")):
             # swanctl ends with 22 where a file is wrong, ip with 2 where the kernel refuses.
             status = 22 if "loading" in str(wrong) else 2 if "RTNETLINK" in str(wrong) else 1
             return Completed(tuple(command), status, "", f"{wrong}\n")
         raise ValueError(f"the fake node {node.name} does not know {command}: {wrong!r}") from wrong
-    return said if isinstance(said, Completed) else Completed(tuple(command), 0, said, "")
+    return Completed(tuple(command), 0, said, "") if isinstance(said, str) else said
 
 
 def _said(network: FakeNetwork, node: FakeNode, words: list[str]) -> str | Completed:

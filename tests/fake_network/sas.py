@@ -23,6 +23,16 @@ class ChildSa:
     outbound: esp.Sa
     state: str = "INSTALLED"
 
+    @property
+    def spis(self) -> str:
+        """As the log has them."""
+        return f"{self.inbound.spi:08x}_i {self.outbound.spi:08x}_o"
+
+    @property
+    def said(self) -> str:
+        """As the log has it where it is replaced."""
+        return f"{self.name}{{{self.unique}}} with SPIs {self.spis}"
+
 
 @dataclass
 class IkeSa:
@@ -47,6 +57,11 @@ class IkeSa:
     def spis(self) -> tuple[bytes, bytes]:
         """The initiator's, and the responder's."""
         return (self.own_spi, self.peer_spi) if self.initiator else (self.peer_spi, self.own_spi)
+
+    @property
+    def ends(self) -> str:
+        """As the log has them."""
+        return f"{self.local}[{self.local_id}]...{self.remote}[{self.remote_id}]"
 
 
 KNOWN = {
