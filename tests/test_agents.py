@@ -64,6 +64,8 @@ class Here:
         self.asks, self.says = self.process.stdin, self.process.stdout
 
     def send(self, data: bytes) -> None:
+        if self.asks.closed:
+            raise BrokenPipeError("closed, as a socket would say it")
         self.asks.write(data)
         self.asks.flush()
 
