@@ -3,7 +3,8 @@
 `@scenario.NAME` on a feature brings up compose/NAME.yaml, unless it is up already: then it is used and left.
 Options, as `behave -D NAME=VALUE features/`: those of a testbed (`tunnelbed/testbed/options.py`, `invoke --help up`),
 `instance` and `path`, `keep=yes` to leave up what the run brought up, `report=FILE` for what it found as JSON,
-`sentences=yes` for a line a sentence, and `pause=yes` for a prompt where one does not hold.
+`sentences=yes` for a line a sentence, `speed=N` for daemons' time that passes faster while a sentence waits for them,
+and `pause=yes` for a prompt where one does not hold.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tunnelbed.host import shell
 from tunnelbed.testbed import options as given
 from tunnelbed.testbed.options import Asked
 from tunnelbed.testbed.testbed import Testbed, open_testbed
+from tunnelbed.testbed.verification import Chosen
 from tunnelbed.topology.compose_file import load, names
 
 TAG = "scenario."
@@ -113,6 +115,7 @@ def _bring_up(context: Context, name: str) -> Testbed:
     told = {key.replace("-", "_"): value for key, value in context.config.userdata.items()}
     asked = given.asked(told, lambda option: f"-D {option.name}")
     bed = open_testbed(load(name, context.root), context.root, told.get("engine", ""), told.get("instance", ""))
+    bed.speed = given.declared(Chosen)["speed"].value(told.get("speed", "1"), "-D speed")
     began = time.monotonic()
 
     def say(text: str) -> None:

@@ -10,7 +10,6 @@ from behave.runner import Context
 from tunnelbed.checks.node_logs import Journal
 from tunnelbed.errors import BadInput
 from tunnelbed.faults.changes import Changes
-from tunnelbed.host import waiting
 
 T = TypeVar("T")
 
@@ -42,5 +41,5 @@ def journal(context: Context) -> Journal:
 
 
 def since(context: Context) -> float:
-    """The moment of the last change or attack (of `waiting.now`); now, where there was none."""
-    return context.journal.at if isinstance(context.journal, Journal) else waiting.now()
+    """The moment of the last change or attack (of `Testbed.time`); now, where there was none."""
+    return context.journal.at if isinstance(context.journal, Journal) else context.bed.time.now()

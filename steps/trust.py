@@ -13,7 +13,6 @@ from retired import formerly
 
 from tunnelbed.checks import node_logs as journals
 from tunnelbed.faults import credentials
-from tunnelbed.host import waiting
 from tunnelbed.vpn.api import Refusal
 
 
@@ -94,6 +93,6 @@ def says(context: Context, speaker: str, text: str) -> None:
 @step('the log of {speaker:Node} has "{text}" within {seconds:Seconds} s')
 def says_within(context: Context, speaker: str, text: str, seconds: float) -> None:
     """Likewise, within that time from the last change."""
-    asked, allowance = node(context, speaker), waiting.Allowance(seconds, since(context))
-    expected = f'the log of {asked.name} has "{text}" within {waiting.told(seconds)}'
+    asked, allowance = node(context, speaker), context.bed.time.allowance(seconds, since(context))
+    expected = f'the log of {asked.name} has "{text}" within {context.bed.time.told(seconds)}'
     journals.says(context.bed, journal(context), asked, re.escape(text), expected, allowance)

@@ -40,7 +40,11 @@ def run(network: FakeNetwork, node: FakeNode, command: Sequence[str]) -> Done:
     try:
         if words[0] in ("pingpong", "ping"):
             return application.ask(node, words[2:]) if words[0] == "pingpong" else application.ping(node, words[1:])
-        said = network.charons[node.name].clock.run(words[1:]) if words[0] == "clock" else _said(network, node, words)
+        said = (
+            network.charons[node.name].clock.run(words[1:])
+            if words[0] in ("clock", "od")
+            else _said(network, node, words)
+        )
     except (ValueError, KeyError, IndexError) as wrong:
         if isinstance(wrong, ValueError) and str(wrong).startswith(("Error:", "RTNETLINK", "loading", "cat:")):
             # swanctl ends with 22 where a file is wrong, ip with 2 where the kernel refuses.

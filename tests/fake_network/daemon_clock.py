@@ -27,10 +27,10 @@ class DaemonClock:
         self._made: dict[int, float] = {}
 
     def run(self, words: Sequence[str]) -> str | Completed | Iterator[Step]:
-        """What `clock` does with these words."""
+        """What `clock` does with these words, or od(1) with its own."""
         match words:
-            case []:
-                return f"{self.ahead:.3f}\n"
+            case ["-A", *_]:  # od(1), of the file that the clock is in
+                return f" {round(self.ahead * 1_000_000_000)}\n"
             case _ if not self.charon.answers:
                 return Completed(("clock", *words), 1, "", LACKS)
             case ["right"]:

@@ -23,11 +23,11 @@ WRITTEN = 2.0
 
 
 class Journal:
-    """The logs of all nodes since this was made, `at` a moment of `waiting.now`."""
+    """The logs of all nodes since this was made, `at` a moment of `Testbed.time`."""
 
     def __init__(self, bed: Testbed) -> None:
         self._bed = bed
-        self.at = waiting.now()
+        self.at = bed.time.now()
         names = list(bed.scenario.nodes)
         marks = bed.pool.map(lambda name: bed.engine.mark(bed.project, name), names)
         self._begun = dict(zip(names, marks, strict=True))

@@ -26,8 +26,8 @@ def established(bed: Testbed, gateway: Node, peer: Node | None = None, *, second
 
 def carrying(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds: float = 0.0) -> Sequence[Tunnel]:
     """All of them, one at least."""
-    expected = f"{gateway.name} has a tunnel{_with(peer)}{_within(seconds)}"
-    allowance = waiting.Allowance(seconds)
+    expected = f"{gateway.name} has a tunnel{_with(peer)}{_within(bed, seconds)}"
+    allowance = bed.time.allowance(seconds)
 
     def found() -> Sequence[Tunnel]:
         return [tunnel for tunnel in _of(bed, gateway, peer) if tunnel.carries]
@@ -47,13 +47,13 @@ def no_tunnel(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds:
 
     Raises `Unmet`.
     """
-    expected = f"{gateway.name} has no tunnel{_with(peer)}{_within(seconds)}"
+    expected = f"{gateway.name} has no tunnel{_with(peer)}{_within(bed, seconds)}"
     bed.node(gateway).daemon.awaited()
 
     def one_that_carries() -> str:
         return next((tunnel.name for tunnel in _of(bed, gateway, peer) if tunnel.carries), "")
 
-    allowance = waiting.Allowance(seconds)
+    allowance = bed.time.allowance(seconds)
     try:
         waiting.until(one_that_carries, allowance, "no tunnel", every=0.1, good=lambda found: not found)
     except DeadlinePassed as late:
@@ -137,8 +137,8 @@ def _with(peer: Node | None) -> str:
     return f" with {peer.name}" if peer else ""
 
 
-def _within(seconds: float) -> str:
-    return f" within {waiting.told(seconds)}" if seconds else ""
+def _within(bed: Testbed, seconds: float) -> str:
+    return f" within {bed.time.told(seconds)}" if seconds else ""
 
 
 def _of(bed: Testbed, gateway: Node, peer: Node | None) -> Sequence[Tunnel]:

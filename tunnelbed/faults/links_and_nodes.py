@@ -14,7 +14,6 @@ from tunnelbed.checks.node_logs import Journal
 from tunnelbed.checks.tunnel_path import Via
 from tunnelbed.checks.unmet import Unmet
 from tunnelbed.errors import BadInput, CommandFailed, DeadlinePassed, TunnelbedError
-from tunnelbed.host import waiting
 from tunnelbed.testbed import tunnels
 from tunnelbed.testbed.readiness import READY
 from tunnelbed.testbed.testbed import Testbed
@@ -144,13 +143,13 @@ def tunnel_down(bed: Testbed, gateway: Node, peer: Node) -> Iterator[None]:
 def answered_within(
     bed: Testbed, sources: Sequence[Node], server: Node, seconds: float, since: float, *, via: Via = Via.ANY
 ) -> None:
-    """Every source gets its pong before `seconds`, stretched, have passed since a moment (of `waiting.now`).
+    """Every source gets its pong before `seconds`, stretched, have passed since a moment (of `Testbed.time`).
 
     A failure reports how long was waited, and who was answered by then and when. Raises `Unmet`, or `MachineBusy`
     where an answer came later and the machine is too busy to say why.
     """
     answered: list[str] = []
-    within, allowance = f" within {waiting.told(seconds)}", waiting.Allowance(seconds, since)
+    within, allowance = f" within {bed.time.told(seconds)}", bed.time.allowance(seconds, since)
     for source in sources:
         try:
             application.gets_pong(bed, source, server, via=via, patience=allowance)

@@ -77,6 +77,11 @@ def pause(event: threading.Event, seconds: float) -> bool:
     return _clocks[-1].wait(event, seconds)
 
 
+def rest(seconds: float) -> None:
+    """Return when so many seconds have passed by the clock that counts."""
+    pause(threading.Event(), seconds)
+
+
 def crowding() -> float:
     """How many processes want each processor of this machine at this moment; 1 where nobody counts them.
 
@@ -103,22 +108,32 @@ def moved(seconds: float) -> float:
 
 
 class Allowance:
-    """Seconds, `stretched`, that something may take, from now or from a moment on; on a busy machine fewer count."""
+    """Seconds, `stretched`, that something may take, from now or from a moment on; on a busy machine fewer count.
 
-    def __init__(self, seconds: float, since: float | None = None) -> None:
+    They are counted by `now`, or a clock of somebody else's, who makes them pass in a way of their own.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        since: float | None = None,
+        clock: Callable[[], float] | None = None,
+        passing: Callable[[float], None] | None = None,
+    ) -> None:
         self.seconds = stretched(seconds)
-        self._began = self._seen = now() if since is None else since
+        self._now, self.rest = clock or now, passing or rest
+        self._began = self._seen = self._now() if since is None else since
         self._spent = 0.0
         # What had passed when it was last looked for, and when that look was over.
         self._looked = self.came = 0.0
 
     def passed(self) -> float:
         """Seconds since the beginning."""
-        return now() - self._began
+        return self._now() - self._began
 
     def left(self) -> float:
         """Seconds that are left; the time since the last call counts as far as the machine had time for it."""
-        moment = now()
+        moment = self._now()
         self._spent += (moment - self._seen) / _crowded()
         self._seen = moment
         return max(0.0, self.seconds - self._spent)
@@ -153,7 +168,6 @@ def until(
     """
     allowance = seconds if isinstance(seconds, Allowance) else Allowance(seconds)
     every = stretched(every)
-    never = threading.Event()  # the time alone ends each pause
     while True:
         last = allowance.look(check)
         if good(last):
@@ -161,7 +175,7 @@ def until(
         left = allowance.left()
         if not left:
             raise DeadlinePassed(what, allowance.seconds, last)
-        pause(never, max(every, min(LEISURE * allowance.passed(), left)))
+        allowance.rest(max(every, min(LEISURE * allowance.passed(), left)))
 
 
 def be_patient(factor: float) -> None:

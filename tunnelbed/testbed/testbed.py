@@ -19,6 +19,7 @@ from tunnelbed.engines.images import node_images
 from tunnelbed.errors import BadInput, ChecksFailed, TunnelbedError
 from tunnelbed.testbed import options as given
 from tunnelbed.testbed import status
+from tunnelbed.testbed.daemon_time import DaemonTime
 from tunnelbed.testbed.daemons import Daemons
 from tunnelbed.testbed.hold import Hold
 from tunnelbed.testbed.node_handle import NodeHandle
@@ -55,6 +56,8 @@ class Testbed:
         self.patience = PATIENCE
         # Whether what must work is given up sooner, once nothing moves towards it: see `Recording.stalls`.
         self.fail_fast = False
+        # How many times as fast daemons' time passes while a sentence waits for what they do within some seconds.
+        self.speed = 1.0
         # Where a failure leaves what all nodes saw.
         self.captures = Path("reports") / "captures"
         self.name = testbed_name(scene.name, instance)
@@ -209,6 +212,11 @@ class Testbed:
         """To which tunnel's data a packet belongs, as the receiver lists it; None: to no tunnel's of this scenario."""
         carried = self.tunnel_data(packet)
         return carried.number if carried else None
+
+    @property
+    def time(self) -> DaemonTime:
+        """The time of the gateways' daemons."""
+        return DaemonTime([self.node(gateway) for gateway in self.gateways()], self.speed)
 
     def setup(self, node: Node) -> Setup:
         """What the files of a node's VPN ask for; nothing, where it runs none."""

@@ -41,6 +41,14 @@ class Chosen:
     pause: Annotated[
         bool, Option("at each sentence that does not hold, before anything is undone, show a prompt (docs/terminal.md)")
     ] = False
+    speed: Annotated[
+        float,
+        Option(
+            "how many times as fast VPN daemons' time passes while a sentence waits for them, by default 1",
+            least=1,
+            most=100,
+        ),
+    ] = 1.0
     sentences: Annotated[bool, Option("print a line for each sentence; by default one for each scenario")] = False
 
     def refuse(self) -> None:
@@ -202,6 +210,7 @@ def _one(asked: Asked, scene: Scenario, behaves: _Behaves, watch: Watch | None) 
         # Whoever runs several sums up once, at the end.
         *("-D", "summary=no"),
         *(("-D", "pause=yes") if chosen.pause else ()),
+        *(("-D", f"speed={chosen.speed:g}") if chosen.speed > 1 else ()),
         *(("-D", "sentences=yes") if chosen.sentences else ()),
         *("-D", f"path={asked.root}"),
         str(scene.features),

@@ -152,10 +152,10 @@ class StrongSwan:
         self._charon.ask("rekey", asked)
 
     def pass_time(self, seconds: float, pace: float) -> None:
-        """By charon's clock. Raises `NodeFailed` where not charon but the kernel counts the lifetimes of ESP."""
+        """By charon's clock. Raises `BadInput` where not charon but the kernel counts the lifetimes of ESP."""
         if self.plane() == "kernel":
-            found = "has its kernel count the lifetimes of ESP, and a kernel has the machine's time"
-            raise NodeFailed(self._host.name, found, "bring the testbed up with --data-plane user")
+            found, advice = "the kernel counts the lifetimes of ESP", "bring the testbed up with --data-plane user"
+            raise BadInput("When", self._host.name, found, "charon counts them, whose clock can run fast", advice)
         daemon_clock.pass_time(self._host, seconds, pace)
 
     def ahead(self) -> float:
