@@ -11,16 +11,19 @@ import pytest
 TALLY = Path(__file__).resolve().parent.parent / "scripts" / "tally.py"
 SKIPPED = '<testsuite tests="1" skipped="1"><testcase status="skipped"><skipped/></testcase></testsuite>'
 PASSED = '<testsuite tests="2" failures="0"><testcase/><testcase/></testsuite>'
-FAILED = '<testsuite tests="1" failures="1"><testcase><failure/></testcase></testsuite>'
-UNTESTED = '<testsuite tests="1" skipped="1"><testcase status="untested"><skipped/></testcase></testsuite>'
+FAILED = (
+    '<testsuite tests="1" failures="1"><testcase classname="a.feature" name="A pong">'
+    '<failure message="expected: a pong&#10;seen: none"/></testcase></testsuite>'
+)
+UNTESTED = '<testsuite tests="1" skipped="1"><testcase classname="b.feature" name="B" status="untested"><skipped/></testcase></testsuite>'
 
 
 @pytest.mark.parametrize(
     ("suites", "code", "said"),
     [
         ((PASSED, SKIPPED), 0, "1 skipped\n2 passed, 0 failed\n"),
-        ((PASSED, FAILED), 1, "2 passed, 1 failed\n"),
-        ((PASSED, UNTESTED), 1, "2 passed, 1 failed\n"),
+        ((PASSED, FAILED), 1, "failed: a.feature: A pong: expected: a pong seen: none\n2 passed, 1 failed\n"),
+        ((PASSED, UNTESTED), 1, "failed: b.feature: B: it was not run\n2 passed, 1 failed\n"),
         ((SKIPPED,), 2, "1 skipped\n0 passed, 0 failed\n"),
         ((), 2, "0 passed, 0 failed\n"),
     ],

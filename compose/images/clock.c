@@ -48,6 +48,7 @@ struct shared {
 
 static struct shared *shared;
 static int asked = -1;
+static pthread_key_t end_of_thread;
 static pthread_once_t prepared = PTHREAD_ONCE_INIT, listening = PTHREAD_ONCE_INIT;
 static int (*real_gettime)(clockid_t, struct timespec *);
 static int (*real_poll)(struct pollfd *, nfds_t, int);
@@ -86,6 +87,8 @@ static struct timespec as_timespec(int64_t time) {
     return (struct timespec){.tv_sec = time / SECOND, .tv_nsec = time % SECOND};
 }
 
+static void ended(void *unused);
+
 static void prepare(void) {
     *(void **)&real_gettime = dlsym(RTLD_NEXT, "clock_gettime");
     *(void **)&real_poll = dlsym(RTLD_NEXT, "poll");
@@ -100,6 +103,7 @@ static void prepare(void) {
     void *found = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     close(file);
     if (found == MAP_FAILED) return;
+    if (pthread_key_create(&end_of_thread, ended)) return;
     shared = found;
     shared->reader = getpid();
     seen = machine(CLOCK_MONOTONIC);
@@ -220,14 +224,26 @@ static _Thread_local int counts;
 
 /* A thread begins to wait. */
 static void rests(void) {
-    if (counts && !--working) busy = machine(CLOCK_MONOTONIC) + shared->patience / SLEEPY;
+    if (!counts) return;
+    counts = 0;
+    if (!--working) busy = machine(CLOCK_MONOTONIC) + shared->patience / SLEEPY;
 }
 
 /* A thread has waited. */
 static void works(void) {
     ran();
-    counts = gettid() != getpid();
-    working += counts;
+    if (gettid() == getpid()) return;
+    counts = 1;
+    working++;
+    pthread_setspecific(end_of_thread, &end_of_thread);
+}
+
+/* A thread has ended. */
+static void ended(void *unused) {
+    (void)unused;
+    pthread_mutex_lock(&lock);
+    rests();
+    pthread_mutex_unlock(&lock);
 }
 
 static void leave(void *slot) {
