@@ -55,6 +55,13 @@ def has_changed_keys(context: Context, gateways: str, layer: str, count: int) ->
         renewed_keys.at_least(context.bed, gateway, layer, count, journal(context))
 
 
+@step("{gateways:Nodes} has authenticated its peers at least {count:d} times")
+def has_authenticated(context: Context, gateways: str, count: int) -> None:
+    """So often its daemon has set up an IKE_SA since the last change or attack: at first, or by reauthentication."""
+    for gateway in nodes(context, gateways):
+        renewed_keys.authenticated(context.bed, gateway, count, journal(context))
+
+
 @step('{gateways:Nodes} sets "{setting:Setting}" in every connection')
 def sets_in_connections(context: Context, gateways: str, setting: str) -> None:
     """A line of the VPN's own configuration holds in every connection until the scenario ends: `dpd_delay = 600s`.
@@ -72,7 +79,12 @@ def sets_in_children(context: Context, gateways: str, setting: str) -> None:
         change(context, settings_of_tunnels.set_to(context.bed, gateway, of_child=setting))
 
 
-def _pass(context: Context, duration: str, meanwhile: Traffic | None = None) -> None:
+def seconds_of(duration: str) -> float:
+    """How many seconds a `Duration` is."""
     number, unit = duration.split()
-    seconds = float(number) * UNITS[unit.removesuffix("s")]
-    context.answered = changed(context, passing_time.passed(context.bed, seconds, duration, meanwhile)).answered
+    return float(number) * UNITS[unit.removesuffix("s")]
+
+
+def _pass(context: Context, duration: str, meanwhile: Traffic | None = None) -> None:
+    passing = passing_time.passed(context.bed, seconds_of(duration), duration, meanwhile)
+    context.answered = changed(context, passing).answered

@@ -5,6 +5,7 @@ from __future__ import annotations
 import parse
 from behave import register_type, step
 from behave.runner import Context
+from changing import change
 from nouns import links, node
 from retired import formerly
 
@@ -12,6 +13,7 @@ from tunnelbed.checks import rekeying, traffic
 from tunnelbed.checks.rekeying import Rekeying
 from tunnelbed.checks.traffic import Traffic
 from tunnelbed.errors import BadInput
+from tunnelbed.faults import collisions
 
 
 @parse.with_pattern("ping|request")
@@ -35,6 +37,19 @@ def changes_keys_under_requests(context: Context, gateway: str, layer: str, sour
     """Likewise, while the application's client sends one request after another."""
     requests = traffic.requests(context.bed, node(context, source))
     _rekey(context, gateway, layer, requests)
+
+
+@step("{gateway:Node} and {peer:Node} change their {layer:Layer} keys at once while {source:Node} pings {target:Node}")
+def collide(context: Context, gateway: str, peer: str, layer: str, source: str, target: str) -> None:
+    """Each asks for new keys before it has the other's request (RFC 7296, 2.8.1), while pings go on."""
+    pings = traffic.pings(context.bed, node(context, source), node(context, target))
+    _collide(context, gateway, peer, layer, pings)
+
+
+@step("{gateway:Node} and {peer:Node} change their {layer:Layer} keys at once while {source:Node} asks the server")
+def collide_under_requests(context: Context, gateway: str, peer: str, layer: str, source: str) -> None:
+    """Likewise, while the application's client sends one request after another."""
+    _collide(context, gateway, peer, layer, traffic.requests(context.bed, node(context, source)))
 
 
 @step("no {sent:Traffic} is lost")
@@ -65,6 +80,12 @@ def forward_secrecy(context: Context, group: str) -> None:
 def _rekey(context: Context, gateway: str, layer: str, meanwhile: Traffic) -> None:
     context.rekeying = rekeying.rekey(context.bed, node(context, gateway), layer, meanwhile)
     context.answered = context.rekeying.answered
+
+
+def _collide(context: Context, gateway: str, peer: str, layer: str, meanwhile: Traffic) -> None:
+    one, other = node(context, gateway), node(context, peer)
+    change(context)
+    context.answered = collisions.rekeyed_at_once(context.bed, one, other, layer, meanwhile)
 
 
 def _made(context: Context) -> Rekeying:

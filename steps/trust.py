@@ -8,7 +8,8 @@ import parse
 from behave import register_type, step
 from behave.runner import Context
 from changing import change, journal, since
-from nouns import node
+from nouns import node, nodes
+from passing import seconds_of
 from retired import formerly
 
 from tunnelbed.checks import node_logs as journals
@@ -43,10 +44,22 @@ def has_no_crl(context: Context, gateway: str) -> None:
     change(context, credentials.without_crls(context.bed, node(context, gateway)))
 
 
+@step("{gateways:Nodes} has CRLs that expire after {duration:Duration}")
+def has_expiring_crls(context: Context, gateways: str, duration: str) -> None:
+    """Its CRLs of all authorities are new, and their `nextUpdate` is when so much has passed: `2 hours`."""
+    change(context, credentials.crls_for(context.bed, nodes(context, gateways), seconds_of(duration)))
+
+
 @step("{holder:Node} presents an expired certificate")
 def presents_expired(context: Context, holder: str) -> None:
     """Its certificate has the right authority and name, and expired an hour ago."""
     change(context, credentials.expired(context.bed, node(context, holder)))
+
+
+@step("{holder:Node} presents a certificate that expires after {duration:Duration}")
+def presents_expiring(context: Context, holder: str, duration: str) -> None:
+    """Its certificate has the right authority and name, and expires when so much has passed: `2 hours`."""
+    change(context, credentials.expiring(context.bed, node(context, holder), seconds_of(duration)))
 
 
 @step("{holder:Node} presents a certificate of another authority")

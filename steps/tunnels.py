@@ -37,6 +37,13 @@ def has_tunnel_within(context: Context, gateways: str, peer: str, seconds: float
     )
 
 
+@step("{gateways:Nodes} has exactly one tunnel with {peer:Node}")
+def has_one_tunnel(context: Context, gateways: str, peer: str) -> None:
+    """One IKE_SA with that peer carries traffic, each of its children is there once, and no other is left."""
+    for gateway in nodes(context, gateways):
+        security_associations.the_only(context.bed, gateway, node(context, peer))
+
+
 @step("{gateways:Nodes} has no tunnel")
 def has_no_tunnel(context: Context, gateways: str) -> None:
     """The gateway's daemon runs, and it has no tunnel that carries traffic."""

@@ -154,6 +154,9 @@ class FakeDaemon:
     def renewals(self, layer: str, since: Since) -> int:
         raise self._lacks(Feature.CLOCK)
 
+    def authentications(self, since: Since) -> int:
+        raise self._lacks(Feature.CLOCK)
+
     def mark(self) -> Since:
         return Since(self.host.mark())
 

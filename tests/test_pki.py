@@ -189,13 +189,22 @@ def test_a_fresh_certificate_is_valid_for_clocks_that_are_slightly_off(made: Pki
 
 def test_an_expired_leaf_differs_from_a_good_one_in_its_time_only(made: Pki) -> None:
     leaf = made.plan.leaves[0]
-    expired, _ = made.intermediate.leaf(leaf, expired=True)
+    expired, _ = made.intermediate.leaf(leaf, until=datetime.now(UTC) - timedelta(hours=1))
     good = made.issued["gateway"][0]
     assert expired.not_valid_after_utc < datetime.now(UTC)
     assert expired.not_valid_before_utc < expired.not_valid_after_utc
     expired.verify_directly_issued_by(made.intermediate.certificate)
     assert expired.subject == good.subject
     assert [found.oid for found in expired.extensions] == [found.oid for found in good.extensions]
+
+
+def test_what_expires_at_a_moment_is_good_until_then(made: Pki) -> None:
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+    leaf, _ = made.intermediate.leaf(made.plan.leaves[0], until=soon)
+    listed = made.intermediate.revoke(until=soon)
+    assert (leaf.not_valid_after_utc, listed.next_update_utc) == (soon, soon)
+    assert leaf.not_valid_before_utc < datetime.now(UTC)
+    assert listed.last_update_utc < datetime.now(UTC)
 
 
 def test_a_revocation_list_names_what_is_revoked_and_nothing_else(made: Pki) -> None:

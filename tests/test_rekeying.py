@@ -63,7 +63,7 @@ def test_lost_traffic_is_told_by_its_name(bed: Bed) -> None:
 
 def test_a_child_that_was_replaced_and_lingers_is_no_second_one() -> None:
     lingering = tunnel(child(0xC1, "DELETED"), child(0xC3))
-    assert [child.id for child in rekeying._current(lingering).children] == [str(0xC3)]
+    assert [child.id for child in rekeying.current(lingering).children] == [str(0xC3)]
 
 
 def test_keys_that_did_not_change_are_named(bed: Bed) -> None:
@@ -182,4 +182,4 @@ def test_a_child_that_is_being_replaced_has_no_new_keys_yet(
     monkeypatch.setattr(rekeying, "unmet", lambda _, expected, seen, **__: Unmet(expected, seen))
     gateway = bed.scenario.nodes["gateway"]
     with pytest.raises(Unmet, match="the old keys"):
-        rekeying._renewed(bed, gateway, tunnel(child(0xC1)), {"0"}, layer)
+        rekeying.renewed(bed, gateway, tunnel(child(0xC1)), {"0"}, layer)

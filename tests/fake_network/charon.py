@@ -234,7 +234,7 @@ class FakeCharon(Sealer):
             self._end(sa, answer)
             return
         sa.name = conf.name
-        if wrong := trust.doubts(self._credentials(), conf, said):
+        if wrong := trust.doubts(self._credentials(), conf, said, self.clock.now()):
             self.say("CFG", f"<{sa.name}|{sa.unique}> {wrong}")
             self._end(sa, answer)
             return

@@ -6,6 +6,7 @@ A timer ends at the second: the real charon takes up to a tenth off, by chance.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tests.fake_network.sas import ChildSa, IkeSa
@@ -25,6 +26,10 @@ class DaemonClock:
         self.charon = charon
         self.ahead = 0.0
         self._made: dict[int, float] = {}
+
+    def now(self) -> datetime:
+        """The date by it."""
+        return datetime.now(UTC) + timedelta(seconds=self.ahead)
 
     def run(self, words: Sequence[str]) -> str | Completed | Iterator[Step]:
         """What `clock` does with these words, or od(1) with its own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from cryptography import x509
@@ -23,8 +23,8 @@ def shown(files: Files | None, conf: Connection) -> Mapping[str, str]:
     return {"certificate": files[f"x509/{conf.certificate}"]}
 
 
-def doubts(files: Files | None, conf: Connection, said: Mapping[str, Any]) -> str:
-    """Why a peer is not believed, in charon's words; nothing, if it is."""
+def doubts(files: Files | None, conf: Connection, said: Mapping[str, Any], now: datetime) -> str:
+    """Why a peer is not believed at some moment, in charon's words; nothing, if it is."""
     if files is None or not conf.certificate:
         return ""
     certificate = x509.load_pem_x509_certificate(said.get("certificate", "").encode())
@@ -32,12 +32,14 @@ def doubts(files: Files | None, conf: Connection, said: Mapping[str, Any]) -> st
     issuer = next((one for one in authorities if _signed(certificate, one)), None)
     if issuer is None:
         return f"no issuer certificate found for {certificate.subject.rfc4514_string()}"
-    if certificate.not_valid_after_utc < datetime.now(UTC):
+    if certificate.not_valid_after_utc < now:
         return f"subject certificate invalid (valid from {certificate.not_valid_before_utc})"
     lists = [x509.load_pem_x509_crl(pem) for pem in _within(files, "x509crl/")]
     crl = next((one for one in lists if one.issuer == certificate.issuer), None)
     if crl is None and conf.strict:
         return "constraint check failed: RULE_CRL_VALIDATION is FAILED, but requires at least GOOD"
+    if crl is not None and crl.next_update_utc is not None and crl.next_update_utc < now and conf.strict:
+        return "constraint check failed: RULE_CRL_VALIDATION is STALE, but requires at least GOOD"
     if crl is not None and crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
         return "certificate was revoked on Jan 01 00:00:00 UTC 2026, reason: unspecified"
     return ""

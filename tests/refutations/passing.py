@@ -31,6 +31,14 @@ REFUTATIONS = (
         expected="gateway-a has changed its ESP keys at least 1 times",
         seen="0 times",
     ),
+    untrue(
+        "gateway A has authenticated its peers at least 1 times",
+        given=(TUNNEL, "client B1 can reach the server"),
+        when=("gateway A ends its tunnel with gateway S", TUNNEL),
+        otherwise=("gateway B ends its tunnel with gateway S", TUNNEL),
+        expected="gateway-a has authenticated its peers at least 1 times",
+        seen="0 times",
+    ),
     telling(
         'gateway A sets "dpd_delay = 7s" in every connection',
         then="gateway A asks a silent peer for a sign of life after 7 s",

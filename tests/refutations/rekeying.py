@@ -12,8 +12,23 @@ NEW_IKE = "gateway A changes its IKE keys while client A1 pings the server"
 NO_EXCHANGE = all_of(
     *(overlaid(node, of_child="esp_proposals = aes256gcm16") for node in ("gateway-a", "gateway-s")),
 )
+NO_IKE = all_of(*(dropped("gateway-a", chain, "udp dport { 500, 4500 }") for chain in ("input", "output")))
 
 REFUTATIONS = (
+    untrue(
+        "gateway A and gateway S change their ESP keys at once while client A1 pings the server",
+        given=("every gateway ends its tunnels", TUNNEL),
+        broken=NO_IKE,
+        expected="gateway-a has new ESP keys",
+        seen="the old keys",
+    ),
+    untrue(
+        "gateway A and gateway S change their IKE keys at once while client A1 asks the server",
+        given=("every gateway ends its tunnels", TUNNEL),
+        broken=NO_IKE,
+        expected="gateway-a has new IKE keys",
+        seen="the old keys",
+    ),
     untrue(
         NEW_ESP,
         given=TUNNEL,

@@ -10,6 +10,8 @@ WEAK = "gateway A offers only IKE aes128-sha256-modp2048"
 LENIENT = overlaid("gateway-s", of_connection="proposals = aes128-sha256-modp2048")
 NO_TUNNEL = ("client A1 asks the server once", "gateway A has no tunnel")
 UP = {"expected": "gateway-a has no tunnel", "seen": "cloud is up"}
+SELDOM = 'every gateway sets "dpd_delay = 600s" in every connection'
+LATER = ("40 minutes pass", "every gateway ends its tunnels", *NO_TUNNEL)
 
 REFUTATIONS = (
     telling("the certificate of gateway A is revoked", given="every gateway ends its tunnels", then=NO_TUNNEL, **UP),
@@ -24,6 +26,13 @@ REFUTATIONS = (
         possible="gateway S has no CRL",
         says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
     ),
+    telling("gateway S has CRLs that expire after 30 minutes", given=SELDOM, then=LATER, **UP),
+    impossible(
+        "client A1 has CRLs that expire after 30 minutes",
+        possible="gateway S has CRLs that expire after 30 minutes",
+        says="site-to-site: client-a1: found no swanctl.conf, expected one of: gateway-a, gateway-b, gateway-s; *",
+    ),
+    telling("gateway A presents a certificate that expires after 30 minutes", given=SELDOM, then=LATER, **UP),
     telling("gateway A presents an expired certificate", given="every gateway ends its tunnels", then=NO_TUNNEL, **UP),
     telling(
         "gateway A presents a certificate of another authority",

@@ -40,6 +40,17 @@ REFUTATIONS = (
         seen="cloud CONNECTING",
     ),
     untrue(
+        "gateway S has exactly one tunnel with gateway A",
+        # A gateway that starts anew asks its peer to forget its tunnels (INITIAL_CONTACT: RFC 7296, 2.4).
+        given=(
+            *(f'gateway S sets "{said}" in every connection' for said in ("dpd_delay = 600s", "unique = never")),
+            TUNNEL,
+        ),
+        otherwise=("charon is killed on gateway A", TUNNEL),
+        expected="gateway-s has exactly one tunnel with gateway-a",
+        seen="site-a ESTABLISHED: site-a INSTALLED; site-a ESTABLISHED: site-a INSTALLED",
+    ),
+    untrue(
         "gateway A has no tunnel",
         given="every gateway ends its tunnels",
         broken=initiated("gateway-a", "cloud"),

@@ -44,7 +44,7 @@ def rekey(bed: Testbed, gateway: Node, layer: str, traffic: Traffic) -> Rekeying
             seen = f"{traffic.source.name} sends {traffic.name}, and no tunnel data is seen"
             raise TunnelbedError(f"{seen}: a key change during traffic cannot be shown") from late
         daemon.rekey(before, layer)
-        after = _renewed(bed, gateway, before, known, layer)
+        after = renewed(bed, gateway, before, known, layer)
         if going_on.done():
             raise TunnelbedError(f"the {traffic.name} ended before the keys changed, so nothing is shown")
         sent, received = going_on.result()
@@ -87,19 +87,19 @@ def _in_use(bed: Testbed, gateway: Node, recording: Recording) -> tuple[Tunnel, 
         crossed.update(bed.data_number(seen.packet) for seen in heard)
         tunnels = [tunnel for tunnel in bed.node(gateway).tunnels() if tunnel.carries]
         found = next((tunnel for tunnel in tunnels if tunnel.numbers & crossed), None)
-        return (_current(found), frozenset(tunnel.id for tunnel in tunnels)) if found else None
+        return (current(found), frozenset(tunnel.id for tunnel in tunnels)) if found else None
 
     found = waiting.until(look, EXCHANGE_SECONDS, "data of a tunnel")
     assert found is not None  # noqa: S101 # `until` returns what is true
     return found
 
 
-def _current(tunnel: Tunnel) -> Tunnel:
+def current(tunnel: Tunnel) -> Tunnel:
     """The tunnel with the children that it sends with now; replaced ones stay some seconds, for packets in flight."""
     return replace(tunnel, children=tuple(child for child in tunnel.children if child.carries and not child.replaced))
 
 
-def _renewed(bed: Testbed, gateway: Node, before: Tunnel, known: Collection[str], layer: str) -> Tunnel:
+def renewed(bed: Testbed, gateway: Node, before: Tunnel, known: Collection[str], layer: str) -> Tunnel:
     """The tunnel once its keys are new; new IKE keys make another IKE_SA of it, beside those `known` by number.
 
     There may be two between the same gateways for a while, where both began one at the same moment.
@@ -107,7 +107,7 @@ def _renewed(bed: Testbed, gateway: Node, before: Tunnel, known: Collection[str]
 
     def look() -> Tunnel | None:
         for tunnel in bed.node(gateway).tunnels():
-            found = _current(tunnel)
+            found = current(tunnel)
             if layer == "IKE":
                 new = found.name == before.name and found.id not in known
             else:

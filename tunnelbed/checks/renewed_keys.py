@@ -1,4 +1,4 @@
-"""How often gateways have replaced the keys of their tunnels."""
+"""How often gateways have replaced the keys of their tunnels, and authenticated their peers."""
 
 from __future__ import annotations
 
@@ -15,4 +15,12 @@ def at_least(bed: Testbed, gateway: Node, layer: str, count: int, journal: Journ
     found = daemon.renewals(layer, journal.since(gateway.name))
     if found < count:
         expected = f"{gateway.name} has changed its {layer} keys at least {count} times"
+        raise unmet(bed, expected, f"{found} times", nodes=[gateway.name])
+
+
+def authenticated(bed: Testbed, gateway: Node, count: int, journal: Journal) -> None:
+    """A gateway has set up so many tunnels since a moment, each with authentication. Raises `Unmet`."""
+    found = bed.node(gateway).able(Feature.CLOCK).authentications(journal.since(gateway.name))
+    if found < count:
+        expected = f"{gateway.name} has authenticated its peers at least {count} times"
         raise unmet(bed, expected, f"{found} times", nodes=[gateway.name])

@@ -13,6 +13,9 @@ from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Node
 from tunnelbed.vpn.api import Feature, Tunnel, Vpn
 
+# What was replaced a daemon keeps for some 5 s, for packets that are under way.
+REPLACED_SECONDS = 8.0
+
 
 def each(bed: Testbed, gateways: Sequence[Node], check: Callable[[Node], object]) -> None:
     """Check several gateways at the same time, so that a deadline is the same for all; raises what the first raised."""
@@ -40,6 +43,24 @@ def carrying(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds: 
     if seconds:
         allowance.judged(expected)
     return carrying
+
+
+def the_only(bed: Testbed, gateway: Node, peer: Node) -> None:
+    """The gateway has one tunnel with `peer`, in which each child is there once. Raises `Unmet`."""
+
+    def is_one(found: Sequence[Tunnel]) -> bool:
+        names = [child.name for tunnel in found for child in tunnel.children]
+        return len(found) == 1 and found[0].carries and len(set(names)) == len(names)
+
+    try:
+        waiting.until(lambda: _of(bed, gateway, peer), REPLACED_SECONDS, "one tunnel", every=0.1, good=is_one)
+    except DeadlinePassed as late:
+        seen = "; ".join(
+            f"{tunnel.name} {tunnel.state}: {', '.join(f'{child.name} {child.state}' for child in tunnel.children)}"
+            for tunnel in _of(bed, gateway, peer)
+        )
+        expected = f"{gateway.name} has exactly one tunnel with {peer.name}"
+        raise unmet(bed, expected, seen or "none", nodes=[gateway.name]) from late
 
 
 def no_tunnel(bed: Testbed, gateway: Node, peer: Node | None = None, *, seconds: float = 0.0) -> None:

@@ -7,7 +7,9 @@ changes, since a tunnel that is up asks for no certificate.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -27,30 +29,44 @@ Write = Callable[[Path], None]
 def revoked(bed: Testbed, node: Node) -> Iterator[None]:
     """The authority that issued a node's certificate revokes it, and every other gateway has the new CRL."""
     crl = pki.authority_of(_keys(bed), "intermediate").revoke(certificate_of(bed, node))
-    with contextlib.ExitStack() as changed:
-        for other in bed.gateways():
-            if other != node:
-                path = _keys(bed) / other.name / "x509crl" / "intermediate.pem"
-                changed.enter_context(_changed(bed, other, {path: lambda path: pki.write_public(path, crl)}))
+    others = [other for other in bed.gateways() if other != node]
+    writers = {
+        _lists(bed, other) / "intermediate.pem": functools.partial(pki.write_public, thing=crl) for other in others
+    }
+    with _changed(bed, others, writers):
         yield
 
 
 @contextlib.contextmanager
 def without_crls(bed: Testbed, node: Node) -> Iterator[None]:
     """A node has no revocation list at all, so that it cannot check whether a certificate is revoked."""
-    bed.node(node).able(Feature.CERTIFICATES)
-    folder = _keys(bed) / node.name / "x509crl"
-    lists = sorted(folder.iterdir()) if folder.is_dir() else []
-    if not lists:
-        raise BadInput(bed.scenario.name, node.name, "no revocation list", "a node with one", "name another gateway")
-    with _changed(bed, node, dict.fromkeys(lists, Path.unlink)):
+    with _changed(bed, [node], dict.fromkeys(_listed(bed, node), Path.unlink)):
+        yield
+
+
+@contextlib.contextmanager
+def crls_for(bed: Testbed, nodes: Sequence[Node], seconds: float) -> Iterator[None]:
+    """The CRLs of all authorities that these nodes have expire after that time, by each node's own clock."""
+    writers: dict[Path, Write] = {}
+    for node in nodes:
+        until = _moment(bed, node, seconds)
+        for path in _listed(bed, node):
+            crl = pki.authority_of(_keys(bed), path.stem).revoke(until=until)
+            writers[path] = functools.partial(pki.write_public, thing=crl)
+    with _changed(bed, nodes, writers):
         yield
 
 
 def expired(bed: Testbed, node: Node) -> contextlib.AbstractContextManager[None]:
-    """The node's certificate is of its own authority, and expired."""
+    """The node's certificate is of its own authority, and expired an hour ago."""
     authority = pki.authority_of(_keys(bed), "intermediate")
-    return _presents(bed, node, authority.leaf(leaf_of(bed, node), expired=True))
+    return _presents(bed, node, authority.leaf(leaf_of(bed, node), until=datetime.now(UTC) - timedelta(hours=1)))
+
+
+def expiring(bed: Testbed, node: Node, seconds: float) -> contextlib.AbstractContextManager[None]:
+    """The node's certificate is of its own authority, and expires after that time, by the node's own clock."""
+    authority = pki.authority_of(_keys(bed), "intermediate")
+    return _presents(bed, node, authority.leaf(leaf_of(bed, node), until=_moment(bed, node, seconds)))
 
 
 def of_another_authority(bed: Testbed, node: Node) -> contextlib.AbstractContextManager[None]:
@@ -103,32 +119,53 @@ def _presents(bed: Testbed, node: Node, pair: pki.Pair) -> contextlib.AbstractCo
         tree / "x509" / file: lambda path: pki.write_public(path, certificate),
         tree / "private" / file: lambda path: pki.write_key(path, key),
     }
-    return _changed(bed, node, writers)
+    return _changed(bed, [node], writers)
 
 
 @contextlib.contextmanager
-def _changed(bed: Testbed, node: Node, writers: Mapping[Path, Write]) -> Iterator[None]:
-    """These files of a node's credentials are written anew, and have their content and mode again afterwards."""
+def _changed(bed: Testbed, nodes: Sequence[Node], writers: Mapping[Path, Write]) -> Iterator[None]:
+    """These files of nodes' credentials are written anew, and have their content and mode again afterwards."""
     kept = {path: (path.read_bytes(), path.stat().st_mode & 0o777) for path in writers}
     try:
         for path, write in writers.items():
             write(path)
-        _take_effect(bed, node)
+        _take_effect(bed, nodes)
         yield
     finally:
         for path, (content, mode) in kept.items():
             path.write_bytes(content)
             path.chmod(mode)
-        _take_effect(bed, node)
+        _take_effect(bed, nodes)
 
 
-def _take_effect(bed: Testbed, node: Node) -> None:
+def _take_effect(bed: Testbed, nodes: Sequence[Node]) -> None:
     for gateway in bed.gateways():
         bed.node(gateway).daemon.forget_peers()
-    bed.node(node).daemon.load_credentials()
+    for node in nodes:
+        bed.node(node).daemon.load_credentials()
     # Who starts a tunnel by itself comes last: it gives up where its peer has no connections for a moment.
     for gateway in sorted(bed.gateways(), key=lambda gateway: bed.setup(gateway).starts):
         tunnels.load_anew(bed, gateway)
+
+
+def _moment(bed: Testbed, node: Node, seconds: float) -> datetime:
+    """So long from now, by the clock of a node's daemon."""
+    ahead = bed.node(node).able(Feature.CLOCK).ahead()
+    return datetime.now(UTC) + timedelta(seconds=ahead + seconds)
+
+
+def _listed(bed: Testbed, node: Node) -> Sequence[Path]:
+    """The files of a gateway's CRLs, each named after its authority."""
+    bed.node(node).able(Feature.CERTIFICATES)
+    folder = _lists(bed, node)
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    if not found:
+        raise BadInput(bed.scenario.name, node.name, "no revocation list", "a node with one", "name another gateway")
+    return found
+
+
+def _lists(bed: Testbed, node: Node) -> Path:
+    return _keys(bed) / node.name / "x509crl"
 
 
 def _plan(bed: Testbed) -> pki.Plan:

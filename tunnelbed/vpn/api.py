@@ -321,6 +321,9 @@ class Daemon(Protocol):
     def renewals(self, layer: str, since: Since) -> int:
         """How often new keys of IKE or of ESP have replaced others since a moment."""
 
+    def authentications(self, since: Since) -> int:
+        """How many tunnels were set up since a moment, each end authenticated: for the first time, or once more."""
+
     def mark(self) -> Since:
         """This moment, for `refused` and the others."""
 

@@ -150,25 +150,28 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         return Authority(_sign(builder.add_extension(_AUTHORITY_USE, critical=True), self.key), key)
 
-    def leaf(self, leaf: Leaf, *, expired: bool = False) -> Pair:
-        """A node's certificate and key; with `expired`, its time ended an hour ago."""
+    def leaf(self, leaf: Leaf, *, until: datetime | None = None) -> Pair:
+        """A node's certificate and key; it expires at that moment, and by default when no testbed is left to use it."""
         key = KINDS[leaf.key]()
         also = [*map(x509.IPAddress, leaf.addresses), *map(_general, leaf.names)]
-        builder = _builder(leaf.subject, self.certificate.subject, key, self.key, ended=expired)
+        builder = _builder(leaf.subject, self.certificate.subject, key, self.key, until=until)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(x509.SubjectAlternativeName(also), critical=False)
         builder = builder.add_extension(_LEAF_USE, critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage([USAGES[leaf.usage]]), critical=False)
         return _sign(builder, self.key), key
 
-    def revoke(self, *certificates: x509.Certificate) -> x509.CertificateRevocationList:
-        """This authority's CRL, naming these certificates (or none), valid as long as any certificate here."""
+    def revoke(self, *certificates: x509.Certificate, until: datetime | None = None) -> x509.CertificateRevocationList:
+        """This authority's CRL, naming these certificates (or none).
+
+        Its `nextUpdate` is that moment; by default it is valid as long as any certificate here.
+        """
         now = _now()
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.certificate.subject)
             .last_update(now - _HOUR)
-            .next_update(now + _LIFE + _DAY)
+            .next_update(until or now + _LIFE + _DAY)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             # A later CRL must have a greater number to replace an earlier one (RFC 5280, 5.2.3).
             .add_extension(x509.CRLNumber(time.time_ns()), critical=False)
@@ -286,18 +289,18 @@ def _builder(
     key: PrivateKey,
     issuer_key: PrivateKey,
     *,
-    ended: bool = False,
+    until: datetime | None = None,
 ) -> x509.CertificateBuilder:
-    """The common fields of certificates. Valid from an hour ago, since clocks differ."""
-    now = _now()
+    """The common fields of certificates. Valid from an hour ago, since clocks differ; or for a day, if that is over."""
+    began, ends = _now() - _HOUR, until or _now() + _LIFE
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - (2 * _DAY if ended else _HOUR))
-        .not_valid_after(now - _HOUR if ended else now + _LIFE)
+        .not_valid_before(began if began < ends else ends - _DAY)
+        .not_valid_after(ends)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )

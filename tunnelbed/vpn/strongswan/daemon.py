@@ -12,7 +12,7 @@ from tunnelbed.topology.model import Address
 from tunnelbed.vpn import daemon_clock
 from tunnelbed.vpn.api import Connection, Daemon, Drop, Host, Keys, Refusal, Since, Timing, Tunnel
 from tunnelbed.vpn.strongswan import complaints, impostor, keylog, sas, timing
-from tunnelbed.vpn.strongswan.messages import COUNTERS, DROPPED, ESTABLISHED, NOTIFIED, REFUSED, RENEWED
+from tunnelbed.vpn.strongswan.messages import AUTHENTICATED, COUNTERS, DROPPED, ESTABLISHED, NOTIFIED, REFUSED, RENEWED
 from tunnelbed.vpn.strongswan.vici import Charon, NotListening, text, texts
 
 # A node's own connections and settings: links and files of ours that lead to all that the node has, wherever that is
@@ -171,6 +171,10 @@ class StrongSwan:
     def renewals(self, layer: str, since: Since) -> int:
         """By charon's log."""
         return sum(RENEWED[layer].search(line) is not None for line in self._lines(since))
+
+    def authentications(self, since: Since) -> int:
+        """By charon's log."""
+        return sum(AUTHENTICATED.search(line) is not None for line in self._lines(since))
 
     def mark(self) -> Since:
         """Where the log ends, and what the kernel has counted of IPsec's errors."""

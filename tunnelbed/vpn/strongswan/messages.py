@@ -34,5 +34,7 @@ ESTABLISHED = re.compile(
     r"^(?P<when>\d{4}-\d\d-\d\dT[\d:.]+) .*<(?P<connection>[^|>]+)\|\d+> CHILD_SA (?P<child>\S+)\{\d+\} established",
     re.MULTILINE,
 )
+# Each end writes it once the peer is authenticated, and a reauthentication is one more (RFC 7296, 2.8.3).
+AUTHENTICATED = re.compile(r"IKE_SA \S+ established between")
 # Each end writes it, whoever asked for the new keys.
 RENEWED = {"IKE": re.compile(r"IKE_SA \S+ rekeyed between"), "ESP": re.compile(r"rekeyed CHILD_SA \S+ with SPIs")}
