@@ -22,7 +22,7 @@ from tunnelbed import vpn
 from tunnelbed.errors import BadInput, NodeFailed
 from tunnelbed.observe.kinds import kind
 from tunnelbed.topology import compose_file
-from tunnelbed.vpn.api import Daemon, Feature, Kind, Listed, Vpn
+from tunnelbed.vpn.api import Daemon, Feature, Kind, Listed, Since, Vpn
 
 NUMBER = 0xC1C2
 
@@ -114,6 +114,22 @@ class VpnContract(ABC):
             return
         with pytest.raises(BadInput, match="expected one of"):
             self.vpn().proposal("rot13")
+
+    def test_hours_pass_for_its_daemon_or_that_is_refused_in_a_line(self) -> None:
+        host = FakeHost(FakeCharon())
+        host.answer = lambda _: "0\n"
+        daemon = self.vpn().on(host)
+        assert daemon.ahead() == 0
+        # What has the machine's time need not start again.
+        daemon.set_right()
+        if Feature.CLOCK in self.vpn().features:
+            daemon.pass_time(3600, 1800)
+            assert daemon.renewals("ESP", Since()) == daemon.renewals("IKE", Since()) == 0
+            return
+        told = "^gateway: found .*, which has no clocks that can run fast, expected .*; remove the sentence$"
+        for ask in (lambda: daemon.pass_time(3600, 1800), lambda: daemon.renewals("ESP", Since())):
+            with pytest.raises(BadInput, match=told):
+                ask()
 
     def test_what_outlives_a_test_is_told_on_any_node_without_an_error(self) -> None:
         done = subprocess.run(["sh", "-c", f"{self.vpn().state}\nexit 0"], capture_output=True, text=True, check=True)

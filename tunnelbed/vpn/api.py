@@ -57,7 +57,7 @@ class Feature(Enum):
     KEYLOG = "a log of the keys"
     TIMERS = "timers that its daemon lists"
     IMPOSTOR = "a rogue gateway"
-    CLOCK = "a clock that can run fast"
+    CLOCK = "clocks that can run fast"
 
 
 class Refusal(Enum):
