@@ -11,6 +11,7 @@ from nouns import node, nodes
 from tunnelbed.checks import renewed_keys, traffic
 from tunnelbed.checks.traffic import Traffic
 from tunnelbed.faults import passing_time, settings_of_tunnels
+from tunnelbed.testbed import tunnels
 
 UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
@@ -68,14 +69,14 @@ def sets_in_connections(context: Context, gateways: str, setting: str) -> None:
 
     The gateway's tunnels end, and connections are loaded anew.
     """
-    for gateway in nodes(context, gateways):
+    for gateway in tunnels.who_starts_last(context.bed, nodes(context, gateways)):
         change(context, settings_of_tunnels.set_to(context.bed, gateway, own=setting))
 
 
 @step('{gateways:Nodes} sets "{setting:Setting}" in every child')
 def sets_in_children(context: Context, gateways: str, setting: str) -> None:
     """Likewise, in every child of every connection: `rekey_time = 20m`."""
-    for gateway in nodes(context, gateways):
+    for gateway in tunnels.who_starts_last(context.bed, nodes(context, gateways)):
         change(context, settings_of_tunnels.set_to(context.bed, gateway, of_child=setting))
 
 

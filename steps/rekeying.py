@@ -11,7 +11,7 @@ from retired import formerly
 
 from tunnelbed.checks import rekeying, traffic
 from tunnelbed.checks.rekeying import Rekeying
-from tunnelbed.checks.traffic import Traffic
+from tunnelbed.checks.traffic import Answered, Traffic
 from tunnelbed.errors import BadInput
 from tunnelbed.faults import collisions
 
@@ -55,12 +55,13 @@ def collide_under_requests(context: Context, gateway: str, peer: str, layer: str
 @step("no {sent:Traffic} is lost")
 def nothing_lost(context: Context, sent: str) -> None:
     """Every ping or request sent while keys changed, or time passed, was answered: `no ping is lost`."""
-    found = context.answered
-    if found is None:
-        raise BadInput("Then", "", "no traffic went on", "keys that change, or time that passes", "add a When")
-    if found.traffic != f"{sent}s":
-        raise BadInput("Then", "", f"{sent}s", f"{found.traffic}, which were sent", "correct the sentence")
-    traffic.nothing_lost(context.bed, found)
+    traffic.few_lost(context.bed, _answered(context, sent))
+
+
+@step("at most {count:d} {sent:Traffic}s are lost")
+def few_lost(context: Context, count: int, sent: str) -> None:
+    """Likewise, but for so many, since a reauthentication may lose what is under way: `at most 20 pings are lost`."""
+    traffic.few_lost(context.bed, _answered(context, sent), count)
 
 
 @step("ESP with new SPIs crosses {networks:Links}")
@@ -86,6 +87,16 @@ def _collide(context: Context, gateway: str, peer: str, layer: str, meanwhile: T
     one, other = node(context, gateway), node(context, peer)
     change(context)
     context.answered = collisions.rekeyed_at_once(context.bed, one, other, layer, meanwhile)
+
+
+def _answered(context: Context, sent: str) -> Answered:
+    found = context.answered
+    if found is None:
+        raise BadInput("Then", "", "no traffic went on", "keys that change, or time that passes", "add a When")
+    if found.traffic != f"{sent}s":
+        raise BadInput("Then", "", f"{sent}s", f"{found.traffic}, which were sent", "correct the sentence")
+    answered: Answered = found
+    return answered
 
 
 def _made(context: Context) -> Rekeying:

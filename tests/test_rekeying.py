@@ -56,7 +56,7 @@ def test_requests_are_counted_by_their_answers() -> None:
 def test_lost_traffic_is_told_by_its_name(bed: Bed) -> None:
     recording = Recording(Agents(bed.engine, bed.project), {})
     with pytest.raises(Unmet) as unmet:
-        traffic.nothing_lost(bed, Answered("requests", 40, 3, "while keys change", recording))
+        traffic.few_lost(bed, Answered("requests", 40, 3, "while keys change", recording))
     told = ("all 40 requests are answered while keys change", "3 of 40 lost")
     assert (unmet.value.expected, unmet.value.seen) == told
 
@@ -115,7 +115,7 @@ def test_keys_change_while_pings_go_on_and_none_is_lost(pair: Pair, layer: str) 
     with up(pair) as (bed, _):
         link = bed.scenario.networks["isp_link"]
         made = rekeying.rekey(bed, bed.scenario.node("gateway-a"), layer, pings(bed))
-        traffic.nothing_lost(bed, made.answered)
+        traffic.few_lost(bed, made.answered)
         assert (made.answered.sent, made.answered.lost) == (5, 0)
         if layer == "ESP":
             assert not made.before.numbers & made.after.numbers

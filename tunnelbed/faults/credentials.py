@@ -143,8 +143,7 @@ def _take_effect(bed: Testbed, nodes: Sequence[Node]) -> None:
         bed.node(gateway).daemon.forget_peers()
     for node in nodes:
         bed.node(node).daemon.load_credentials()
-    # Who starts a tunnel by itself comes last: it gives up where its peer has no connections for a moment.
-    for gateway in sorted(bed.gateways(), key=lambda gateway: bed.setup(gateway).starts):
+    for gateway in tunnels.who_starts_last(bed, bed.gateways()):
         tunnels.load_anew(bed, gateway)
 
 
