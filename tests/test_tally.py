@@ -15,7 +15,10 @@ FAILED = (
     '<testsuite tests="1" failures="1"><testcase classname="a.feature" name="A pong">'
     '<failure message="expected: a pong&#10;seen: none"/></testcase></testsuite>'
 )
-UNTESTED = '<testsuite tests="1" skipped="1"><testcase classname="b.feature" name="B" status="untested"><skipped/></testcase></testsuite>'
+UNTESTED = (
+    '<testsuite tests="1" skipped="1"><testcase classname="b.feature" name="B" status="untested"><skipped/></testcase>'
+    "</testsuite>"
+)
 
 
 @pytest.mark.parametrize(

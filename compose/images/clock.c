@@ -32,8 +32,12 @@
 #define SECOND INT64_C(1000000000)
 #define MILLISECOND INT64_C(1000000)
 
-/* A thread that was woken may not run yet: only after this part of `patience` without one do all of them wait. */
-#define SLEEPY 100
+/* Packets under the old keys are still under way when there are new ones, and the daemon forgets the old ones after
+ * seconds: so many times `settle`. */
+#define UNDER_WAY 25
+/* Exchanges that change no keys (RFC 7296, 3.1; RFC 2408, 3.1). */
+#define INFORMATIONAL 37
+#define INFORMATIONAL_V1 5
 /* While the clock runs fast, waiting threads look at it so often. */
 #define SLICE (2 * MILLISECOND)
 
@@ -44,6 +48,7 @@ struct shared {
     _Atomic int64_t goal;     /* until when the clock may run fast, as the daemon's CLOCK_MONOTONIC */
     _Atomic int64_t pace;     /* how many times as fast */
     _Atomic int64_t patience; /* for how long an answer is awaited, by the machine's clock; then it is taken for lost */
+    _Atomic int64_t settle;   /* for how long nothing must have happened, by the machine's clock */
 };
 
 static struct shared *shared;
@@ -51,6 +56,8 @@ static int asked = -1;
 static pthread_key_t end_of_thread;
 static pthread_once_t prepared = PTHREAD_ONCE_INIT, listening = PTHREAD_ONCE_INIT;
 static int (*real_gettime)(clockid_t, struct timespec *);
+static int (*real_signal)(pthread_cond_t *);
+static int (*real_broadcast)(pthread_cond_t *);
 static int (*real_poll)(struct pollfd *, nfds_t, int);
 static ssize_t (*real_sendmsg)(int, const struct msghdr *, int);
 static ssize_t (*real_recvmsg)(int, struct msghdr *, int);
@@ -69,6 +76,12 @@ static struct {
     pthread_cond_t *on;
     int knew;
 } waiters[WAITERS];
+/* Conditions on which threads wait: how many, and how many of those were signalled and do not run yet. */
+#define CONDITIONS 256
+static struct {
+    pthread_cond_t *on;
+    int waiting, woken;
+} conditions[CONDITIONS];
 /* Requests that await an answer, and until when. */
 #define REQUESTS 256
 static struct {
@@ -91,6 +104,11 @@ static void ended(void *unused);
 
 static void prepare(void) {
     *(void **)&real_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+    /* The first version of these, which dlsym may find, is of another kind of condition. */
+    *(void **)&real_signal = dlvsym(RTLD_NEXT, "pthread_cond_signal", "GLIBC_2.3.2");
+    *(void **)&real_broadcast = dlvsym(RTLD_NEXT, "pthread_cond_broadcast", "GLIBC_2.3.2");
+    if (!real_signal) *(void **)&real_signal = dlsym(RTLD_NEXT, "pthread_cond_signal");
+    if (!real_broadcast) *(void **)&real_broadcast = dlsym(RTLD_NEXT, "pthread_cond_broadcast");
     *(void **)&real_poll = dlsym(RTLD_NEXT, "poll");
     *(void **)&real_sendmsg = dlsym(RTLD_NEXT, "sendmsg");
     *(void **)&real_recvmsg = dlsym(RTLD_NEXT, "recvmsg");
@@ -112,6 +130,12 @@ static void prepare(void) {
 }
 
 __attribute__((constructor)) static void begin(void) { pthread_once(&prepared, prepare); }
+
+/* For so long the clock does not run fast. */
+static void stay_slow(int64_t time) {
+    int64_t until = machine(CLOCK_MONOTONIC) + time;
+    if (until > busy) busy = until;
+}
 
 /* Until when the clock may not run fast, since an answer is awaited; 0: none is. */
 static int64_t awaited(int64_t now) {
@@ -135,7 +159,7 @@ static int64_t ran(void) {
         add = since > INT64_MAX / pace ? INT64_MAX / 2 : since * (pace - 1);
         if (add >= stop - now - beyond) {
             add = stop > now + beyond ? stop - now - beyond : 0;
-            busy = now + shared->patience / SLEEPY;
+            stay_slow(shared->settle);
         }
         beyond += add;
         shared->beyond = beyond;
@@ -197,7 +221,7 @@ static void *heeding(void *unused) {
             /* Whoever was about to wait missed it, and is woken again. */
             for (int at = 0; at < WAITERS; at++) {
                 if (!waiters[at].on || waiters[at].knew == asked_for) continue;
-                pthread_cond_broadcast(waiters[at].on);
+                real_broadcast(waiters[at].on);
                 unaware = 1;
             }
             pthread_mutex_unlock(&lock);
@@ -221,17 +245,21 @@ static void start_listening(void) {
 
 /* Whether this thread counts as working: not before its first wait, nor the first one, which waits for signals. */
 static _Thread_local int counts;
+/* Whether this thread only looks whether it still waits for the same. */
+static _Thread_local int looks;
 
 /* A thread begins to wait. */
 static void rests(void) {
     if (!counts) return;
     counts = 0;
-    if (!--working) busy = machine(CLOCK_MONOTONIC) + shared->patience / SLEEPY;
+    if (!--working && !looks) stay_slow(shared->settle);
+    looks = 0;
 }
 
-/* A thread has waited. */
-static void works(void) {
+/* A thread has waited; `woken`: it counts already, since somebody signalled it. */
+static void works(int woken) {
     ran();
+    if (woken) working--;
     if (gettid() == getpid()) return;
     counts = 1;
     working++;
@@ -246,35 +274,103 @@ static void ended(void *unused) {
     pthread_mutex_unlock(&lock);
 }
 
-static void leave(void *slot) {
+/* The place of a condition, or -1; a new one, if it is to have one. */
+static int place(pthread_cond_t *on, int make) {
+    int free = -1;
+    for (int at = 0; at < CONDITIONS; at++) {
+        if (conditions[at].on == on) return at;
+        if (free < 0 && !conditions[at].on) free = at;
+    }
+    if (make && free >= 0) conditions[free].on = on;
+    return make ? free : -1;
+}
+
+static void enter(pthread_cond_t *on) {
+    int at = place(on, 1);
+    if (at >= 0) conditions[at].waiting++;
+}
+
+/* A thread waits on a condition no more; whether somebody had signalled one of those that did. */
+static int left(pthread_cond_t *on) {
+    int at = place(on, 0), woken = 0;
+    if (at < 0) return 0;
+    if (conditions[at].woken) {
+        conditions[at].woken--;
+        woken = 1;
+    }
+    if (!--conditions[at].waiting) conditions[at].on = NULL;
+    return woken;
+}
+
+/* Whoever is signalled has work, also before it runs: on a busy machine that takes a while. */
+static void woken(pthread_cond_t *on, int all) {
+    begin();
+    if (!shared) return;
     pthread_mutex_lock(&lock);
-    waiters[*(int *)slot].on = NULL;
+    int at = place(on, 0);
+    if (at >= 0) {
+        int more = conditions[at].waiting - conditions[at].woken;
+        if (!all && more > 1) more = 1;
+        ran();
+        conditions[at].woken += more;
+        working += more;
+    }
     pthread_mutex_unlock(&lock);
 }
 
+EXPORT int pthread_cond_signal(pthread_cond_t *on) {
+    woken(on, 0);
+    return real_signal(on);
+}
+
+EXPORT int pthread_cond_broadcast(pthread_cond_t *on) {
+    woken(on, 1);
+    return real_broadcast(on);
+}
+
+/* Where a thread is cancelled while it waits. */
+struct wait {
+    pthread_cond_t *on;
+    int slot;
+};
+
+static void cancelled(void *wait) {
+    const struct wait *found = wait;
+    pthread_mutex_lock(&lock);
+    if (found->slot >= 0) waiters[found->slot].on = NULL;
+    if (left(found->on)) working--;
+    pthread_mutex_unlock(&lock);
+}
+
+/* Returns 0, too, where nobody signalled: every caller has to look again then, as with any condition. */
 static int wait_until(pthread_cond_t *on, pthread_mutex_t *mutex, int64_t wanted) {
-    int slot = 0, status = ETIMEDOUT;
+    struct wait wait = {.on = on};
+    int status = ETIMEDOUT;
     pthread_mutex_lock(&lock);
     rests();
+    enter(on);
     /* Several may share the last place; then only one of their moments is stopped at. */
-    while (slot < WAITERS - 1 && waiters[slot].on) slot++;
-    waiters[slot].until = wanted;
-    waiters[slot].on = on;
-    for (;;) {
-        int64_t now = ran(), left = wanted - now;
-        if (left <= 0) break;
+    while (wait.slot < WAITERS - 1 && waiters[wait.slot].on) wait.slot++;
+    waiters[wait.slot].until = wanted;
+    waiters[wait.slot].on = on;
+    int64_t now = ran(), rest = wanted - now;
+    if (rest > 0) {
         int fast = shared->pace > 1 && now < shared->goal;
-        waiters[slot].knew = asked_for;
-        struct timespec end = as_timespec(seen + (fast && left > SLICE ? SLICE : left));
+        waiters[wait.slot].knew = asked_for;
+        struct timespec end = as_timespec(seen + (fast && rest > SLICE ? SLICE : rest));
         pthread_mutex_unlock(&lock);
-        pthread_cleanup_push(leave, &slot);
+        pthread_cleanup_push(cancelled, &wait);
         status = pthread_cond_clockwait(on, mutex, CLOCK_MONOTONIC, &end);
         pthread_cleanup_pop(0);
         pthread_mutex_lock(&lock);
-        if (status != ETIMEDOUT) break;
     }
-    waiters[slot].on = NULL;
-    works();
+    waiters[wait.slot].on = NULL;
+    works(left(on));
+    /* Too early: whoever signals the condition at this moment reaches nobody, so the thread has to look for itself. */
+    if (status == ETIMEDOUT && ran() < wanted) {
+        looks = 1;
+        status = 0;
+    }
     pthread_mutex_unlock(&lock);
     return status;
 }
@@ -295,12 +391,17 @@ EXPORT int pthread_cond_wait(pthread_cond_t *on, pthread_mutex_t *mutex) {
     begin();
     if (!shared) return pthread_cond_clockwait(on, mutex, CLOCK_MONOTONIC, &never);
     pthread_once(&listening, start_listening);
+    struct wait wait = {.on = on, .slot = -1};
+    int status;
     pthread_mutex_lock(&lock);
     rests();
+    enter(on);
     pthread_mutex_unlock(&lock);
-    int status = pthread_cond_clockwait(on, mutex, CLOCK_MONOTONIC, &never);
+    pthread_cleanup_push(cancelled, &wait);
+    status = pthread_cond_clockwait(on, mutex, CLOCK_MONOTONIC, &never);
+    pthread_cleanup_pop(0);
     pthread_mutex_lock(&lock);
-    works();
+    works(left(on));
     pthread_mutex_unlock(&lock);
     return status;
 }
@@ -313,7 +414,7 @@ EXPORT int poll(struct pollfd *sockets, nfds_t count, int timeout) {
     pthread_mutex_unlock(&lock);
     int found = real_poll(sockets, count, timeout), wrong = errno;
     pthread_mutex_lock(&lock);
-    works();
+    works(0);
     pthread_mutex_unlock(&lock);
     errno = wrong;
     return found;
@@ -342,6 +443,7 @@ static void heed(const struct msghdr *message, size_t length, int sent) {
     int answer = ike[17] == 0x20 && ike[19] & 0x20;
     pthread_mutex_lock(&lock);
     ran();
+    if (ike[18] != INFORMATIONAL && ike[18] != INFORMATIONAL_V1) stay_slow(shared->settle * UNDER_WAY);
     if (sent != answer) { /* our request, or the answer to it */
         int slot = -1;
         for (int at = 0; at < REQUESTS; at++) {

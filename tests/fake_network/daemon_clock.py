@@ -43,7 +43,7 @@ class DaemonClock:
                 self._made = {}
                 self.charon.start()
                 return ""
-            case ["pass", seconds, pace, _]:
+            case ["pass", seconds, pace, _, _]:
                 return self._passing(float(seconds), float(pace))
         raise ValueError(f"clock {words}")
 

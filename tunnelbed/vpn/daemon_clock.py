@@ -10,14 +10,20 @@ from tunnelbed.vpn.api import Host
 FILE, NANOSECONDS = "/run/tunnelbed/clock", 1_000_000_000
 # For how long an answer of a peer's is awaited at the machine's speed, before it is taken for lost. A round trip takes
 # some 2 ms, and 50 ms on a busy machine.
-ANSWER_SECONDS = 0.2
+ANSWER_SECONDS, BRIEF_ANSWER_SECONDS = 1.0, 0.2
+# Parts that are shorter are for somebody who waits for what the daemon does about a peer that does not answer.
+BRIEF = 10.0
+# A packet that a daemon is to read, or a thread that is to run, may take so long.
+SETTLE_SECONDS = 0.002
 # In which a part of what shall pass must have passed; `Testbed` asks for parts that take about a second.
 PART_SECONDS = 60.0
 
 
 def pass_time(host: Host, seconds: float, pace: float) -> None:
     """Return when so much has passed for the daemon, up to `pace` times as fast as by the machine's clock."""
-    words = ("pass", f"{seconds:.3f}", f"{pace:.0f}", f"{waiting.moved(ANSWER_SECONDS):.3f}")
+    answer = ANSWER_SECONDS if seconds >= BRIEF else BRIEF_ANSWER_SECONDS
+    times = (f"{waiting.moved(answer):.3f}", f"{waiting.moved(SETTLE_SECONDS):.4f}")
+    words = ("pass", f"{seconds:.3f}", f"{pace:.0f}", *times)
     _run(host, *words, timeout=waiting.stretched(PART_SECONDS))
 
 
