@@ -364,8 +364,9 @@ static int wait_until(pthread_cond_t *on, pthread_mutex_t *mutex, int64_t wanted
         pthread_cleanup_pop(0);
         pthread_mutex_lock(&lock);
     }
-    waiters[wait.slot].on = NULL;
+    /* Until it counts, the clock stops at its moment, however late it runs. */
     works(left(on));
+    waiters[wait.slot].on = NULL;
     /* Too early: whoever signals the condition at this moment reaches nobody, so the thread has to look for itself. */
     if (status == ETIMEDOUT && ran() < wanted) {
         looks = 1;
