@@ -11,6 +11,23 @@ import pytest
 from tunnelbed.topology.scaffold import AUTHENTICATIONS
 
 CHECKOUT = Path(__file__).parent.parent.parent
+WORKING_DAY = """\
+@scenario.mine @day
+Feature: Eight hours later a laptop still has the address that it was lent
+
+  Scenario: A day at work
+    Given the gateway sets "dpd_delay = 600s" in every connection
+    And the gateway sets "reauth_time = 5h" in every connection
+    And laptop 1 sets "dpd_delay = 600s" in every connection
+    And laptop 1 sets "reauth_time = 3h" in every connection
+    And laptop 1 can reach the server through the tunnel
+    When 8 hours pass while laptop 1 pings the server
+    Then at most 10 pings are lost
+    And laptop 1 has authenticated its peers at least 2 times
+    And the gateway has a tunnel with laptop 1
+    And laptop 1 reaches the server and is seen there as laptop 1
+    And the server can reach laptop 1 through the tunnel
+"""
 
 
 def invoke(root: Path, *words: str) -> str:
@@ -57,3 +74,11 @@ def test_laptops_behind_a_nat_are_proven_at_once(tmp_path: Path, laptops: int, s
     said = invoke(tmp_path, "verify", "--scenario", "mine")
     assert f"{sentences} sentences hold, 0 fail, 0 could not be judged" in said
     assert not (tmp_path / ".tunnelbed").exists()
+
+
+def test_a_laptop_keeps_the_address_that_it_was_lent_through_a_working_day(tmp_path: Path) -> None:
+    invoke(tmp_path, "new", "mine", "--laptops", "1")
+    (tmp_path / "features" / "mine" / "a-day.feature").write_text(WORKING_DAY)
+    # Where the kernel does ESP, it counts the lifetimes of keys by the machine's clock.
+    said = invoke(tmp_path, "verify", "--scenario", "mine", "--tags", "@day", "--data-plane", "user")
+    assert "11 sentences hold, 0 fail, 0 could not be judged" in said
