@@ -8,7 +8,7 @@ Feature: A week later the tunnels are still there
 
   Scenario: A week of changing keys
     When 7 days pass while client A1 pings the server
-    Then no ping is lost
+    Then at most 5 pings are lost
     And every gateway has changed its ESP keys at least 160 times
     And every gateway has changed its IKE keys at least 40 times
     And gateway A has a tunnel with gateway S
