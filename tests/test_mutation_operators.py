@@ -191,6 +191,7 @@ def test_another_port_is_written_as_nft_wants_it(checkout: Checkout, target: str
         ("any-authority", set()),
         ("trigger-missing", set()),
         ("retries-few", {"keyingtries = 1"}),
+        ("exchange-differs", {"esp_proposals = aes256gcm16-ecp256"}),
         ("liveness-ignored", {"dpd_delay = 0s"}),
         ("end-accepted", {"dpd_action = clear", "close_action = none"}),
         (
@@ -239,6 +240,33 @@ def test_a_setting_is_added_to_a_section_on_one_line(checkout: Checkout) -> None
     for mutant in made(checkout, "keys-kept"):
         assert len(list(swanctl_conf.read(_written(checkout, mutant)).settings("rekey_time"))) == 1
     assert [mutant.place for mutant in made(checkout, "keys-kept")] == ["gateway cloud IKE", "gateway cloud ESP"]
+
+
+def test_keys_end_before_or_as_they_are_to_be_changed(checkout: Checkout) -> None:
+    checkout.configure("gateway/swanctl.conf", CONNECTIONS)
+    (short,) = made(checkout, "life-short")
+    assert (short.place, changed(checkout, short)) == ("gateway cloud", ([], ["life_time = 30m", "rekey_time = 1h"]))
+    ike, esp = made(checkout, "margin-missing")
+    assert (ike.place, changed(checkout, ike)) == ("every gateway IKE", ([], ["over_time = 0s"]))
+    assert (esp.place, changed(checkout, esp)) == ("every gateway ESP", ([], ["life_time = 1h", "rekey_time = 1h"]))
+    for mutant, key, path in ((short, "life_time", "children"), (ike, "over_time", "cloud")):
+        (setting,) = swanctl_conf.read(_written(checkout, mutant)).settings(key)
+        assert path in setting.sections[-2:]
+
+
+def test_a_tunnel_that_is_proven_again_breaks_only_where_charon_is_told_to_break_it(checkout: Checkout) -> None:
+    checkout.configure("gateway/swanctl.conf", CONNECTIONS)
+    checkout.configure("gateway/strongswan.conf", "charon {\n    threads = 8\n}\n")
+    (mutant,) = made(checkout, "reauth-breaks")
+    lost, added = changed(checkout, mutant)
+    assert not lost
+    assert set(added) == {"reauth_time = 3h", "rekey_time = 4h", "charon {", "make_before_break = no", "}"}
+    assert {path.name for path in mutant.changes} == {"swanctl.conf", "strongswan.conf"}
+
+
+def test_no_keys_that_come_without_an_exchange_come_with_another_one(checkout: Checkout) -> None:
+    checkout.configure("gateway/swanctl.conf", CONNECTIONS.replace("aes256gcm16-ecp384\n", "aes256gcm16\n"))
+    assert not made(checkout, "exchange-differs")
 
 
 def test_keys_that_are_changed_at_some_time_are_changed_never(checkout: Checkout) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tunnelbed.errors import BadInput
 from tunnelbed.mutation import Operator
 
-MODULES = ("nftables", "accepting", "swanctl", "routes", "stack", "plain")
+MODULES = ("nftables", "accepting", "swanctl", "lifetimes", "routes", "stack", "plain")
 _REGISTRY: dict[str, Operator] = {}
 
 
