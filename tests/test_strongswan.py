@@ -105,6 +105,7 @@ def test_a_rekeyed_child_stays_listed_beside_its_successor() -> None:
 def test_a_tunnel_carries_while_it_is_rekeyed_but_not_before_or_after(name: str, state: str, carries: bool) -> None:  # noqa: FBT001 # a table
     tunnel = answer(name)[0]
     assert (tunnel.state, tunnel.carries) == (state, carries)
+    assert tunnel.busy is (name != "established")
 
 
 def test_a_peer_that_has_not_answered_yet_has_no_name_and_no_proposal() -> None:

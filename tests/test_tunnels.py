@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,10 +11,15 @@ import pytest
 
 from tests.conftest import Checkout
 from tests.fake_charon import FakeCharon, FakeHost, as_sent
+from tests.fake_network.beds import brought_up
+from tests.fake_network.pairs import Pair
 from tunnelbed import vpn
 from tunnelbed.engines.agents import Agents
 from tunnelbed.engines.fake import FakeEngine
 from tunnelbed.errors import NodeFailed
+from tunnelbed.host import waiting
+from tunnelbed.testbed import tunnels
+from tunnelbed.testbed.node_handle import NodeHandle
 from tunnelbed.testbed.testbed import Testbed as Bed
 from tunnelbed.topology import compose_file
 from tunnelbed.vpn.api import Setup
@@ -136,3 +142,28 @@ def test_a_daemon_that_does_not_answer_is_an_error_and_never_no_tunnel(checkout:
         bed.node("client").tunnels()
     with pytest.raises(NodeFailed, match="client: charon does not answer"):
         bed.snapshot()
+
+
+def test_what_is_under_way_when_all_is_undone_is_waited_for(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    with brought_up(pair.load(), pair.root) as (bed, network):
+        network.charons["gateway-a"].initiate("peer", "sites")
+        network.move()
+        (tunnel,) = bed.node("gateway-a").tunnels()
+        looks = iter([*(replace(tunnel, busy=True) for _ in range(5)), *(tunnel for _ in range(10))])
+        monkeypatch.setattr(NodeHandle, "tunnels", lambda *_: (next(looks),))
+        tunnels.settled(bed)
+        assert [left.busy for left in looks] == [False] * 7
+
+
+def test_an_attempt_that_never_ends_is_not_waited_for(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    with brought_up(pair.load(), pair.root) as (bed, network):
+        network.charons["gateway-a"].initiate("peer", "sites")
+        network.move()
+        (tunnel,) = bed.node("gateway-a").tunnels()
+        monkeypatch.setattr(NodeHandle, "tunnels", lambda *_: (replace(tunnel, busy=True, carries=False),))
+        began = waiting.now()
+        tunnels.settled(bed)
+        assert waiting.now() - began < 1
+        monkeypatch.setattr(NodeHandle, "tunnels", lambda *_: (replace(tunnel, busy=True),))
+        tunnels.settled(bed)
+        assert waiting.now() - began >= tunnels.SETTLE_SECONDS

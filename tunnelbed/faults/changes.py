@@ -75,6 +75,7 @@ class Changes:
             return
         self._changed = False
         self._made.close()
+        tunnels.settled(self._bed)
         tunnels.start(self._bed)
         well(self._bed, self._bed.patience if self._bed.fail_fast else WELL_SECONDS)
         if left := difference(self._found, state(self._bed)):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 
-from tunnelbed.errors import BadInput
+from tunnelbed.errors import BadInput, DeadlinePassed
+from tunnelbed.host import waiting
 from tunnelbed.testbed.testbed import Testbed
 from tunnelbed.topology.model import Node
 from tunnelbed.vpn.api import Tunnel
 
 # Seconds for an attempt that is meant to be refused.
 ATTEMPT_SECONDS = 1.0
+# An exchange that nobody answers has ended by then.
+SETTLE_SECONDS = 10.0
 
 
 def between(bed: Testbed, gateway: Node, peer: Node) -> Sequence[Tunnel]:
@@ -19,6 +23,23 @@ def between(bed: Testbed, gateway: Node, peer: Node) -> Sequence[Tunnel]:
         return found
     expected = f"a tunnel with {peer.name}"
     raise BadInput(bed.scenario.name, gateway.name, "none", expected, "let a client ask the server first")
+
+
+def settled(bed: Testbed) -> None:
+    """Return when no gateway awaits an answer for a tunnel that carries, or some seconds have passed.
+
+    An exchange that was begun while packets were dropped is repeated, and its tunnel ends if it fails: strongSwan gives
+    it up 7.5 s after its first message.
+    """
+    for gateway in bed.gateways():
+        bed.node(gateway).daemon.awaited()
+
+    def busy() -> bool:
+        found = [tunnel for gateway in bed.gateways() for tunnel in bed.node(gateway).tunnels()]
+        return any(tunnel.busy and tunnel.carries for tunnel in found)
+
+    with contextlib.suppress(DeadlinePassed):
+        waiting.until(busy, SETTLE_SECONDS, "exchanges to end", every=0.05, good=lambda found: not found)
 
 
 def start(bed: Testbed) -> None:

@@ -113,7 +113,7 @@ class Tunnel:
     """A tunnel as one of its ends lists it.
 
     `peer` is the other end's address, or that of a NAT before it (`behind_nat`); None while nobody answered. Identities
-    are as the daemon writes them.
+    are as the daemon writes them. `busy`: this end awaits an answer of its peer, to a change of keys for instance.
     """
 
     name: str
@@ -129,6 +129,7 @@ class Tunnel:
     behind_nat: bool
     children: tuple[Child, ...]
     details: Mapping[str, str] = field(default_factory=dict)
+    busy: bool = False
 
     @property
     def proposal(self) -> str:

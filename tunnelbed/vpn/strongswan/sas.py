@@ -49,6 +49,7 @@ def _tunnel(name: str, said: Message) -> Tunnel:
             "initiator_spi": text(said, "initiator-spi"),
             "responder_spi": text(said, "responder-spi"),
         },
+        bool(texts(said, "tasks-active")),
     )
 
 
