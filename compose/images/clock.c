@@ -34,7 +34,7 @@
 
 /* Packets under the old keys are still under way when there are new ones, and the daemon forgets the old ones after
  * seconds: so many times `settle`. */
-#define UNDER_WAY 200
+#define UNDER_WAY 50
 /* Exchanges that change no keys (RFC 7296, 3.1; RFC 2408, 3.1). */
 #define INFORMATIONAL 37
 #define INFORMATIONAL_V1 5

@@ -11,7 +11,7 @@ Feature: What ends after hours, ends as configured, and nothing is said in clear
     And gateway A presents a certificate that expires after 2 hours
     And every client gets a pong from the server through the tunnel
     When 100 minutes pass while client A1 pings the server
-    Then no ping is lost
+    Then at most 2 pings are lost
     And gateway A has a tunnel with gateway S
     When 2 hours pass
     And client A1 asks the server once

@@ -9,7 +9,7 @@ Feature: A day later the tunnels are still there
 
   Scenario: A day of changing keys
     When 24 hours pass while client A1 pings the server
-    Then no ping is lost
+    Then at most 2 pings are lost
     And every gateway has changed its ESP keys at least 22 times
     And every gateway has changed its IKE keys at least 5 times
     And every client gets a pong from the server through the tunnel

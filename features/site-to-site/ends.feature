@@ -22,7 +22,7 @@ Feature: What ends after hours, ends as configured, and nothing is said in clear
     And gateway A presents a certificate that expires after 2 hours
     And every client gets a pong from the server through the tunnel
     When 100 minutes pass while client A1 pings the server
-    Then no ping is lost
+    Then at most 2 pings are lost
     And gateway A has a tunnel with gateway S
     When 2 hours pass
     And client A1 asks the server once
@@ -37,7 +37,7 @@ Feature: What ends after hours, ends as configured, and nothing is said in clear
     And gateway S has CRLs that expire after 2 hours
     And every client gets a pong from the server through the tunnel
     When 100 minutes pass while client B1 pings the server
-    Then no ping is lost
+    Then at most 2 pings are lost
     And gateway S has a tunnel with gateway B
     When 2 hours pass
     And client A1 asks the server once
@@ -100,7 +100,7 @@ Feature: What ends after hours, ends as configured, and nothing is said in clear
     And every gateway sets "rand_time = 0s" in every child
     And every client gets a pong from the server through the tunnel
     When 4 hours pass while client A1 pings the server
-    Then no ping is lost
+    Then at most 2 pings are lost
     And every gateway has changed its ESP keys at least 10 times
     And every gateway has changed its IKE keys at least 4 times
     And gateway A has exactly one tunnel with gateway S

@@ -19,7 +19,7 @@ from tunnelbed.vpn.api import Feature
 
 # In about how many seconds all of it passes, if there is nothing to do meanwhile; and how fast that is at least and at
 # most. What is to be done takes its time beside it: a change of keys some 0.1 s, a sign of life some 10 ms.
-PACED_SECONDS, LEAST_PACE, MOST_PACE = 20.0, 1800.0, 40_000.0
+PACED_SECONDS, LEAST_PACE, MOST_PACE = 20.0, 1800.0, 20_000.0
 # The clocks of all gateways go on together, by parts of about a second of real time: so far they are apart at most.
 FIRST_PART, PART_SECONDS, MOST_GROWTH = 60.0, 1.0, 4.0
 

@@ -14,7 +14,7 @@ ANSWER_SECONDS, BRIEF_ANSWER_SECONDS = 1.0, 0.2
 # Parts that are shorter are for somebody who waits for what the daemon does about a peer that does not answer.
 BRIEF = 10.0
 # A packet that a daemon is to read, or a thread that is to run, may take so long.
-SETTLE_SECONDS = 0.0005
+SETTLE_SECONDS = 0.002
 # In which a part of what shall pass must have passed; `Testbed` asks for parts that take about a second.
 PART_SECONDS = 60.0
 
